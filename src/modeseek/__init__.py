@@ -1,0 +1,38 @@
+"""modeseek: mean-shift (mode-seeking) clustering.
+
+Points climb to the modes of a kernel density; the points that reach one mode are one cluster.
+Public names are loaded on first use, so ``import modeseek`` costs next to nothing and never
+imports Numba, Torch or Matplotlib.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# public name -> (module, attribute; None for the module itself)
+_PUBLIC: dict[str, tuple[str, str | None]] = {
+    "DensitySketch": ("modeseek.sketch", "DensitySketch"),
+    "MeanShift": ("modeseek.estimators", "MeanShift"),
+    "estimate_bandwidth": ("modeseek.bandwidth", "estimate_bandwidth"),
+    "mean_shift": ("modeseek.estimators", "mean_shift"),
+    "plot": ("modeseek.plotting", None),
+    "textbook": ("modeseek.textbook", None),
+}
+
+__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'modeseek' has no attribute {name!r}")
+    module, attribute = _PUBLIC[name]
+    value = import_module(module)
+    if attribute is not None:
+        value = getattr(value, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

@@ -1,0 +1,70 @@
+"""Occupied cells by sorting: for exact repeats of points, and for data spread too wide for a grid."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def cell_indices(points: NDArray[Any], origin: Floats, side: float) -> Ints:
+    """Index of each point's cell along each axis, (n, d)."""
+    index = np.floor((points - origin) / side)
+    if np.abs(index).max(initial=0.0) >= 2.0**53:
+        raise ValueError(
+            f"The data span more than 2^53 cells of side {side:g}; use a larger bandwidth, or remove outliers."
+        )
+    return index.astype(np.int64)
+
+
+def bit_patterns(points: NDArray[Any]) -> Ints:
+    """Map coordinates to integers, (n, d), equal exactly where the coordinates are (-0.0 is 0.0)."""
+    return (np.asarray(points, np.float64) + 0.0).view(np.int64)
+
+
+def compress(index: Ints) -> tuple[list[Ints], Ints, Ints]:
+    """Number the distinct rows of ``index`` (n, d), axis by axis, so that no key can overflow.
+
+    Returns the sorted keys of each level (for `find`), the number of each row (n,), and the first row of each.
+    """
+    levels = []
+    number = np.zeros(len(index), np.int64)
+    first = np.zeros(1, np.int64)
+    for column in index.T:
+        values, rank = np.unique(column, return_inverse=True)
+        keys, first, number = np.unique(number * len(values) + rank, return_index=True, return_inverse=True)
+        levels += [values, keys]
+    return levels, number, first
+
+
+def find(levels: list[Ints], index: Ints) -> Ints:
+    """Number of each row of ``index`` by the levels of `compress`, -1 where it is not among them."""
+    number = np.zeros(len(index), np.int64)
+    for values, keys, column in zip(levels[::2], levels[1::2], index.T, strict=True):
+        rank, known = _position(values, column)
+        known &= number >= 0
+        number, found = _position(keys, np.where(known, number, 0) * len(values) + rank)
+        number[~(known & found)] = -1
+    return number
+
+
+def _position(ordered: Ints, wanted: Ints) -> tuple[Ints, NDArray[np.bool_]]:
+    place = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+    return place, ordered[place] == wanted
+
+
+def cell_means(points: NDArray[Any], weights: Floats, side: float) -> tuple[Floats, Floats, float]:
+    """Means and weights of the occupied cells, and the weighted variance per axis lost within them."""
+    origin = points.min(axis=0).astype(np.float64)
+    _, number, first = compress(cell_indices(points, origin, side))
+    w = weights if weights.size else np.ones(len(points))
+    total = np.bincount(number, w)
+    offsets = points - points[first].astype(np.float64)[number]  # small: sums do not cancel
+    sums = np.stack([np.bincount(number, w * column) for column in offsets.T], axis=-1)
+    kept = total > 0.0
+    shift = sums / np.where(kept, total, 1.0)[:, None]
+    spread = float((w[:, None] * np.square(offsets - shift[number])).sum() / total.sum())
+    means = points[first] + shift
+    return means[kept], total[kept], spread / points.shape[1]

@@ -1,0 +1,1 @@
+"""How sums are computed: compiled kernels over ranges (``cpu``) and the threads around them (``threads``)."""

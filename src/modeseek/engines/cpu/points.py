@@ -1,0 +1,160 @@
+r"""Mean shift on the points themselves, only the closest: sums over sorted runs in float64.
+
+Points are three contiguous columns (lower dimensions are padded with zero columns in front), sorted by the
+key of their cell, key = (cx * ny + cy) * nz + cz, so the points of one row of cells are one contiguous run.
+A query visits the rows within its radius and sums runs: a SIMD loop without a test per point.
+"""
+
+from math import floor, sqrt
+
+import numpy as np
+
+from modeseek.engines.cpu import inline, kernel
+
+
+@inline
+def _exp_neg(s):
+    """exp(-s) for 0 <= s <= 40 to a few ulp: a Taylor polynomial at s / 64, squared six times."""
+    t = s * (-1.0 / 64.0)
+    p = 1 / 40320 + t * (1 / 362880)
+    p = 1 / 720 + t * (1 / 5040 + t * p)
+    p = 1 / 24 + t * (1 / 120 + t * p)
+    p = 1.0 + t * (1.0 + t * (0.5 + t * (1 / 6 + t * p)))
+    p *= p
+    p *= p
+    p *= p
+    p *= p
+    p *= p
+    p *= p
+    return p
+
+
+@inline
+def _first(keys, key):
+    """Index of the first of the sorted keys that is not below key."""
+    lo = 0
+    hi = keys.size
+    while lo < hi:
+        mid = (lo + hi) >> 1
+        if keys[mid] < key:
+            lo = mid + 1
+        else:
+            hi = mid
+    return lo
+
+
+@inline
+def _row_span(q, radius2, lower, side, dims, cx, cy):
+    """Cells along the last axis that a row (cx, cy) within the radius of q must offer: first, last (may be empty)."""
+    gx = max(max(lower[0] + cx * side - q[0], q[0] - lower[0] - (cx + 1) * side), 0.0)
+    gy = max(max(lower[1] + cy * side - q[1], q[1] - lower[1] - (cy + 1) * side), 0.0)
+    rest = radius2 - gx * gx - gy * gy
+    if rest < 0.0:
+        return np.int64(1), np.int64(0)
+    reach = sqrt(rest)
+    first = max(np.int64(floor((q[2] - reach - lower[2]) / side)), 0)
+    last = min(np.int64(floor((q[2] + reach - lower[2]) / side)), dims[2] - 1)
+    return first, last
+
+
+@inline
+def _sum_run(px, py, pz, w, start, stop, x, y, z, c, cut, s):
+    """Add to s[0:4] the weight and weighted displacement sums of points start..stop."""
+    s0 = s1 = s2 = s3 = 0.0
+    for i in range(start, stop):
+        dx = px[i] - x
+        dy = py[i] - y
+        dz = pz[i] - z
+        e = (dx * dx + dy * dy + dz * dz) * c
+        g = w[i] * _exp_neg(min(e, cut)) if e < cut else 0.0
+        s0 += g
+        s1 += g * dx
+        s2 += g * dy
+        s3 += g * dz
+    s[0] += s0
+    s[1] += s1
+    s[2] += s2
+    s[3] += s3
+
+
+@inline
+def _sum_run_squares(px, py, pz, w, start, stop, x, y, z, c, cut, s):
+    """Add to s[4:10] the weighted sums of the displacement products xx, xy, xz, yy, yz, zz."""
+    s0 = s1 = s2 = s3 = s4 = s5 = 0.0
+    for i in range(start, stop):
+        dx = px[i] - x
+        dy = py[i] - y
+        dz = pz[i] - z
+        e = (dx * dx + dy * dy + dz * dz) * c
+        g = w[i] * _exp_neg(min(e, cut)) if e < cut else 0.0
+        s0 += g * dx * dx
+        s1 += g * dx * dy
+        s2 += g * dx * dz
+        s3 += g * dy * dy
+        s4 += g * dy * dz
+        s5 += g * dz * dz
+    s[4] += s0
+    s[5] += s1
+    s[6] += s2
+    s[7] += s3
+    s[8] += s4
+    s[9] += s5
+
+
+@inline
+def _sums(px, py, pz, w, keys, runs, lower, side, dims, q, c, cut, squares, s):
+    radius2 = cut / c
+    radius = sqrt(radius2)
+    for k in range(s.size):
+        s[k] = 0.0
+    x0 = max(np.int64(floor((q[0] - radius - lower[0]) / side)), 0)
+    x1 = min(np.int64(floor((q[0] + radius - lower[0]) / side)), dims[0] - 1)
+    y0 = max(np.int64(floor((q[1] - radius - lower[1]) / side)), 0)
+    y1 = min(np.int64(floor((q[1] + radius - lower[1]) / side)), dims[1] - 1)
+    for cx in range(x0, x1 + 1):
+        for cy in range(y0, y1 + 1):
+            first, last = _row_span(q, radius2, lower, side, dims, cx, cy)
+            if first > last:
+                continue
+            base = (cx * dims[1] + cy) * dims[2]
+            start = runs[_first(keys, base + first)]
+            stop = runs[_first(keys, base + last + 1)]
+            _sum_run(px, py, pz, w, start, stop, q[0], q[1], q[2], c, cut, s)
+            if squares:
+                _sum_run_squares(px, py, pz, w, start, stop, q[0], q[1], q[2], c, cut, s)
+
+
+@kernel
+def sums(px, py, pz, w, keys, runs, lower, side, dims, c, cut, squares, queries, out):
+    """Fill out (m, 10): sum of g, of g * dx (3), and, if ``squares``, of g * dx * dx (6), around each query."""
+    for r in range(queries.shape[0]):
+        _sums(px, py, pz, w, keys, runs, lower, side, dims, queries[r], c, cut, squares, out[r])
+
+
+@kernel
+def climb(px, py, pz, w, keys, runs, lower, side, dims, c, cut, factor, tol, max_iter, x, steps, s):
+    """Move each row of x (m, 3) to its mode.
+
+    ``steps`` (m,) gets the number of steps: negative if max_iter cut the climb short, 0 if no point is in reach.
+    """
+    for r in range(x.shape[0]):
+        previous = np.inf
+        n = 0
+        resting = False
+        while n < max_iter and not resting:
+            _sums(px, py, pz, w, keys, runs, lower, side, dims, x[r], c, cut, False, s)
+            if s[0] <= 0.0:
+                break
+            n += 1
+            step2 = 0.0
+            for k in range(3):
+                step = factor * s[1 + k] / s[0]
+                x[r, k] += step
+                step2 += step * step
+            if step2 <= 1e-18 * tol * tol:
+                resting = True
+            elif n > 1 and step2 <= tol * tol:
+                q = sqrt(step2 / previous)
+                resting = q < 1.0 and step2 <= tol * tol * (1.0 - q) * (1.0 - q)
+            previous = step2
+        steps[r] = n if resting else -n

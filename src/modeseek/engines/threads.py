@@ -1,0 +1,71 @@
+"""Threads around compiled kernels.
+
+Work is cut into chunks whose borders depend on the size of the work alone, never on the number of threads,
+so that results are the same to the bit for any ``n_jobs``. Kernels release the GIL; between chunks the main
+thread sees Ctrl-C, so an interrupt takes effect within one chunk.
+"""
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from functools import cache
+from numbers import Integral
+
+import joblib
+
+ROWS_PER_CHUNK = 1 << 18
+
+
+@cache
+def _cpu_count() -> int:
+    return max(1, joblib.cpu_count())
+
+
+def effective_n_jobs(n_jobs: int | None) -> int:
+    """Return the number of threads: None and -1 mean every core this process may use, -2 all but one."""
+    if n_jobs is None:
+        return _cpu_count()
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0:
+        raise ValueError(f"n_jobs must be None or an integer other than 0, got {n_jobs!r}.")
+    return int(n_jobs) if n_jobs > 0 else max(1, _cpu_count() + 1 + int(n_jobs))
+
+
+def run_chunks(
+    n: int,
+    work: Callable[[int, int, int], object],
+    n_jobs: int | None = None,
+    chunk: int = ROWS_PER_CHUNK,
+) -> int:
+    """Call ``work(worker, start, stop)`` for each chunk of ``range(n)``; return the number of workers used.
+
+    A worker is an index into whatever private buffers the caller prepared (see `n_workers`); chunks go to
+    whichever worker is free, so ``work`` must not let its result depend on the worker.
+    """
+    starts = range(0, n, chunk)
+    workers = n_workers(n, n_jobs, chunk)
+    if workers == 1:
+        for start in starts:
+            work(0, start, min(start + chunk, n))
+        return 1
+
+    ticket = itertools.count()  # next() is atomic under the GIL
+    stop = False
+
+    def worker(index: int) -> None:
+        while not stop and (i := next(ticket)) < len(starts):
+            work(index, starts[i], min(starts[i] + chunk, n))
+
+    with ThreadPoolExecutor(workers) as pool:
+        futures: list[Future[None]] = [pool.submit(worker, index) for index in range(workers)]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            stop = True
+        for future in futures:
+            future.result()
+    return workers
+
+
+def n_workers(n: int, n_jobs: int | None = None, chunk: int = ROWS_PER_CHUNK) -> int:
+    """Return how many workers `run_chunks` will use: never more than there are chunks."""
+    return max(1, min(effective_n_jobs(n_jobs), -(-n // chunk)))

@@ -1,0 +1,5 @@
+"""Estimators with scikit-learn's contract: thin, no mathematics."""
+
+from modeseek.estimators.mean_shift import MeanShift, mean_shift
+
+__all__ = ["MeanShift", "mean_shift"]

@@ -1,0 +1,310 @@
+"""`MeanShift`, the estimator, and `mean_shift`, its functional form."""
+
+import sys
+import time
+import warnings
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from modeseek import climb
+from modeseek.bandwidth import estimate_bandwidth
+from modeseek.engines import data
+from modeseek.pipeline import cluster
+from modeseek.result import Clustering, Problem
+from modeseek.sketch import DensitySketch
+
+LARGEST_RATIO = 1e12  # of spread and bandwidth, either way: beyond it float64 coordinates do not resolve
+
+
+class MeanShift(ClusterMixin, BaseEstimator):
+    r"""Mean-shift clustering with a Gaussian kernel: points climb to the modes of their density.
+
+    One step moves a point to the weighted mean of its surroundings,
+
+        m(x) = sum_i w_i g(|x - x_i| / h) x_i / sum_i w_i g(|x - x_i| / h),    g(r) = exp(-r^2 / 2),
+
+    which ascends the density f(x) = sum_i w_i exp(-|x - x_i|^2 / 2h^2). Every point climbs until it rests at a
+    mode; the points that reach the same mode are one cluster. Clusters may have any shape, and their number is
+    not given but follows from the bandwidth.
+
+    Parameters
+    ----------
+    bandwidth : float or "auto", optional
+        Standard deviation h of the Gaussian, in the units of X. None and "auto" estimate it
+        (`estimate_bandwidth`).
+    fidelity : {"fast", "exact"}, default="fast"
+        "fast": up to three columns, points are summed on a grid first and climb cell by cell; time is linear in
+        the number of points, and labels differ from exact ones only within a fraction of a bandwidth of a border
+        between clusters. "exact": every point climbs on the points themselves in float64. Small inputs and inputs
+        of more than three columns are always exact.
+    max_iter : int, default=300
+        Most steps of one climb.
+    tol : float, default=1e-3
+        A climb rests when the way it still has to go is less than ``tol`` bandwidths. Modes are then polished, so
+        their accuracy does not depend on it.
+    n_jobs : int, optional
+        Threads; None and -1 mean all cores. The result is the same to the bit for any number.
+    verbose : bool, default=False
+        Print the stages and their times to standard error.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,), int32
+        Cluster of each point; clusters are numbered by decreasing weight.
+    cluster_centers_ : ndarray of shape (n_clusters, n_features)
+        Modes of the density.
+    cluster_weights_ : ndarray of shape (n_clusters,)
+        Sum of the sample weights in each cluster; without weights, the number of points.
+    bandwidth_ : float
+        The bandwidth used.
+    n_iter_ : int
+        Number of steps of the longest climb.
+    sketch_ : DensitySketch or None
+        The sketch of the density, where one was made.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X had names.
+
+    See Also
+    --------
+    mean_shift : The functional form.
+    estimate_bandwidth : What ``bandwidth="auto"`` does.
+    sklearn.cluster.MeanShift : Flat kernel: its bandwidth is a radius, about twice h.
+
+    References
+    ----------
+    K. Fukunaga and L. D. Hostetler, "The estimation of the gradient of a density function, with applications in
+    pattern recognition", IEEE Trans. Inf. Theory 21 (1975). Y. Cheng, "Mean shift, mode seeking, and clustering",
+    IEEE PAMI 17 (1995). D. Comaniciu and P. Meer, "Mean shift: a robust approach toward feature space analysis",
+    IEEE PAMI 24 (2002).
+
+    Examples
+    --------
+    >>> import modeseek as ms
+    >>> centroids, X = ms.textbook.make_data()
+    >>> model = ms.MeanShift(bandwidth=2.5).fit(X)
+    >>> len(model.cluster_centers_)
+    6
+    >>> model.predict([[26.0, 27.0]]) == model.labels_[0]
+    array([ True])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
+        "fidelity": [StrOptions({"fast", "exact"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, 0.1, closed="right")],
+        "n_jobs": [Integral, None],
+        "verbose": ["boolean"],
+    }
+
+    labels_: NDArray[np.int32]
+    cluster_centers_: NDArray[Any]
+    cluster_weights_: NDArray[np.float64]
+    bandwidth_: float
+    n_iter_: int
+    sketch_: DensitySketch | None
+    n_features_in_: int
+
+    def __init__(
+        self,
+        bandwidth: float | str | None = None,
+        *,
+        fidelity: str = "fast",
+        max_iter: int = 300,
+        tol: float = 1e-3,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+    ):
+        self.bandwidth = bandwidth
+        self.fidelity = fidelity
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Cluster X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Points; float32 and float64 are read as they are, without a copy.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights, at least 0: a point of weight 2 counts as two.
+
+        Returns
+        -------
+        MeanShift
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X is empty, not finite or not two-dimensional, or a parameter or weight is out of range.
+        TypeError
+            If X is sparse, or does not hold real numbers.
+        """
+        self._validate_params()
+        stages = _Stages(self.verbose)
+        stages("check")
+        points = self._points(X, reset=True)
+        weights = data.as_weights(sample_weight, len(points))
+        bounds = data.bounds(points, self.n_jobs)
+        if self.bandwidth is None or self.bandwidth == "auto":
+            stages("choose the bandwidth")
+            self.bandwidth_ = estimate_bandwidth(
+                points, sample_weight=weights if weights.size else None, n_jobs=self.n_jobs
+            )
+        else:
+            self.bandwidth_ = float(self.bandwidth)  # type: ignore[arg-type]
+        _check_scale(bounds, self.bandwidth_)
+        problem = Problem(
+            points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, report=stages
+        )
+        found = cluster(problem, self.fidelity)
+        stages("")
+        if found.n_unsettled:
+            warnings.warn(
+                f"{found.n_unsettled} of the climbs did not come to rest in max_iter={self.max_iter} steps; "
+                "they were matched to modes from where they stood. Increase max_iter.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        self._clustering: Clustering = found
+        self.labels_ = found.labels
+        self.cluster_centers_ = found.modes.astype(points.dtype)
+        self.cluster_weights_ = found.weights
+        self.n_iter_ = found.n_iter
+        self.sketch_ = found.sketch
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int32]:
+        """Label points by the mode that they climb to on the density of the fit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Points, old or new; on the training data the result is ``labels_``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), int32
+            Labels.
+        """
+        points = self._points(X, reset=False)
+        data.bounds(points, self.n_jobs)
+        return self._clustering.label(points, **self._climbing())
+
+    def path(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the way of each point to its mode.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Where to start.
+
+        Returns
+        -------
+        ndarray of shape (n_steps + 1, n_samples, n_features)
+            Positions at every step, the first being X; points that rest stay where they are.
+        """
+        points = self._points(X, reset=False)
+        data.bounds(points, self.n_jobs)
+        starts = np.asarray(points, np.float64)
+        return climb.path(self._clustering.field, starts, tol=self.tol, max_iter=self.max_iter)
+
+    def _climbing(self) -> dict[str, Any]:
+        return {"tol": self.tol, "max_iter": self.max_iter, "n_jobs": self.n_jobs}
+
+    def _points(self, X: ArrayLike, reset: bool) -> NDArray[Any]:
+        if not reset:
+            check_is_fitted(self)
+        # finiteness is checked together with the bounds, in one read instead of two
+        return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
+
+
+class _Stages:
+    """Report stages to standard error with the time each took."""
+
+    def __init__(self, enabled: bool):
+        self.enabled, self.stage, self.start = enabled, "", time.perf_counter()
+
+    def __call__(self, stage: str) -> None:
+        now = time.perf_counter()
+        if self.enabled and self.stage:
+            print(f"[MeanShift] {self.stage}: {now - self.start:.3f} s", file=sys.stderr)
+        self.stage, self.start = stage, now
+
+
+def _check_scale(bounds: NDArray[np.float64], bandwidth: float) -> None:
+    """Refuse a bandwidth that coordinates in float64 cannot resolve."""
+    with np.errstate(over="ignore"):
+        spread = float((bounds[1] - bounds[0]).max())
+    largest = float(np.abs(bounds).max())
+    if not np.isfinite(spread) or spread > 1e150:
+        raise ValueError(f"X spans {spread:g} in one column: distances overflow. Rescale X first.")
+    if bandwidth < LARGEST_RATIO**-1 * spread or bandwidth < 4 * np.spacing(largest):
+        raise ValueError(
+            f"bandwidth={bandwidth:g} is too small for data that span {spread:g} around values of up to "
+            f"{largest:g}: float64 cannot resolve it. Use a larger bandwidth, or subtract the mean from X."
+        )
+
+
+def mean_shift(
+    X: ArrayLike,
+    *,
+    bandwidth: float | str | None = None,
+    fidelity: str = "fast",
+    max_iter: int = 300,
+    tol: float = 1e-3,
+    n_jobs: int | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    """Cluster X by mean shift: the functional form of `MeanShift`, which describes the parameters.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Points.
+    bandwidth : float or "auto", optional
+        Standard deviation of the Gaussian.
+    fidelity : {"fast", "exact"}, default="fast"
+        How labels are found.
+    max_iter : int, default=300
+        Most steps of one climb.
+    tol : float, default=1e-3
+        Tolerance of a climb in bandwidths.
+    n_jobs : int, optional
+        Threads.
+    sample_weight : array-like of shape (n_samples,), optional
+        Weights.
+
+    Returns
+    -------
+    cluster_centers : ndarray of shape (n_clusters, n_features)
+        Modes of the density, by decreasing weight of their clusters.
+    labels : ndarray of shape (n_samples,), int32
+        Cluster of each point.
+
+    Examples
+    --------
+    >>> import modeseek as ms
+    >>> _, X = ms.textbook.make_data()
+    >>> centers, labels = ms.mean_shift(X, bandwidth=2.5)
+    >>> centers.shape, labels.shape
+    ((6, 2), (1500,))
+    """
+    model = MeanShift(bandwidth, fidelity=fidelity, max_iter=max_iter, tol=tol, n_jobs=n_jobs)
+    model.fit(X, sample_weight=sample_weight)
+    return model.cluster_centers_, model.labels_

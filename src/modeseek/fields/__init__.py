@@ -1,0 +1,41 @@
+"""Only the closest points count: four ways to sum a kernel, one interface of two verbs.
+
+``shift(queries)`` makes one mean-shift step and returns (means, densities); ``climb(starts, ...)`` repeats it
+until each start rests. ``dense`` sums over everything (any dimension), ``grid`` over sorted points within
+reach (d <= 3), ``table`` interpolates sums tabulated on a sketch's own grid (d <= 3).
+"""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# exp(-REACH^2 / 2) = 2^-53: a weight beyond is less than one rounding error of the weight at distance zero
+REACH = 8.571674348652905
+
+# least eigenvalue of I - J (the negative Hessian of log f, times h^2) that counts as a maximum
+CONCAVE = 1e-9
+
+
+class Field(Protocol):
+    """What `climb` needs of a density."""
+
+    bandwidth: float
+
+    def shift(self, queries: Floats) -> tuple[Floats, Floats]:
+        """Return m(q), (m, d), and the unnormalised density at q, (m,)."""
+        ...
+
+    def climb(
+        self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None
+    ) -> tuple[Floats, Ints]:
+        """Return where each start comes to rest, (m, d), and its number of steps, (m,).
+
+        A climb rests when the way still to go, estimated as |step| / (1 - q) with q the ratio of its last two
+        steps, is below ``tol`` bandwidths; the number of steps is negative where max_iter cut it short. A start
+        with nothing in reach first makes one step over all points, so it lands among them.
+        """
+        ...

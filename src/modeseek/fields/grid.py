@@ -1,0 +1,155 @@
+r"""The grid field: points sorted by cell, sums over the contiguous runs within reach, float64, d <= 3.
+
+Weights beyond ``reach`` bandwidths are left out. The default leaves out only weights smaller than one rounding
+error of the weight at distance zero, so sums are those over all points up to rounding; this is the exact field.
+The weights exp(-r^2/2) cut at R are those of the convex profile max(e^-s - e^-S, 0): the truncated iteration
+still climbs its own density.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from modeseek.engines.threads import run_chunks
+from modeseek.fields import CONCAVE, REACH, Floats, Ints
+from modeseek.fields.dense import DenseField
+
+CELLS_PER_REACH = 4  # cell side = reach / 4: few rows to visit, little beyond the ball
+MAX_CELLS_PER_AXIS = 1 << 20
+QUERIES_PER_CHUNK = 64
+
+
+class GridField:
+    """Mean shift over the points within reach.
+
+    Parameters
+    ----------
+    points : array-like of shape (n, d), d <= 3
+        Points; stored as float64 columns.
+    weights : array-like of shape (n,)
+        Weights; length 0 means unit weights.
+    bandwidth : float
+        Standard deviation h' of the Gaussian that is summed.
+    factor : float, default=1.0
+        A step is ``factor * (m(x) - x)``; a sketch's nodes take h^2 / h'^2.
+    reach : float
+        Radius of the sums in bandwidths.
+    n_visits : int, optional
+        Expected number of queries. Few queries do not repay a sort: then one run holds all points.
+    """
+
+    def __init__(
+        self,
+        points: ArrayLike,
+        weights: ArrayLike,
+        bandwidth: float,
+        *,
+        factor: float = 1.0,
+        reach: float = REACH,
+        n_visits: int | None = None,
+    ):
+        x = np.asarray(points)
+        n, self.n_features = x.shape
+        self.bandwidth = bandwidth
+        self.factor = factor
+        self.origin = x.min(axis=0).astype(np.float64)
+        columns = np.zeros((3, n))
+        for k in range(self.n_features):  # padded in front: the last column has the contiguous runs
+            columns[3 - self.n_features + k] = x[:, k]
+            columns[3 - self.n_features + k] -= self.origin[k]
+        w = np.asarray(weights, np.float64) if np.size(weights) else np.ones(n)
+        self.cut = 0.5 * reach * reach
+        extent = columns.max(axis=1)
+        self.side = max(reach * bandwidth / CELLS_PER_REACH, float(extent.max()) / MAX_CELLS_PER_AXIS)
+        if n_visits is not None and n_visits <= 16:
+            self.side = 2.0 * float(extent.max()) + 1.0
+        self.dims = (extent / self.side).astype(np.int64) + 1
+        self.lower = np.zeros(3)
+        cells = (columns / self.side).astype(np.int64)
+        cell_keys = (cells[0] * self.dims[1] + cells[1]) * self.dims[2] + cells[2]
+        if self.dims.max() > 1:
+            order = np.argsort(cell_keys, kind="stable")
+            columns, w, cell_keys = columns[:, order], w[order], cell_keys[order]
+        first = np.flatnonzero(np.diff(cell_keys, prepend=-1))
+        self.keys: NDArray[np.int64] = cell_keys[first]
+        self.runs: NDArray[np.int64] = np.append(first, n)
+        self.columns, self.weights = columns, w
+
+    def _arguments(self) -> tuple[object, ...]:
+        return (*self.columns, self.weights, self.keys, self.runs, self.lower, self.side, self.dims)
+
+    def _padded(self, queries: Floats) -> Floats:
+        q = np.zeros((len(queries), 3))
+        np.subtract(queries, self.origin, out=q[:, 3 - self.n_features :])
+        return q
+
+    def sums(self, queries: Floats, squares: bool, n_jobs: int | None = None) -> Floats:
+        """Return sums of g (1), g * dx (3) and, if asked, g * dx * dx (6) around each query, (m, 10)."""
+        from modeseek.engines.cpu import points
+
+        q = self._padded(queries)
+        out = np.empty((len(q), 10))
+        c = 0.5 / self.bandwidth**2
+
+        def work(_: int, start: int, stop: int) -> None:
+            points.sums(*self._arguments(), c, self.cut, squares, q[start:stop], out[start:stop])
+
+        run_chunks(len(q), work, n_jobs, QUERIES_PER_CHUNK)
+        return out
+
+    def density(self, queries: Floats) -> Floats:
+        """Return the unnormalised density sum_i w_i exp(-|q - x_i|^2 / 2h'^2)."""
+        return self.sums(queries, False)[:, 0]
+
+    def shift(self, queries: Floats) -> tuple[Floats, Floats]:
+        """Return the (relaxed) mean and the density at each query; a query with nothing in reach stays."""
+        sums = self.sums(queries, False)
+        density = sums[:, 0]
+        step = sums[:, 4 - self.n_features : 4] / np.where(density > 0.0, density, 1.0)[:, None]
+        return queries + self.factor * step, density
+
+    def climb(
+        self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None
+    ) -> tuple[Floats, Ints]:
+        """Climb every start to rest; a start with nothing in reach first steps onto the data over all points."""
+        ends, steps = self._climb(starts, tol, max_iter, n_jobs)
+        lost = steps == 0
+        if lost.any():
+            dense = DenseField(self.columns[3 - self.n_features :].T, self.weights, self.bandwidth)
+            landed = dense.shift(ends[lost] - self.origin)[0] + self.origin
+            ends[lost], steps[lost] = self._climb(landed, tol, max_iter, n_jobs)
+        return ends, steps
+
+    def _climb(self, starts: Floats, tol: float, max_iter: int, n_jobs: int | None) -> tuple[Floats, Ints]:
+        from modeseek.engines.cpu import points
+
+        q = self._padded(starts)
+        steps = np.zeros(len(q), np.int64)
+        c = 0.5 / self.bandwidth**2
+
+        def work(_: int, start: int, stop: int) -> None:
+            points.climb(
+                *self._arguments(), c, self.cut, self.factor, tol * self.bandwidth, max_iter,
+                q[start:stop], steps[start:stop], np.empty(4),
+            )  # fmt: skip
+
+        run_chunks(len(q), work, n_jobs, QUERIES_PER_CHUNK)
+        return q[:, 3 - self.n_features :] + self.origin, steps
+
+    def newton(self, queries: Floats, n_jobs: int | None = None) -> tuple[Floats, NDArray[np.bool_]]:
+        r"""Return the Newton step to the stationary point near each query, and whether f is concave there.
+
+        With s = m(q) - q and C the weighted covariance around q, the Jacobian of m is J = C / h'^2; the step
+        solves (I - J) step = s, and log f is concave in every direction where all eigenvalues of J are < 1.
+        """
+        sums = self.sums(queries, True, n_jobs)
+        density = np.where(sums[:, 0] > 0.0, sums[:, 0], 1.0)
+        s = sums[:, 1:4] / density[:, None]
+        rows, columns = np.triu_indices(3)
+        covariance = np.empty((len(queries), 3, 3))
+        covariance[:, rows, columns] = covariance[:, columns, rows] = sums[:, 4:] / density[:, None]
+        covariance -= s[:, :, None] * s[:, None, :]
+        hessian = np.eye(3) - covariance / self.bandwidth**2  # I - J, the negative Hessian of log f times h'^2
+        concave = np.linalg.eigvalsh(hessian)[:, 0] > CONCAVE
+        step = np.zeros_like(s)
+        step[concave] = np.linalg.solve(hessian[concave], s[concave][:, :, None])[:, :, 0]
+        return step[:, 3 - self.n_features :], concave & (sums[:, 0] > 0.0)

@@ -1,0 +1,149 @@
+r"""The table field: kernel sums tabulated on the sketch's own grid, one cubic spline interpolation a step.
+
+With masses p_z on nodes z and kernel bandwidth h' (both from the sketch), the sums
+
+    T0(y) = sum_z p_z g(|y - z| / h'),    T1(y) = sum_z p_z g(|y - z| / h') (z - y)
+
+are separable correlations, done once, axis by axis, at every node y. The cubic B-spline prefilter is applied to
+the short kernel instead of to the grid, so the correlations give interpolation coefficients directly. A step,
+x <- x + (h^2 / h'^2) T1(x) / T0(x), then costs 4^d reads however many points or neighbours there are.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solveh_banded
+
+from modeseek.engines.threads import run_chunks
+from modeseek.fields import REACH, Floats, Ints
+from modeseek.fields.dense import DenseField
+from modeseek.sketch import UNIT_BITS, Box, DensitySketch
+
+STARTS_PER_CHUNK = 2048
+VALUES_PER_CHUNK = 1 << 15
+TAIL = 1e-3  # of the lightest point: the most that all mass beyond reach may weigh, and the least worth climbing
+NOISE = 1e-8  # of the largest density: below it an interpolated density is noise, not data
+
+
+def spline_coefficients(samples: Floats) -> Floats:
+    """Cubic B-spline coefficients c with (c_{i-1} + 4 c_i + c_{i+1}) / 6 = samples_i, zero beyond the ends."""
+    bands = np.ones((2, len(samples))) * np.array([[1 / 6], [4 / 6]])
+    return solveh_banded(bands, samples)
+
+
+class TableField:
+    """Mean shift on sums tabulated from a sketch.
+
+    Parameters
+    ----------
+    sketch : DensitySketch
+        Masses on a grid of 1, 2 or 3 dimensions.
+    extra_variance : float, default=0.0
+        Variance per axis that was lost before the deposit (points replaced by cell centroids), given back here.
+    lightest : float, default=1.0
+        Least weight of a point; mass out of reach of the kernel sums is below 1e-3 of it.
+    n_jobs : int, optional
+        Threads.
+    """
+
+    def __init__(
+        self,
+        sketch: DensitySketch,
+        *,
+        extra_variance: float = 0.0,
+        lightest: float = 1.0,
+        n_jobs: int | None = None,
+    ):
+        assert sketch.origin is not None
+        self.sketch = sketch
+        self.bandwidth = sketch.bandwidth
+        self.delta = sketch.delta
+        self.box: Box = sketch.box
+        self.origin: Floats = sketch.origin
+        self.corner: Floats = sketch.origin + np.array(self.box.lower) * self.delta
+        self.kernel_bandwidth = float(np.sqrt(sketch.kernel_bandwidth() ** 2 + extra_variance))
+        self.factor = (self.bandwidth / self.kernel_bandwidth) ** 2
+        self.shape = np.array(self.box.shape, np.int64)
+        reach = min(REACH, np.sqrt(2.0 * np.log(max(sketch.total_weight_ / (TAIL * lightest), 2.0))))
+        self.table = self._tabulate(reach, n_jobs)
+        unit = 2.0**UNIT_BITS / sketch.weight_scale
+        self.negligible = max(TAIL * lightest * unit, NOISE * float(self.table.max()))
+
+    def node_positions(self, flat: Ints) -> Floats:
+        """Return the positions of nodes given by flat index."""
+        index = np.stack(np.unravel_index(flat, self.box.shape), axis=-1)
+        return self.origin + (index + np.array(self.box.lower)) * self.delta
+
+    def _tabulate(self, reach: float, n_jobs: int | None) -> Floats:
+        width = self.kernel_bandwidth / self.delta  # in node units
+        r = np.arange(-int(np.ceil(reach * width)), int(np.ceil(reach * width)) + 1)
+        gauss = np.exp(-0.5 * np.square(r / width))
+        g, rg = spline_coefficients(gauss), spline_coefficients(r * gauss)
+        # T1 along axis k: rg on that axis, g on the others; partial results are shared, T0's path is all g
+        fields: list[NDArray[np.float64]] = [self.sketch.masses.reshape(-1).astype(np.float64)]
+        for axis in range(len(self.shape)):
+            fields = [self._correlate(f, g, axis, n_jobs) for f in fields] + [
+                self._correlate(fields[0], rg, axis, n_jobs)
+            ]
+        channels = 2 if len(self.shape) == 1 else 4
+        table = np.zeros((fields[0].size, channels))
+        for k, f in enumerate(fields):
+            table[:, k] = f
+        return table.reshape(-1)
+
+    def _correlate(self, values: Floats, taps: Floats, axis: int, n_jobs: int | None) -> Floats:
+        from modeseek.engines.cpu.convolve import correlate
+
+        inner = int(np.prod(self.shape[axis + 1 :]))
+        out = np.empty_like(values)
+
+        def work(_: int, start: int, stop: int) -> None:
+            correlate(values, taps, inner, int(self.shape[axis]), out, start, stop)
+
+        run_chunks(values.size, work, n_jobs, VALUES_PER_CHUNK)
+        return out
+
+    def shift(self, queries: Floats) -> tuple[Floats, Floats]:
+        """Return the relaxed mean and the density (in fixed-point mass units) at each query."""
+        ends, _ = self.climb(queries, tol=0.0, max_iter=1)
+        return ends, self.density(queries)
+
+    def density(self, queries: Floats) -> Floats:
+        """Return T0 at each query; 0 beyond the table."""
+        from scipy.ndimage import map_coordinates
+
+        channels = self.table.size // int(np.prod(self.shape))
+        t0 = self.table.reshape(*self.shape, channels)[..., 0]
+        u = (np.asarray(queries, np.float64) - self.corner) / self.delta
+        values = map_coordinates(t0, u.T, order=3, prefilter=False, mode="grid-constant", cval=0.0)
+        return np.where(self._inside(u), values, 0.0)
+
+    def _inside(self, u: Floats) -> NDArray[np.bool_]:
+        """Tell which positions (node units) have all the nodes that interpolation reads."""
+        return ((u >= 1.0) & (u < self.shape - 2)).all(axis=1)
+
+    def climb(
+        self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None
+    ) -> tuple[Floats, Ints]:
+        """Climb every start to rest; a start with nothing in reach first steps onto the data over all nodes."""
+        ends, steps = self._climb(np.asarray(starts, np.float64), tol, max_iter, n_jobs)
+        lost = steps == 0
+        if lost.any():
+            landed, _ = DenseField(*self.sketch.nodes(), self.bandwidth).shift(ends[lost])
+            ends[lost], steps[lost] = self._climb(landed, tol, max_iter, n_jobs)
+        return ends, steps
+
+    def _climb(self, starts: Floats, tol: float, max_iter: int, n_jobs: int | None) -> tuple[Floats, Ints]:
+        from modeseek.engines.cpu.table import CLIMB
+
+        kernel = CLIMB[len(self.shape)]
+        u = (starts - self.corner) / self.delta
+        steps = np.zeros(len(u), np.int64)
+
+        def work(_: int, start: int, stop: int) -> None:
+            kernel(
+                self.table, self.shape, self.factor, self.negligible, tol * self.bandwidth / self.delta, max_iter,
+                u[start:stop], steps[start:stop],
+            )  # fmt: skip
+
+        run_chunks(len(u), work, n_jobs, STARTS_PER_CHUNK)
+        return u * self.delta + self.corner, steps

@@ -1,0 +1,141 @@
+"""What a clustering starts from and what it gives: the problem, the result, and how modes are numbered."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from modeseek.climb import Modes
+from modeseek.engines.threads import ROWS_PER_CHUNK, run_chunks
+from modeseek.fields import Field, Floats
+from modeseek.label import UNKNOWN
+from modeseek.sketch import DensitySketch
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Points, weights (length 0: all one), their bounds, and how to climb."""
+
+    points: NDArray[Any]
+    weights: Floats
+    bounds: Floats
+    bandwidth: float
+    tol: float = 1e-3
+    max_iter: int = 300
+    n_jobs: int | None = None
+    report: Callable[[str], None] = lambda stage: None
+
+    @property
+    def n(self) -> int:
+        """Number of points."""
+        return len(self.points)
+
+    @property
+    def d(self) -> int:
+        """Number of columns."""
+        return int(self.points.shape[1])
+
+    @property
+    def lightest(self) -> float:
+        """Least weight above 0."""
+        return float(self.weights[self.weights > 0].min()) if self.weights.size else 1.0
+
+    @property
+    def climbing(self) -> dict[str, Any]:
+        """The keyword arguments of a climb."""
+        return {"tol": self.tol, "max_iter": self.max_iter, "n_jobs": self.n_jobs}
+
+
+class LabelTable(Protocol):
+    """Labels that a fit has settled, by position."""
+
+    def assign(self, points: NDArray[Any], out: NDArray[np.int32], n_jobs: int | None = None) -> int:
+        """Write labels (UNKNOWN where not settled) to ``out``; return how many are UNKNOWN."""
+        ...
+
+    def relabel(self, names: NDArray[np.int32]) -> None:
+        """Replace label i by names[i]."""
+        ...
+
+
+@dataclass
+class Clustering:
+    """What a fit found; `label` gives any point, new or old, the label that the fit gives it."""
+
+    modes: Floats  # (k, d), by decreasing weight
+    weights: Floats  # (k,)
+    labels: NDArray[np.int32]  # (n,)
+    n_iter: int
+    n_unsettled: int
+    field: Field
+    table: LabelTable | None
+    sketch: DensitySketch | None
+
+    def label(self, points: NDArray[Any], **climbing: Any) -> NDArray[np.int32]:
+        """Label points: by table where the fit has settled their place, by climbing elsewhere."""
+        out = np.full(len(points), UNKNOWN, np.int32)
+        unknown = self.table.assign(points, out, climbing["n_jobs"]) if self.table else len(points)
+        if unknown:
+            climb_unknown(points, out, self.field, self.modes, **climbing)
+        return out
+
+
+def climb_unknown(
+    points: NDArray[Any], labels: NDArray[np.int32], field: Field, modes: Floats, **climbing: Any
+) -> None:
+    """Give every UNKNOWN row the mode that its point climbs to."""
+    rows = np.flatnonzero(labels == UNKNOWN)
+    ends, _ = field.climb(np.asarray(points[rows], np.float64), **climbing)
+    labels[rows] = cKDTree(modes).query(ends)[1]
+
+
+def finish(
+    problem: Problem,
+    field: Field,
+    modes: Modes,
+    labels: NDArray[np.int32],
+    table: LabelTable | None = None,
+    sketch: DensitySketch | None = None,
+) -> Clustering:
+    """Weigh the clusters, drop the empty ones, and number them by decreasing weight."""
+    if table is not None and labels.min() == UNKNOWN:
+        climb_unknown(problem.points, labels, field, modes.positions, **problem.climbing)
+    weights = cluster_weights(labels, problem.weights, len(modes.positions), problem.n_jobs)
+    members = cluster_weights(labels, np.empty(0), len(modes.positions), problem.n_jobs)
+    order = np.lexsort((*modes.positions.T[::-1], -weights, members == 0))
+    names = np.argsort(order).astype(np.int32)
+    if not np.array_equal(order, np.arange(len(order))):
+        rename(labels, names, problem.n_jobs)
+        if table is not None:
+            table.relabel(names)
+    kept = order[: int((members > 0).sum())]
+    return Clustering(
+        modes.positions[kept], weights[kept], labels, modes.n_iter, modes.n_unsettled, field, table, sketch
+    )
+
+
+def cluster_weights(labels: NDArray[np.int32], weights: Floats, k: int, n_jobs: int | None) -> Floats:
+    """Sum of the weights of each label's points, added chunk by chunk in order: the same bits for any n_jobs."""
+    parts: dict[int, Floats] = {}
+
+    def work(_: int, start: int, stop: int) -> None:
+        w = weights[start:stop] if weights.size else None
+        parts[start] = np.bincount(labels[start:stop], w, minlength=k)
+
+    run_chunks(len(labels), work, n_jobs, ROWS_PER_CHUNK)
+    total = np.zeros(k)
+    for start in sorted(parts):
+        total += parts[start]
+    return total
+
+
+def rename(labels: NDArray[np.int32], names: NDArray[np.int32], n_jobs: int | None) -> None:
+    """Replace label i by names[i], in place."""
+
+    def work(_: int, start: int, stop: int) -> None:
+        labels[start:stop] = names[labels[start:stop]]
+
+    run_chunks(len(labels), work, n_jobs)
