@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
-from modeseek.climb import find_modes
+from modeseek.climb import ModeFinder
 from modeseek.engines import data
 from modeseek.fields import Floats
 from modeseek.fields.dense import DenseField
@@ -100,7 +100,8 @@ def _cluster_counts(sample: Floats, scales: Floats, n_jobs: int | None) -> NDArr
     counts = np.empty(len(scales), np.int64)
     for k, h in enumerate(scales):
         field = DenseField(sample, np.empty(0), float(h))
-        modes = find_modes(field, starts, None, tol=TOL, max_iter=MAX_ITER, n_jobs=n_jobs)
-        starts, labels = modes.positions, modes.index[labels]
+        finder = ModeFinder(field, None, tol=TOL, max_iter=MAX_ITER, n_jobs=n_jobs)
+        labels = finder.find(starts)[labels]
+        starts = finder.positions
         counts[k] = max(1, int((np.bincount(labels) >= least).sum()))
     return counts

@@ -7,8 +7,6 @@ not confirm (a saddle, a ridge not yet climbed) climbs on with a finer tolerance
 labels, cells or files.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -18,11 +16,12 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from modeseek.fields import Field, Floats, Ints
+from modeseek.fields.table import TableField
 
 LINK = 8.0  # resting points closer than LINK * tol bandwidths belong together
 MAX_DRIFT = 0.1  # bandwidths that polishing may move a resting point and still speak for it
-FINER = 1e-3  # factor on tol when an unconfirmed resting point climbs on
-ROUNDS = 3
+FINER = (1e-3, 1e-6, 0.0)  # factors on tol when an unconfirmed resting point climbs on; 0: no further
+PATIENCE = 10  # times max_iter that it may then take
 NEWTON_STEPS = 30
 SETTLED = 1e-10  # bandwidths
 
@@ -35,59 +34,107 @@ class NewtonField(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Modes:
-    """Modes, the mode of each start, and how long the longest climb was."""
-
-    positions: Floats  # (k, d)
-    index: NDArray[np.int64]  # (m,)
-    n_iter: int
-    n_unsettled: int  # starts that did not come to rest within max_iter
-
-
-def find_modes(
-    field: Field,
-    starts: Floats,
-    polisher: Callable[[int], NewtonField] | None,
-    *,
-    tol: float,
-    max_iter: int,
-    n_jobs: int | None = None,
-) -> Modes:
-    """Climb every start and match the resting points.
+class ModeFinder:
+    """Climbs starts, batch after batch, and keeps the modes they reach.
 
     Parameters
     ----------
     field : Field
         What is climbed.
-    starts : ndarray of shape (m, d)
-        Where to begin.
-    polisher : callable, optional
-        Given the number of resting points to polish, returns the field to polish them on. None: match resting
-        points as they are, without polishing.
+    polisher : NewtonField or None
+        Where resting points are polished; None: they are matched as they are.
     tol : float
         Tolerance of a climb in bandwidths.
     max_iter : int
         Most steps of one climb.
     n_jobs : int, optional
         Threads.
+
+    Attributes
+    ----------
+    positions : ndarray of shape (k, d)
+        The modes found so far.
+    n_iter : int
+        Steps of the longest climb so far.
+    n_unsettled : int
+        Climbs that max_iter cut short and that no mode was confirmed for.
     """
-    ends, steps = field.climb(starts, tol=tol, max_iter=max_iter, n_jobs=n_jobs)
-    n_iter, n_unsettled = int(np.abs(steps).max()), int((steps < 0).sum())
-    link = LINK * tol * field.bandwidth
-    for attempt in range(ROUNDS):
-        group, first = group_by_location(ends, link)
-        positions = ends[first]
-        if polisher is None:
-            return Modes(positions, group, n_iter, n_unsettled)
-        positions, confirmed = polish(polisher(len(positions)), positions, field.bandwidth)
-        doubtful = ~confirmed[group]
-        if not doubtful.any() or attempt == ROUNDS - 1:
-            break
-        finer = tol * FINER ** (attempt + 1)
-        ends[doubtful], more = field.climb(ends[doubtful], tol=finer, max_iter=10 * max_iter, n_jobs=n_jobs)
-    same, first = group_by_location(positions, link)
-    return Modes(positions[first], same[group], n_iter, n_unsettled)
+
+    def __init__(
+        self,
+        field: Field,
+        polisher: NewtonField | None,
+        *,
+        tol: float,
+        max_iter: int,
+        n_jobs: int | None = None,
+    ):
+        self.field, self.polisher = field, polisher
+        self.tol, self.max_iter, self.n_jobs = tol, max_iter, n_jobs
+        self.link = LINK * tol * field.bandwidth
+        self.positions: Floats = np.empty((0, 0))
+        self.n_iter = self.n_unsettled = 0
+
+    @property
+    def n_modes(self) -> int:
+        """Number of modes found so far."""
+        return len(self.positions)
+
+    def find(self, starts: Floats) -> Ints:
+        """Climb to rest; return the mode of each start, an index into ``positions``."""
+        return self.match(*self._climb(starts))
+
+    def find_or_absorb(self, starts: Floats, labels: NDArray[np.int32]) -> Ints:
+        """Climb on a table field until a climb rests or enters a cell that has a label (>= 0) and take that."""
+        field = self.field
+        assert isinstance(field, TableField)
+        ends, steps = self._climb(starts, settled=labels >= 0)
+        index = labels[field.cells(ends)].astype(np.int64)
+        free = index < 0
+        if free.any():
+            index[free] = self.match(ends[free], steps[free])
+        return index
+
+    def _climb(self, starts: Floats, **options: object) -> tuple[Floats, Ints]:
+        ends, steps = self.field.climb(
+            starts, tol=self.tol, max_iter=self.max_iter, n_jobs=self.n_jobs, **options
+        )
+        self.n_iter = max(self.n_iter, int(np.abs(steps).max(initial=0)))
+        return ends, steps
+
+    def match(self, ends: Floats, steps: Ints) -> Ints:
+        """Return the mode of each resting point, adding modes that are new."""
+        group, first = group_by_location(ends, self.link)
+        reached, confirmed = ends[first], np.zeros(len(first), bool)
+        for finer in FINER if self.polisher else ():
+            reached, confirmed = polish(self.polisher, reached, self.field.bandwidth)
+            doubtful = ~confirmed[group]
+            if finer == 0.0 or not doubtful.any():
+                break
+            ends[doubtful], more = self.field.climb(
+                ends[doubtful], tol=self.tol * finer, max_iter=PATIENCE * self.max_iter, n_jobs=self.n_jobs
+            )
+            steps[doubtful] = np.copysign(np.abs(steps[doubtful]) + np.abs(more), more)
+            group, first = group_by_location(ends, self.link)
+            reached = ends[first]
+        self.n_iter = max(self.n_iter, int(np.abs(steps).max(initial=0)))
+        self.n_unsettled += int(((steps < 0) & ~confirmed[group]).sum())
+        return self._number(reached)[group]
+
+    def _number(self, reached: Floats) -> Ints:
+        """Return the index of each position among the modes: of a known one within the link, or of a new one."""
+        index = np.full(len(reached), -1)
+        known = self.n_modes
+        if known:
+            distance, nearest = cKDTree(self.positions).query(reached, distance_upper_bound=self.link)
+            index = np.where(np.isfinite(distance), nearest, -1)
+        new = index < 0
+        if new.any():
+            group, first = group_by_location(reached[new], self.link)
+            index[new] = known + group
+            found = reached[new][first]
+            self.positions = np.vstack([self.positions, found]) if known else found
+        return index
 
 
 def polish(field: NewtonField, positions: Floats, bandwidth: float) -> tuple[Floats, NDArray[np.bool_]]:

@@ -1,25 +1,36 @@
 r"""Modes -> labels, cell by cell.
 
-A point's cell is that of its nearest node. Each cell that holds points climbs once, from its centre. A cell
-whose occupied neighbours all reach the same mode is *interior*: its points take that label. Any other cell is
-cut into s^d sub-cells, which climb on their own, from one of their points where points are few, from their
-centres where they are many. The work follows the border between basins, not the number of points.
+A point's cell is that of its nearest node. Blocks of 2^d cells climb first, one cell for each; a block whose
+occupied neighbours all reach the same mode is *interior*, and its cells take that label. The cells of the other
+blocks climb on their own, and so, where neighbouring cells differ, do sub-cells: from one of their points where
+points are few, from their centres where they are many. A climb that enters an interior cell has arrived. The
+work follows the border between basins, not the number of points.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.cells import compress, find
+from modeseek.climb import ModeFinder
 from modeseek.engines.threads import n_workers, run_chunks
 from modeseek.fields import Floats
+from modeseek.fields.table import TableField
 from modeseek.sketch import Box
 
 UNKNOWN = -1
+POINTS_PER_CENTRE = 8  # with more points than this a sub-cell, sub-cells climb from their centres
 NO_ROW = np.iinfo(np.int64).max
+
+
+class Counts(NamedTuple):
+    """How many rows have no label, and how many have each."""
+
+    unknown: int
+    members: NDArray[np.int64]
 
 
 @dataclass
@@ -33,24 +44,19 @@ class CellLabels:
     cells: NDArray[np.int32]  # flat: label, UNKNOWN, or -2 - block
     blocks: NDArray[np.int32]  # flat: labels of the sub-cells of mixed cells
 
-    def _arguments(self) -> tuple[Any, ...]:
-        lower, shape = np.array(self.box.lower, np.int64), np.array(self.box.shape, np.int64)
-        return self.origin, 1.0 / self.delta, lower, shape, self.cells, self.split
+    def assign(self, points: NDArray[Any], out: NDArray[np.int32], n_jobs: int | None = None) -> Counts:
+        """Write the label of each row to ``out``, UNKNOWN where there is none; return the rows of each label."""
+        from modeseek.engines.cpu.lookup import resolve
 
-    def assign(
-        self, points: NDArray[Any], out: NDArray[np.int32], n_jobs: int | None = None
-    ) -> int:
-        """Write the label of each row to ``out``; return how many are UNKNOWN."""
-        from modeseek.engines.cpu.lookup import look_up
+        highest = max(int(self.cells.max()), int(self.blocks.max(initial=UNKNOWN)))
+        counts = np.zeros((n_workers(len(points), n_jobs), highest + 2), np.int64)
 
-        unknown = np.zeros(n_workers(len(points), n_jobs), np.int64)
+        def work(worker: int, entries: NDArray[np.int32], start: int) -> None:
+            resolve(entries, self.blocks, counts[worker])
 
-        def work(worker: int, start: int, stop: int) -> None:
-            rows = np.ascontiguousarray(points[start:stop])
-            unknown[worker] += look_up(rows, *self._arguments(), self.blocks, out[start:stop])
-
-        run_chunks(len(points), work, n_jobs)
-        return int(unknown.sum())
+        self._each_chunk(points, out, work, n_jobs)
+        total = counts.sum(axis=0)
+        return Counts(int(total[0]), total[1:])
 
     def first_rows(self, points: NDArray[Any], n_jobs: int | None = None) -> NDArray[np.int64]:
         """Return the least row of ``points`` in each sub-cell, NO_ROW where there is none."""
@@ -58,11 +64,32 @@ class CellLabels:
 
         rows = np.full((n_workers(len(points), n_jobs), len(self.blocks)), NO_ROW)
 
+        def work(worker: int, entries: NDArray[np.int32], start: int) -> None:
+            mark(entries, start, rows[worker])
+
+        self._each_chunk(points, np.empty(len(points), np.int32), work, n_jobs)
+        return rows.min(axis=0)
+
+    def _each_chunk(
+        self,
+        points: NDArray[Any],
+        out: NDArray[np.int32],
+        then: Callable[[int, NDArray[np.int32], int], None],
+        n_jobs: int | None,
+    ) -> None:
+        """Write the entry of each row to ``out`` and call then(worker, entries, first row) chunk by chunk."""
+        from modeseek.engines.cpu.lookup import ENTRIES
+
+        kernel = ENTRIES[points.shape[1]]
+        corner = self.origin + (np.array(self.box.lower) - 0.5) * self.delta
+        shape = np.array(self.box.shape, np.int64)
+
         def work(worker: int, start: int, stop: int) -> None:
-            mark(np.ascontiguousarray(points[start:stop]), start, *self._arguments(), rows[worker])
+            rows = np.ascontiguousarray(points[start:stop])
+            kernel(rows, corner, 1.0 / self.delta, shape, self.cells, self.split, out[start:stop])
+            then(worker, out[start:stop], start)
 
         run_chunks(len(points), work, n_jobs)
-        return rows.min(axis=0)
 
     def sub_centres(self) -> Floats:
         """Return the centres of all sub-cells, in the order of ``blocks``."""
@@ -78,6 +105,49 @@ class CellLabels:
         for table in (self.cells, self.blocks):
             known = table >= 0
             table[known] = names[table[known]]
+
+
+def label_cells(field: TableField, finder: ModeFinder) -> NDArray[np.int32]:
+    """Climb for every occupied cell; return the label of each node's cell (flat), UNKNOWN where it is empty."""
+    shape = field.box.shape
+    occupied = np.flatnonzero(field.sketch.masses)
+    blocks = tuple(-(-length // 2) for length in shape)
+    block = np.ravel_multi_index(tuple(i // 2 for i in np.unravel_index(occupied, shape)), blocks)
+    found, first = np.unique(block, return_index=True)
+    block_labels = np.full(np.prod(blocks), UNKNOWN, np.int32)
+    block_labels[found] = finder.find(field.node_positions(occupied[first]))
+
+    labels = np.full(field.box.n_nodes, UNKNOWN, np.int32)
+    mixed = mixed_cells(block_labels, blocks)[block]
+    labels[occupied[~mixed]] = block_labels[block[~mixed]]
+    rest = occupied[mixed]
+    labels[rest] = finder.find_or_absorb(field.node_positions(rest), labels)
+    return labels
+
+
+def label_sub_cells(
+    points: NDArray[Any],
+    field: TableField,
+    finder: ModeFinder,
+    labels: NDArray[np.int32],
+    split: int,
+    n_jobs: int | None,
+) -> CellLabels:
+    """Cut the cells whose neighbours have another label into split^d sub-cells, and climb for those with points."""
+    mixed = np.flatnonzero(mixed_cells(labels, field.box.shape))
+    cells = labels.copy()
+    cells[mixed] = -2 - np.arange(len(mixed), dtype=np.int32)
+    blocks = np.full(len(mixed) * split ** len(field.box.shape), UNKNOWN, np.int32)
+    table = CellLabels(field.origin, field.delta, field.box, split, cells, blocks)
+    if not len(mixed):
+        return table
+    if len(points) > POINTS_PER_CENTRE * len(blocks):
+        blocks[:] = finder.find_or_absorb(table.sub_centres(), cells)
+    else:
+        rows = table.first_rows(points, n_jobs)
+        owners = np.flatnonzero(rows != NO_ROW)
+        blocks[owners] = finder.find_or_absorb(np.asarray(points[rows[owners]], np.float64), cells)
+    return table
 
 
 def mixed_cells(labels: NDArray[np.int32], shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -129,15 +199,16 @@ class KeyLabels:
         self.levels, self.numbers, self.first_rows = compress(key(points))
         self.labels = np.full(len(self.first_rows), UNKNOWN, np.int32)
 
-    def assign(self, points: NDArray[Any], out: NDArray[np.int32], n_jobs: int | None = None) -> int:
-        """Write the label of each row to ``out``; return how many are UNKNOWN."""
+    def assign(self, points: NDArray[Any], out: NDArray[np.int32], n_jobs: int | None = None) -> Counts:
+        """Write the label of each row to ``out``, UNKNOWN where there is none; return the rows of each label."""
 
         def work(_: int, start: int, stop: int) -> None:
             number = find(self.levels, self.key(points[start:stop]))
             out[start:stop] = np.where(number >= 0, self.labels[number], UNKNOWN)
 
         run_chunks(len(points), work, n_jobs)
-        return int((out == UNKNOWN).sum())
+        total = np.bincount(out + 1, minlength=int(self.labels.max()) + 2)
+        return Counts(int(total[0]), total[1:])
 
     def relabel(self, names: NDArray[np.int32]) -> None:
         """Replace label i by names[i]."""

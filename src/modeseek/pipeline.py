@@ -10,17 +10,14 @@ its modes; modes become labels. `cluster` chooses the route:
 """
 
 from dataclasses import replace
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from modeseek.climb import Modes, find_modes
+from modeseek.climb import ModeFinder
 from modeseek.fields.dense import DenseField
-from modeseek.fields.grid import GridField
+from modeseek.fields.grid import GridField, newton_over_all
 from modeseek.fields.table import TableField
 from modeseek.cells import bit_patterns, cell_indices, cell_means
-from modeseek.label import NO_ROW, UNKNOWN, CellLabels, KeyLabels, mixed_cells
+from modeseek.label import CellLabels, KeyLabels, label_cells, label_sub_cells
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import DensitySketch, bin_points, node_box
 
@@ -29,7 +26,6 @@ POLISH_PAIRS = 20_000_000  # modes x points that polishing on the raw points may
 SPACINGS = {1: (0.125, 0.25, 0.5), 2: (0.25, 0.5), 3: (1 / 3, 0.5)}  # in bandwidths, finest first
 SPLIT = {1: 9, 2: 5, 3: 5}  # sub-cells per axis of a mixed cell
 MIN_NODES, NODES_PER_POINT, MAX_NODES = 1 << 18, 16, 1 << 23  # what a table may cost
-POINTS_PER_CENTRE = 8  # with more points than this a sub-cell, sub-cells climb from their centres
 SPARSE_SPACING = 0.25  # cells of the sparse route, in bandwidths
 SPARSE_SPLIT = 4
 
@@ -60,50 +56,44 @@ def affordable_spacing(problem: Problem) -> float | None:
 
 def _every_point(problem: Problem, dense: bool) -> Clustering:
     """Every distinct point climbs on the points."""
-    problem.report("climb every point")
+    problem.report("merge repeats")
     keys = KeyLabels(problem.points, bit_patterns)
     points = np.asarray(problem.points[keys.first_rows], np.float64)
     weights = problem.weights if problem.weights.size else None
     weights = np.bincount(keys.numbers, weights).astype(np.float64)
     make_field = DenseField if dense else GridField
     field = make_field(points, weights, problem.bandwidth)
-    modes = find_modes(field, points, lambda k: field, **problem.climbing)
-    return _label_keys(problem, field, modes, keys)
+    return _climb_keys(problem, ModeFinder(field, field, **problem.climbing), keys)
 
 
 def _by_cells(problem: Problem, spacing: float) -> Clustering:
     """Sketch the points, tabulate its kernel sums, climb for whole cells and label by cell."""
     problem.report("sketch")
     sketch, lost_variance = make_sketch(problem, spacing)
-    problem.report("climb")
+    problem.report("tabulate")
     field = TableField(sketch, extra_variance=lost_variance, lightest=problem.lightest, n_jobs=problem.n_jobs)
-    occupied = np.flatnonzero(sketch.masses)
-    centres = field.node_positions(occupied)
-    coarse = find_modes(field, centres, None, **problem.climbing)
-    names = np.full(sketch.masses.size, UNKNOWN, np.int32)
-    names[occupied] = coarse.index
-
-    mixed = np.flatnonzero(mixed_cells(names, sketch.box.shape))
-    split = SPLIT[problem.d]
-    names[mixed] = -2 - np.arange(len(mixed), dtype=np.int32)
-    blocks = np.full(len(mixed) * split**problem.d, UNKNOWN, np.int32)
-    cells = CellLabels(field.origin, sketch.delta, sketch.box, split, names, blocks)
-    starts, owners = _sub_cell_starts(problem, cells)
-
+    finder = ModeFinder(field, GridField(*sketch.nodes(), field.kernel_bandwidth), **problem.climbing)
+    problem.report("climb")
+    labels = label_cells(field, finder)
     problem.report("climb the borders")
-    k = len(coarse.positions)
-    modes = find_modes(field, np.vstack([coarse.positions, starts]), _polisher(problem, sketch), **problem.climbing)
-    cells.relabel(modes.index[:k].astype(np.int32))
-    blocks[owners] = modes.index[k:]
-    mass = np.bincount(cells.cells[occupied].clip(0), sketch.masses.reshape(-1)[occupied], len(modes.positions))
-    order = np.argsort(-mass, kind="stable")  # nearly the final order, so that labels seldom change again
-    cells.relabel(np.argsort(order).astype(np.int32))
-    modes = replace(modes, positions=modes.positions[order], n_iter=max(modes.n_iter, coarse.n_iter))
-
+    table = label_sub_cells(problem.points, field, finder, labels, SPLIT[problem.d], problem.n_jobs)
+    problem.report("polish")
+    _polish_and_order(problem, finder, table, sketch)
     problem.report("label")
-    labels = np.empty(problem.n, np.int32)
-    cells.assign(problem.points, labels, problem.n_jobs)
-    return finish(problem, field, modes, labels, table=cells, sketch=sketch)
+    return finish(problem, finder, table, sketch)
+
+
+def _polish_and_order(problem: Problem, finder: ModeFinder, table: CellLabels, sketch: DensitySketch) -> None:
+    """Polish the modes on the points themselves and number them by mass: nearly the final numbers."""
+    if finder.n_modes * problem.n <= POLISH_PAIRS:
+        finder.positions = newton_over_all(
+            problem.points, problem.weights, problem.bandwidth, finder.positions, problem.n_jobs
+        )
+    interior = np.flatnonzero(table.cells >= 0)
+    mass = np.bincount(table.cells[interior], sketch.masses.reshape(-1)[interior], finder.n_modes)
+    order = np.argsort(-mass, kind="stable")
+    finder.positions = finder.positions[order]
+    table.relabel(np.argsort(order).astype(np.int32))
 
 
 def make_sketch(problem: Problem, spacing: float) -> tuple[DensitySketch, float]:
@@ -123,26 +113,6 @@ def make_sketch(problem: Problem, spacing: float) -> tuple[DensitySketch, float]
     return sketch.add_scanned(problem.points, problem.weights, problem.bounds, problem.n_jobs), 0.0
 
 
-def _sub_cell_starts(problem: Problem, cells: CellLabels) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Where the sub-cells of mixed cells begin to climb, and which: their first points, or their centres."""
-    if problem.n > POINTS_PER_CENTRE * len(cells.blocks):
-        return cells.sub_centres(), np.arange(len(cells.blocks))
-    rows = cells.first_rows(problem.points, problem.n_jobs)
-    owners = np.flatnonzero(rows != NO_ROW)
-    return np.asarray(problem.points[rows[owners]], np.float64), owners
-
-
-def _polisher(problem: Problem, sketch: DensitySketch) -> Any:
-    """Return a function of the number of modes that gives the field to polish them on."""
-
-    def field(k: int) -> GridField:
-        if k * problem.n <= POLISH_PAIRS:
-            return GridField(problem.points, problem.weights, problem.bandwidth, n_visits=k)
-        return GridField(*sketch.nodes(), sketch.kernel_bandwidth())
-
-    return field
-
-
 def _by_sparse_cells(problem: Problem) -> Clustering:
     """Cluster where a dense grid would be too large: means of occupied cells stand in for the points."""
     problem.report("sort into cells")
@@ -153,14 +123,12 @@ def _by_sparse_cells(problem: Problem) -> Clustering:
     side = SPARSE_SPACING / SPARSE_SPLIT * h
     origin = problem.bounds[0]
     keys = KeyLabels(problem.points, lambda points: cell_indices(points, origin, side))
+    return _climb_keys(problem, ModeFinder(field, field, **problem.climbing), keys)
+
+
+def _climb_keys(problem: Problem, finder: ModeFinder, keys: KeyLabels) -> Clustering:
+    """Climb from the first point of each key; every point takes the mode of its key."""
     problem.report("climb")
-    starts = np.asarray(problem.points[keys.first_rows], np.float64)
-    modes = find_modes(field, starts, lambda k: field, **problem.climbing)
-    return _label_keys(problem, field, modes, keys)
-
-
-def _label_keys(problem: Problem, field: DenseField | GridField, modes: Modes, keys: KeyLabels) -> Clustering:
-    """Give every point the mode that its key climbed to."""
+    keys.labels = finder.find(np.asarray(problem.points[keys.first_rows], np.float64)).astype(np.int32)
     problem.report("label")
-    keys.labels = modes.index.astype(np.int32)
-    return finish(problem, field, modes, keys.labels[keys.numbers], table=keys)
+    return finish(problem, finder, keys)

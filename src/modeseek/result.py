@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from modeseek.climb import Modes
-from modeseek.engines.threads import ROWS_PER_CHUNK, run_chunks
+from modeseek.climb import ModeFinder
+from modeseek.engines.threads import run_chunks
 from modeseek.fields import Field, Floats
-from modeseek.label import UNKNOWN
+from modeseek.label import UNKNOWN, Counts
 from modeseek.sketch import DensitySketch
 
 
@@ -52,8 +52,8 @@ class Problem:
 class LabelTable(Protocol):
     """Labels that a fit has settled, by position."""
 
-    def assign(self, points: NDArray[Any], out: NDArray[np.int32], n_jobs: int | None = None) -> int:
-        """Write labels (UNKNOWN where not settled) to ``out``; return how many are UNKNOWN."""
+    def assign(self, points: NDArray[Any], out: NDArray[np.int32], n_jobs: int | None = None) -> Counts:
+        """Write the label of each row to ``out``, UNKNOWN where there is none; return the rows of each label."""
         ...
 
     def relabel(self, names: NDArray[np.int32]) -> None:
@@ -71,14 +71,13 @@ class Clustering:
     n_iter: int
     n_unsettled: int
     field: Field
-    table: LabelTable | None
+    table: LabelTable
     sketch: DensitySketch | None
 
     def label(self, points: NDArray[Any], **climbing: Any) -> NDArray[np.int32]:
         """Label points: by table where the fit has settled their place, by climbing elsewhere."""
         out = np.full(len(points), UNKNOWN, np.int32)
-        unknown = self.table.assign(points, out, climbing["n_jobs"]) if self.table else len(points)
-        if unknown:
+        if self.table.assign(points, out, climbing["n_jobs"]).unknown:
             climb_unknown(points, out, self.field, self.modes, **climbing)
         return out
 
@@ -93,43 +92,29 @@ def climb_unknown(
 
 
 def finish(
-    problem: Problem,
-    field: Field,
-    modes: Modes,
-    labels: NDArray[np.int32],
-    table: LabelTable | None = None,
-    sketch: DensitySketch | None = None,
+    problem: Problem, finder: ModeFinder, table: LabelTable, sketch: DensitySketch | None = None
 ) -> Clustering:
-    """Weigh the clusters, drop the empty ones, and number them by decreasing weight."""
-    if table is not None and labels.min() == UNKNOWN:
-        climb_unknown(problem.points, labels, field, modes.positions, **problem.climbing)
-    weights = cluster_weights(labels, problem.weights, len(modes.positions), problem.n_jobs)
-    members = cluster_weights(labels, np.empty(0), len(modes.positions), problem.n_jobs)
-    order = np.lexsort((*modes.positions.T[::-1], -weights, members == 0))
-    names = np.argsort(order).astype(np.int32)
-    if not np.array_equal(order, np.arange(len(order))):
+    """Label the points, weigh the clusters, drop the empty ones, and number them by decreasing weight."""
+    modes, k = finder.positions, finder.n_modes
+    labels = np.empty(problem.n, np.int32)
+    counts = table.assign(problem.points, labels, problem.n_jobs)
+    members = np.zeros(k, np.int64)
+    members[: len(counts.members)] = counts.members
+    if counts.unknown:
+        climb_unknown(problem.points, labels, finder.field, modes, **problem.climbing)
+        members = np.bincount(labels, minlength=k)
+    weights = members.astype(np.float64)
+    if problem.weights.size:
+        weights = np.bincount(labels, problem.weights, minlength=k)
+    order = np.lexsort((*modes.T[::-1], -weights, members == 0))
+    if not np.array_equal(order, np.arange(k)):
+        names = np.argsort(order).astype(np.int32)
         rename(labels, names, problem.n_jobs)
-        if table is not None:
-            table.relabel(names)
+        table.relabel(names)
     kept = order[: int((members > 0).sum())]
     return Clustering(
-        modes.positions[kept], weights[kept], labels, modes.n_iter, modes.n_unsettled, field, table, sketch
+        modes[kept], weights[kept], labels, finder.n_iter, finder.n_unsettled, finder.field, table, sketch
     )
-
-
-def cluster_weights(labels: NDArray[np.int32], weights: Floats, k: int, n_jobs: int | None) -> Floats:
-    """Sum of the weights of each label's points, added chunk by chunk in order: the same bits for any n_jobs."""
-    parts: dict[int, Floats] = {}
-
-    def work(_: int, start: int, stop: int) -> None:
-        w = weights[start:stop] if weights.size else None
-        parts[start] = np.bincount(labels[start:stop], w, minlength=k)
-
-    run_chunks(len(labels), work, n_jobs, ROWS_PER_CHUNK)
-    total = np.zeros(k)
-    for start in sorted(parts):
-        total += parts[start]
-    return total
 
 
 def rename(labels: NDArray[np.int32], names: NDArray[np.int32], n_jobs: int | None) -> None:

@@ -66,8 +66,10 @@ class Box:
         return Box(lower, tuple(u - a for u, a in zip(upper, lower, strict=True)))
 
 
-def node_box(low: Floats, high: Floats, origin: Floats, delta: float, margin: int = 2) -> Box:
-    """Return the nodes that splines of points between ``low`` and ``high`` touch, with a margin."""
+def node_box(low: Floats, high: Floats, origin: Floats, delta: float, margin: int = 3) -> Box:
+    """Return the nodes around points between ``low`` and ``high``: splines touch one beyond the nearest node,
+    and interpolation in the cell of any node touched reads two beyond that.
+    """
     # as Python integers: indices may be beyond int64 before the caller has refused them
     first = [int(v) for v in np.floor((low - origin) / delta + 0.5)]
     last = [int(v) for v in np.floor((high - origin) / delta + 0.5)]
@@ -169,7 +171,9 @@ class DensitySketch:
     @property
     def total_weight_(self) -> float:
         """Sum of the weights deposited so far."""
-        return 0.0 if self._masses is None else float(self._masses.sum()) * self.weight_scale * 2.0**-UNIT_BITS
+        return (
+            0.0 if self._masses is None else float(self._masses.sum()) * self.weight_scale * 2.0**-UNIT_BITS
+        )
 
     def add(self, X: ArrayLike, sample_weight: ArrayLike | None = None, *, n_jobs: int | None = None) -> Self:
         """Deposit points.
@@ -204,7 +208,9 @@ class DensitySketch:
         """Deposit points whose bounds (2, d) are known; ``weights`` of length 0 means unit weights."""
         n, d = points.shape
         if d > 3:
-            raise ValueError(f"DensitySketch holds 1, 2 or 3 features, got {d}: a grid in {d}-D is too large.")
+            raise ValueError(
+                f"DensitySketch holds 1, 2 or 3 features, got {d}: a grid in {d}-D is too large."
+            )
         if self.origin is None:
             self.origin = np.zeros(d)
         if len(self.origin) != d or (self._box is not None and len(self._box.shape) != d):
@@ -257,7 +263,9 @@ class DensitySketch:
 
         def work(worker: int, start: int, stop: int) -> None:
             rows = np.ascontiguousarray(points[start:stop])
-            kernel(rows, weights[start:stop], self.origin, 1.0 / self.delta, unit, grids[worker], shape, offset)
+            kernel(
+                rows, weights[start:stop], self.origin, 1.0 / self.delta, unit, grids[worker], shape, offset
+            )
 
         run_chunks(len(points), work, workers)
         for grid in grids[1:]:
@@ -279,7 +287,9 @@ class DensitySketch:
         if not np.array_equal(self.origin, other.origin):  # type: ignore[arg-type]
             raise ValueError(f"Cannot merge sketches of different origin: {self.origin} and {other.origin}.")
         if self._units + other._units > MAX_MASS:
-            raise ValueError("The merged sketch would hold more mass than it can count; use a larger weight_scale.")
+            raise ValueError(
+                "The merged sketch would hold more mass than it can count; use a larger weight_scale."
+            )
         self._cover(other.box)
         self._units += other._units
         self.masses[self.box.slices(other.box)] += other.masses
@@ -355,7 +365,9 @@ class DensitySketch:
                 raise
             raise ValueError(f"{os.fspath(path)} is not a DensitySketch file: {error}") from error
         if version != FORMAT_VERSION:
-            raise ValueError(f"{os.fspath(path)} has format version {version}, this modeseek reads {FORMAT_VERSION}.")
+            raise ValueError(
+                f"{os.fspath(path)} has format version {version}, this modeseek reads {FORMAT_VERSION}."
+            )
         sketch = cls(
             float(content["bandwidth"]),
             spacing=float(content["spacing"]),

@@ -45,7 +45,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         between clusters. "exact": every point climbs on the points themselves in float64. Small inputs and inputs
         of more than three columns are always exact.
     max_iter : int, default=300
-        Most steps of one climb.
+        Most steps of one climb; a climb that has not reached a confirmed mode by then gets ten times as many
+        more before a ConvergenceWarning is given.
     tol : float, default=1e-3
         A climb rests when the way it still has to go is less than ``tol`` bandwidths. Modes are then polished, so
         their accuracy does not depend on it.
@@ -176,8 +177,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         stages("")
         if found.n_unsettled:
             warnings.warn(
-                f"{found.n_unsettled} of the climbs did not come to rest in max_iter={self.max_iter} steps; "
-                "they were matched to modes from where they stood. Increase max_iter.",
+                f"{found.n_unsettled} of the climbs did not come to rest at a mode; their labels say where "
+                f"they stood. Increase max_iter={self.max_iter}.",
                 ConvergenceWarning,
                 stacklevel=2,
             )

@@ -6,6 +6,8 @@ The weights exp(-r^2/2) cut at R are those of the convex profile max(e^-s - e^-S
 still climbs its own density.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -16,6 +18,8 @@ from modeseek.fields.dense import DenseField
 CELLS_PER_REACH = 4  # cell side = reach / 4: few rows to visit, little beyond the ball
 MAX_CELLS_PER_AXIS = 1 << 20
 QUERIES_PER_CHUNK = 64
+POINTS_PER_CHUNK = 1 << 14
+MAX_REFINEMENT = 0.1  # bandwidths that one last step may move a mode
 
 
 class GridField:
@@ -33,8 +37,6 @@ class GridField:
         A step is ``factor * (m(x) - x)``; a sketch's nodes take h^2 / h'^2.
     reach : float
         Radius of the sums in bandwidths.
-    n_visits : int, optional
-        Expected number of queries. Few queries do not repay a sort: then one run holds all points.
     """
 
     def __init__(
@@ -45,7 +47,6 @@ class GridField:
         *,
         factor: float = 1.0,
         reach: float = REACH,
-        n_visits: int | None = None,
     ):
         x = np.asarray(points)
         n, self.n_features = x.shape
@@ -60,8 +61,6 @@ class GridField:
         self.cut = 0.5 * reach * reach
         extent = columns.max(axis=1)
         self.side = max(reach * bandwidth / CELLS_PER_REACH, float(extent.max()) / MAX_CELLS_PER_AXIS)
-        if n_visits is not None and n_visits <= 16:
-            self.side = 2.0 * float(extent.max()) + 1.0
         self.dims = (extent / self.side).astype(np.int64) + 1
         self.lower = np.zeros(3)
         cells = (columns / self.side).astype(np.int64)
@@ -136,20 +135,53 @@ class GridField:
         return q[:, 3 - self.n_features :] + self.origin, steps
 
     def newton(self, queries: Floats, n_jobs: int | None = None) -> tuple[Floats, NDArray[np.bool_]]:
-        r"""Return the Newton step to the stationary point near each query, and whether f is concave there.
+        """Return the Newton step to the stationary point near each query, and whether log f is concave there."""
+        step, concave = newton_steps(self.sums(queries, True, n_jobs), self.bandwidth)
+        return step[:, 3 - self.n_features :], concave
 
-        With s = m(q) - q and C the weighted covariance around q, the Jacobian of m is J = C / h'^2; the step
-        solves (I - J) step = s, and log f is concave in every direction where all eigenvalues of J are < 1.
-        """
-        sums = self.sums(queries, True, n_jobs)
-        density = np.where(sums[:, 0] > 0.0, sums[:, 0], 1.0)
-        s = sums[:, 1:4] / density[:, None]
-        rows, columns = np.triu_indices(3)
-        covariance = np.empty((len(queries), 3, 3))
-        covariance[:, rows, columns] = covariance[:, columns, rows] = sums[:, 4:] / density[:, None]
-        covariance -= s[:, :, None] * s[:, None, :]
-        hessian = np.eye(3) - covariance / self.bandwidth**2  # I - J, the negative Hessian of log f times h'^2
-        concave = np.linalg.eigvalsh(hessian)[:, 0] > CONCAVE
-        step = np.zeros_like(s)
-        step[concave] = np.linalg.solve(hessian[concave], s[concave][:, :, None])[:, :, 0]
-        return step[:, 3 - self.n_features :], concave & (sums[:, 0] > 0.0)
+
+def newton_steps(sums: Floats, bandwidth: float) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return Newton steps (m, 3) from sums (m, 10), and whether log f is concave.
+
+    With s = m(q) - q and C the weighted covariance around q, the Jacobian of m is J = C / h^2; the step solves
+    (I - J) step = s, and log f is concave in every direction where all eigenvalues of J are below 1.
+    """
+    density = np.where(sums[:, 0] > 0.0, sums[:, 0], 1.0)
+    s = sums[:, 1:4] / density[:, None]
+    rows, columns = np.triu_indices(3)
+    covariance = np.empty((len(sums), 3, 3))
+    covariance[:, rows, columns] = covariance[:, columns, rows] = sums[:, 4:] / density[:, None]
+    covariance -= s[:, :, None] * s[:, None, :]
+    hessian = np.eye(3) - covariance / bandwidth**2  # I - J, the negative Hessian of log f times h^2
+    concave = np.linalg.eigvalsh(hessian)[:, 0] > CONCAVE
+    step = np.zeros_like(s)
+    step[concave] = np.linalg.solve(hessian[concave], s[concave][:, :, None])[:, :, 0]
+    return step, concave & (sums[:, 0] > 0.0)
+
+
+def newton_over_all(
+    points: NDArray[Any], weights: Floats, bandwidth: float, queries: Floats, n_jobs: int | None = None
+) -> Floats:
+    """Make one Newton step from each query on all points as they lie in memory, chunk by chunk, in order."""
+    from modeseek.engines.cpu.points import sums_over_all
+
+    n, d = points.shape
+    padded = np.zeros((len(queries), 3))
+    padded[:, 3 - d :] = queries
+    c, cut = 0.5 / bandwidth**2, 0.5 * REACH * REACH
+    parts: dict[int, Floats] = {}
+
+    def work(_: int, start: int, stop: int) -> None:
+        columns = np.zeros((3, stop - start))
+        columns[3 - d :] = points[start:stop].T
+        w = weights[start:stop] if weights.size else np.ones(stop - start)
+        parts[start] = np.zeros((len(queries), 10))
+        sums_over_all(*columns, w, c, cut, padded, parts[start])
+
+    run_chunks(n, work, n_jobs, POINTS_PER_CHUNK)
+    total = np.zeros((len(queries), 10))
+    for start in sorted(parts):
+        total += parts[start]
+    step, concave = newton_steps(total, bandwidth)
+    small = concave & (np.square(step).sum(axis=1) < np.square(MAX_REFINEMENT * bandwidth))
+    return queries + np.where(small[:, None], step[:, 3 - d :], 0.0)

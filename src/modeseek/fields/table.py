@@ -19,8 +19,10 @@ from modeseek.fields.dense import DenseField
 from modeseek.sketch import UNIT_BITS, Box, DensitySketch
 
 STARTS_PER_CHUNK = 2048
-VALUES_PER_CHUNK = 1 << 15
-TAIL = 1e-3  # of the lightest point: the most that all mass beyond reach may weigh, and the least worth climbing
+VALUES_PER_CHUNK = 1 << 16
+TAIL = (
+    1e-3  # of the lightest point: the most that all mass beyond reach may weigh, and the least worth climbing
+)
 NOISE = 1e-8  # of the largest density: below it an interpolated density is noise, not data
 
 
@@ -122,17 +124,30 @@ class TableField:
         return ((u >= 1.0) & (u < self.shape - 2)).all(axis=1)
 
     def climb(
-        self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None
+        self,
+        starts: Floats,
+        *,
+        tol: float,
+        max_iter: int,
+        n_jobs: int | None = None,
+        settled: NDArray[np.bool_] | None = None,
     ) -> tuple[Floats, Ints]:
-        """Climb every start to rest; a start with nothing in reach first steps onto the data over all nodes."""
-        ends, steps = self._climb(np.asarray(starts, np.float64), tol, max_iter, n_jobs)
+        """Climb every start to rest, or into a cell of ``settled`` (flat, one entry a node).
+
+        A start with nothing in reach first steps onto the data over all nodes.
+        """
+        if settled is None:
+            settled = np.zeros(self.box.n_nodes, bool)
+        ends, steps = self._climb(np.asarray(starts, np.float64), settled, tol, max_iter, n_jobs)
         lost = steps == 0
         if lost.any():
             landed, _ = DenseField(*self.sketch.nodes(), self.bandwidth).shift(ends[lost])
-            ends[lost], steps[lost] = self._climb(landed, tol, max_iter, n_jobs)
+            ends[lost], steps[lost] = self._climb(landed, settled, tol, max_iter, n_jobs)
         return ends, steps
 
-    def _climb(self, starts: Floats, tol: float, max_iter: int, n_jobs: int | None) -> tuple[Floats, Ints]:
+    def _climb(
+        self, starts: Floats, settled: NDArray[np.bool_], tol: float, max_iter: int, n_jobs: int | None
+    ) -> tuple[Floats, Ints]:
         from modeseek.engines.cpu.table import CLIMB
 
         kernel = CLIMB[len(self.shape)]
@@ -141,9 +156,14 @@ class TableField:
 
         def work(_: int, start: int, stop: int) -> None:
             kernel(
-                self.table, self.shape, self.factor, self.negligible, tol * self.bandwidth / self.delta, max_iter,
-                u[start:stop], steps[start:stop],
+                self.table, self.shape, self.factor, self.negligible, settled,
+                tol * self.bandwidth / self.delta, max_iter, u[start:stop], steps[start:stop],
             )  # fmt: skip
 
         run_chunks(len(u), work, n_jobs, STARTS_PER_CHUNK)
         return u * self.delta + self.corner, steps
+
+    def cells(self, positions: Floats) -> Ints:
+        """Return the flat index of the node nearest to each position in the box."""
+        index = np.floor((positions - self.corner) / self.delta + 0.5).astype(np.int64)
+        return np.ravel_multi_index(tuple(index.T), self.box.shape, mode="clip")

@@ -1,53 +1,91 @@
 r"""Labels by cell: a point's cell is that of its nearest node; mixed cells are cut into s^d sub-cells.
 
-``cells`` holds for each node a label >= 0, or UNKNOWN, or -2 - b for a mixed cell whose sub-cells are
-entries b * s^d ... of ``blocks``. Points beyond the grid are UNKNOWN. (n, d) rows, d = 1, 2 or 3.
+``cells`` holds for each node a label >= 0, or UNKNOWN, or -2 - b for a mixed cell, whose sub-cells are the
+entries b * s^d ... of ``blocks``. Looking up is two passes over a chunk that stays in cache: `entries` finds for
+each row a label, UNKNOWN (also beyond the grid), or -2 - (its index into blocks); `resolve` reads the blocks.
+``corner`` is the lower corner of the first node's cell: coordinates less it, in node units, truncate to cells.
 """
-
-from math import floor
 
 import numpy as np
 
-from modeseek.engines.cpu import inline, kernel
+from modeseek.engines.cpu import kernel
 
 UNKNOWN = -1
 
 
-@inline
-def _entry(x, r, origin, per_node, lower, shape, cells, s):
-    """Entry of row r: a label, UNKNOWN, or -2 - (index into blocks)."""
-    k = np.int64(0)
-    sub = np.int64(0)
-    for j in range(shape.size):
-        a = (x[r, j] - origin[j]) * per_node + 0.5
-        f = floor(a)
-        if not (f >= lower[j] and f < lower[j] + shape[j]):
-            return np.int64(UNKNOWN)
-        k = k * shape[j] + np.int64(f) - lower[j]
-        sub = sub * s + min(np.int64((a - f) * s), s - 1)
-    label = np.int64(cells[k])
-    if label < UNKNOWN:
-        return -2 - ((-2 - label) * s ** shape.size + sub)
-    return label
+@kernel
+def entries_1d(x, corner, per_node, shape, cells, s, out):
+    """Write the entry of each row of x (n, 1)."""
+    origin = corner[0]
+    length = shape[0]
+    for r in range(x.shape[0]):
+        a = (x[r, 0] - origin) * per_node
+        i = np.int64(a)
+        e = np.int64(UNKNOWN)
+        if a >= 0.0 and i < length:
+            e = np.int64(cells[i])
+            if e < UNKNOWN:
+                e = -2 - ((-2 - e) * s + np.int64((a - i) * s))
+        out[r] = e
 
 
 @kernel
-def mark(x, first_row, origin, per_node, lower, shape, cells, s, rows):
-    """Set rows[b] to the least row number seen in sub-cell b; rows of interior cells are passed over."""
+def entries_2d(x, corner, per_node, shape, cells, s, out):
+    """Write the entry of each row of x (n, 2)."""
+    origin0, origin1 = corner[0], corner[1]
+    length0, length1 = shape[0], shape[1]
     for r in range(x.shape[0]):
-        e = _entry(x, r, origin, per_node, lower, shape, cells, s)
+        a = (x[r, 0] - origin0) * per_node
+        b = (x[r, 1] - origin1) * per_node
+        i = np.int64(a)
+        j = np.int64(b)
+        e = np.int64(UNKNOWN)
+        if a >= 0.0 and b >= 0.0 and i < length0 and j < length1:
+            e = np.int64(cells[i * length1 + j])
+            if e < UNKNOWN:
+                e = -2 - (((-2 - e) * s + np.int64((a - i) * s)) * s + np.int64((b - j) * s))
+        out[r] = e
+
+
+@kernel
+def entries_3d(x, corner, per_node, shape, cells, s, out):
+    """Write the entry of each row of x (n, 3)."""
+    origin0, origin1, origin2 = corner[0], corner[1], corner[2]
+    length0, length1, length2 = shape[0], shape[1], shape[2]
+    for r in range(x.shape[0]):
+        a = (x[r, 0] - origin0) * per_node
+        b = (x[r, 1] - origin1) * per_node
+        c = (x[r, 2] - origin2) * per_node
+        i = np.int64(a)
+        j = np.int64(b)
+        l = np.int64(c)
+        e = np.int64(UNKNOWN)
+        if a >= 0.0 and b >= 0.0 and c >= 0.0 and i < length0 and j < length1 and l < length2:
+            e = np.int64(cells[(i * length1 + j) * length2 + l])
+            if e < UNKNOWN:
+                sub = ((-2 - e) * s + np.int64((a - i) * s)) * s + np.int64((b - j) * s)
+                e = -2 - (sub * s + np.int64((c - l) * s))
+        out[r] = e
+
+
+ENTRIES = {1: entries_1d, 2: entries_2d, 3: entries_3d}
+
+
+@kernel
+def resolve(entries, blocks, counts):
+    """Replace entries by labels, in place, and add to counts[1 + label] the number of its rows."""
+    for r in range(entries.size):
+        e = entries[r]
+        if e < UNKNOWN:
+            e = blocks[-2 - e]
+            entries[r] = e
+        counts[e + 1] += 1
+
+
+@kernel
+def mark(entries, first_row, rows):
+    """Set rows[b] to the least row number in sub-cell b; rows in interior cells are passed over."""
+    for r in range(entries.size):
+        e = entries[r]
         if e < UNKNOWN:
             rows[-2 - e] = min(rows[-2 - e], first_row + r)
-
-
-@kernel
-def look_up(x, origin, per_node, lower, shape, cells, s, blocks, out):
-    """Write the label of each row to out; return how many are UNKNOWN."""
-    unknown = 0
-    for r in range(x.shape[0]):
-        e = _entry(x, r, origin, per_node, lower, shape, cells, s)
-        if e < UNKNOWN:
-            e = np.int64(blocks[-2 - e])
-        out[r] = e
-        unknown += e == UNKNOWN
-    return unknown

@@ -79,26 +79,37 @@ def _sum_run(px, py, pz, w, start, stop, x, y, z, c, cut, s):
 
 @inline
 def _sum_run_squares(px, py, pz, w, start, stop, x, y, z, c, cut, s):
-    """Add to s[4:10] the weighted sums of the displacement products xx, xy, xz, yy, yz, zz."""
-    s0 = s1 = s2 = s3 = s4 = s5 = 0.0
+    """Do as `_sum_run`, and add to s[4:10] the sums of the products xx, xy, xz, yy, yz, zz too."""
+    s0 = s1 = s2 = s3 = xx = xy = xz = yy = yz = zz = 0.0
     for i in range(start, stop):
         dx = px[i] - x
         dy = py[i] - y
         dz = pz[i] - z
         e = (dx * dx + dy * dy + dz * dz) * c
         g = w[i] * _exp_neg(min(e, cut)) if e < cut else 0.0
-        s0 += g * dx * dx
-        s1 += g * dx * dy
-        s2 += g * dx * dz
-        s3 += g * dy * dy
-        s4 += g * dy * dz
-        s5 += g * dz * dz
-    s[4] += s0
-    s[5] += s1
-    s[6] += s2
-    s[7] += s3
-    s[8] += s4
-    s[9] += s5
+        gx = g * dx
+        gy = g * dy
+        gz = g * dz
+        s0 += g
+        s1 += gx
+        s2 += gy
+        s3 += gz
+        xx += gx * dx
+        xy += gx * dy
+        xz += gx * dz
+        yy += gy * dy
+        yz += gy * dz
+        zz += gz * dz
+    s[0] += s0
+    s[1] += s1
+    s[2] += s2
+    s[3] += s3
+    s[4] += xx
+    s[5] += xy
+    s[6] += xz
+    s[7] += yy
+    s[8] += yz
+    s[9] += zz
 
 
 @inline
@@ -119,9 +130,18 @@ def _sums(px, py, pz, w, keys, runs, lower, side, dims, q, c, cut, squares, s):
             base = (cx * dims[1] + cy) * dims[2]
             start = runs[_first(keys, base + first)]
             stop = runs[_first(keys, base + last + 1)]
-            _sum_run(px, py, pz, w, start, stop, q[0], q[1], q[2], c, cut, s)
             if squares:
                 _sum_run_squares(px, py, pz, w, start, stop, q[0], q[1], q[2], c, cut, s)
+            else:
+                _sum_run(px, py, pz, w, start, stop, q[0], q[1], q[2], c, cut, s)
+
+
+@kernel
+def sums_over_all(px, py, pz, w, c, cut, queries, out):
+    """Add to out (m, 10) what `sums` gives with squares, over all points: no cells, no order."""
+    for r in range(queries.shape[0]):
+        q = queries[r]
+        _sum_run_squares(px, py, pz, w, 0, px.size, q[0], q[1], q[2], c, cut, out[r])
 
 
 @kernel

@@ -4,8 +4,9 @@ r"""Mean shift on tabulated sums: one cubic B-spline interpolation a step.
 kernel-weighted displacement sums T1 (in node units), side by side: (nodes, 2) in 1-D, (nodes, 4) in 2-D and
 3-D. One step is x <- x + factor * T1(x) / T0(x). Positions are in node units.
 
-``steps`` gets the number of steps of each climb: negative if max_iter cut it short, 0 if the start is lost,
-T0 <= negligible: there is nothing to climb within reach.
+``settled`` holds, for each node, whether everything in its cell is known to reach one mode: a climb that has
+made a step into such a cell ends there. ``steps`` gets the number of steps of each climb: negative if max_iter
+cut it short, 0 if the start is lost, T0 <= negligible: there is nothing to climb within reach.
 """
 
 from math import floor, sqrt
@@ -98,7 +99,7 @@ def _inside(a, length):
 
 
 @kernel
-def climb_1d(table, shape, factor, negligible, tol, max_iter, x, steps):
+def climb_1d(table, shape, factor, negligible, settled, tol, max_iter, x, steps):
     for r in range(x.shape[0]):
         a = x[r, 0]
         previous = np.inf
@@ -113,14 +114,14 @@ def climb_1d(table, shape, factor, negligible, tol, max_iter, x, steps):
             n += 1
             s *= factor / t
             a += s
-            resting = n > 1 and _rests(s * s, previous, tol * tol)
+            resting = (n > 1 and _rests(s * s, previous, tol * tol)) or settled[np.int64(a + 0.5)]
             previous = s * s
         x[r, 0] = a
         steps[r] = n if resting else -n
 
 
 @kernel
-def climb_2d(table, shape, factor, negligible, tol, max_iter, x, steps):
+def climb_2d(table, shape, factor, negligible, settled, tol, max_iter, x, steps):
     for r in range(x.shape[0]):
         a = x[r, 0]
         b = x[r, 1]
@@ -140,7 +141,8 @@ def climb_2d(table, shape, factor, negligible, tol, max_iter, x, steps):
             a += sa
             b += sb
             s = sa * sa + sb * sb
-            resting = n > 1 and _rests(s, previous, tol * tol)
+            k = np.int64(a + 0.5) * shape[1] + np.int64(b + 0.5)
+            resting = (n > 1 and _rests(s, previous, tol * tol)) or settled[k]
             previous = s
         x[r, 0] = a
         x[r, 1] = b
@@ -148,7 +150,7 @@ def climb_2d(table, shape, factor, negligible, tol, max_iter, x, steps):
 
 
 @kernel
-def climb_3d(table, shape, factor, negligible, tol, max_iter, x, steps):
+def climb_3d(table, shape, factor, negligible, settled, tol, max_iter, x, steps):
     for r in range(x.shape[0]):
         a = x[r, 0]
         b = x[r, 1]
@@ -171,7 +173,8 @@ def climb_3d(table, shape, factor, negligible, tol, max_iter, x, steps):
             b += sb
             c += sc
             s = sa * sa + sb * sb + sc * sc
-            resting = n > 1 and _rests(s, previous, tol * tol)
+            k = (np.int64(a + 0.5) * shape[1] + np.int64(b + 0.5)) * shape[2] + np.int64(c + 0.5)
+            resting = (n > 1 and _rests(s, previous, tol * tol)) or settled[k]
             previous = s
         x[r, 0] = a
         x[r, 1] = b

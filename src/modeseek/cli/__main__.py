@@ -1,0 +1,5 @@
+"""``python -m modeseek.cli`` is ``modeseek``."""
+
+from modeseek.cli import main
+
+main()

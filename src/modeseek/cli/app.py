@@ -1,0 +1,192 @@
+"""The commands and their options."""
+
+import csv
+from contextlib import nullcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+import modeseek
+from modeseek.cli import info as about
+from modeseek.cli import summary, table
+from modeseek.cli.stages import Stages, one_line_errors
+from modeseek.files import check_output, read_table, replacing, write_labels
+
+app = typer.Typer(
+    name="modeseek",
+    help="Mean-shift clustering: finds the peaks of a density and the points that belong to each.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Fidelity(StrEnum):
+    """How labels are found; see `modeseek.MeanShift`."""
+
+    FAST = "fast"
+    EXACT = "exact"
+
+
+def _bandwidth(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a number nor 'auto'") from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"modeseek {modeseek.__version__}")
+        raise typer.Exit
+
+
+FidelityOption = Annotated[
+    Fidelity, typer.Option(help="'exact' lets every point climb on the points; slower, same picture.")
+]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Threads; default: all. Same result for any.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options that come before the command."""
+
+
+@app.command()
+@one_line_errors
+def cluster(
+    table_file: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="A .csv, .tsv, .parquet, .arrow, .feather or .npy table.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The same rows with their labels; .npy: the labels alone.")
+    ],
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Names or positions from 0, separated by commas; default: all numeric ones."),
+    ] = None,
+    bandwidth: Annotated[
+        Any,
+        typer.Option(
+            "--bandwidth",
+            "-b",
+            parser=_bandwidth,
+            metavar="FLOAT|auto",
+            help="Standard deviation of the Gaussian, in the units of the data;"
+            " with --standardize, in standard deviations of a column.",
+        ),
+    ] = "auto",
+    fidelity: FidelityOption = Fidelity.FAST,
+    standardize: Annotated[
+        bool, typer.Option("--standardize", help="Give every column mean 0 and standard deviation 1 first.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(help="Also draw the clusters into this picture.")] = None,
+    jobs: Jobs = None,
+    label_column: Annotated[str, typer.Option(help="Name of the new column.")] = "label",
+    header: Annotated[
+        bool | None,
+        typer.Option("--header/--no-header", help="Whether the first line of a text file holds names."),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Cluster the rows of a table and write it again with a column of labels."""
+    stages = Stages(quiet)
+    with stages("read", f"reading {table_file}"):
+        data = read_table(table_file, _split(columns), header=header)
+        check_output(data, output, label_column)
+        if plot is not None:
+            table.check_plot(plot)
+    options = {"bandwidth": bandwidth, "fidelity": fidelity.value, "n_jobs": jobs}
+    model, centers = table.fit(stages, data.X, standardize, options)
+    with stages("write", f"writing {output}"), nullcontext() if plot is None else replacing(plot) as picture:
+        if picture is not None:
+            table.draw(picture, data, model.labels_, centers)
+        write_labels(data, model.labels_, output, label_column=label_column)
+    if not quiet:
+        facts = {
+            "units": "standard deviations of each column" if standardize else "",
+            "written": str(output),
+            "plot": str(plot or ""),
+        }
+        table.report(stages, data, model, centers, facts)
+
+
+@app.command()
+@one_line_errors
+def segment(
+    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A photograph.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture in its main colours.")],
+    bandwidth: Annotated[
+        Any,
+        typer.Option(
+            "--bandwidth",
+            "-b",
+            parser=_bandwidth,
+            metavar="FLOAT|auto",
+            help="In steps of colour, of which there are 256 a channel: larger means fewer colours.",
+        ),
+    ] = 16.0,
+    fidelity: FidelityOption = Fidelity.FAST,
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+) -> None:
+    """Reduce a photograph to its main colours: every pixel gets the mean colour of its cluster."""
+    stages = Stages(quiet)
+    with stages("read", f"reading {picture}"):
+        from modeseek import images
+
+        image = images.read_image(picture)
+        images.check_picture_name(output)
+    with stages("load", "loading the engine"):
+        import modeseek.estimators  # noqa: F401  (its time is no part of the clustering)
+    doing = f"clustering {image.shape[0] * image.shape[1]:,} pixels"
+    with stages("fit", doing), stages.watch_compiling(doing):
+        labels, palette = images.segment_colors(image, bandwidth, fidelity=fidelity.value, n_jobs=jobs)
+    with stages("write", f"writing {output}"):
+        images.write_image(output, palette[labels])
+    if quiet:
+        return
+    facts = {
+        "size": f"{image.shape[1]} x {image.shape[0]} pixels",
+        "colours": f"{len(np.unique(image.reshape(-1, 3), axis=0)):,} before, {len(palette):,} after",
+        "written": str(output),
+    }
+    summary.print_facts({**facts, **summary.cost(stages.times)})
+    cells = [["#" + bytes(colour).hex(), *map(str, colour)] for colour in palette[: summary.LARGEST]]
+    summary.print_clusters(np.bincount(labels.ravel()), ["colour", "red", "green", "blue"], cells, "pixels")
+
+
+@app.command()
+@one_line_errors
+def demo(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put it; made if missing.")],
+) -> None:
+    """Make a page that shows mean shift at work: points, photographs, flowers, digits."""
+    from modeseek.demo import write_demo
+
+    doing, stages = f"making {directory}", Stages(spin=False)  # what is made is listed meanwhile
+    with stages("demo", doing), stages.watch_compiling(doing):
+        write_demo(directory)
+
+
+@app.command()
+@one_line_errors
+def info() -> None:
+    """Tell versions, threads, devices and where compiled kernels are kept."""
+    summary.print_facts(about.facts())
+
+
+def _split(columns: str | None) -> list[str] | None:
+    """Split at commas; a name with a comma in it stands in double quotes."""
+    return None if columns is None else [name.strip() for name in next(csv.reader([columns]), [])]

@@ -1,0 +1,157 @@
+"""Writing the rows of a file again, each with its label: whole or not at all."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modeseek.files.read import Table
+from modeseek.files.source import BATCH, DELIMITERS, Source, batches_of, check_suffix, first_line, pyarrow
+
+
+def write_labels(
+    table: Table, labels: NDArray[np.integer], output: str | os.PathLike[str], *, label_column: str = "label"
+) -> None:
+    """Write the rows of a table again, with their labels.
+
+    Parameters
+    ----------
+    table : Table
+        What `read_table` returned; its file is read again, all columns included.
+    labels : int array of shape (n,)
+        One label a row.
+    output : str or path
+        The suffix decides the format. From text to text with the same delimiter, lines are copied as they
+        are, byte for byte, and lengthened by one cell; .npy holds the labels alone.
+    label_column : str, default "label"
+        Name of the new column, which comes last.
+
+    Raises
+    ------
+    ValueError
+        If the output has no known suffix or cannot be placed, or the file has changed since it was read.
+    """
+    path = check_output(table, output, label_column)
+    source, suffix = table.source, path.suffix.lower()
+    labels = np.asarray(labels, dtype=np.int32)
+    if labels.shape != (len(table.X),):
+        raise ValueError(f"labels must have shape ({len(table.X)},), got {labels.shape}")
+    with replacing(path) as temporary:
+        if suffix == ".npy":
+            np.save(temporary, labels)
+        elif source.is_text and DELIMITERS.get(suffix) == source.delimiter:
+            cells = _cells(labels, label_column if source.header else None, source.delimiter)
+            _lengthen_lines(source, temporary, cells)
+        else:
+            try:
+                _copy_batches(source, temporary, labels, label_column)
+            except pyarrow().ArrowException as error:
+                raise ValueError(f"cannot write {path}: {first_line(error)}") from None
+
+
+def check_output(table: Table, output: str | os.PathLike[str], label_column: str = "label") -> Path:
+    """Say early what would stop `write_labels`: call it before the long work."""
+    path = Path(output)
+    check_suffix(path)
+    check_place(path)
+    if path.exists() and path.samefile(table.source.path):
+        raise ValueError(f"{path} is the input itself: choose another name for the output")
+    if path.suffix.lower() != ".npy" and label_column in (*table.columns, *table.left_out):
+        raise ValueError(
+            f"{table.source.path} already has a column {label_column!r}:"
+            " choose another name for the labels with --label-column"
+        )
+    return path
+
+
+def check_place(path: Path) -> None:
+    """Raise if a file of this name cannot be put where it should go."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a directory, not a file")
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write {path}: there is no directory {path.parent}")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary name beside `path`; what is written there takes the name `path` if all goes well.
+
+    After any failure, Ctrl-C included, the temporary file is gone and `path` is what it was before.
+    """
+    path = Path(path)
+    check_place(path)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _cells(labels: NDArray[np.integer], name: str | None, delimiter: str) -> Iterator[bytes]:
+    """Yield what to add to each line of a text file, the header first."""
+    if name is not None:
+        special = any(mark in name for mark in (delimiter, '"', "\n", "\r"))
+        quoted = '"' + name.replace('"', '""') + '"'
+        yield f"{delimiter}{quoted if special else name}".encode()
+    for start in range(0, len(labels), BATCH):
+        distinct, which = np.unique(labels[start : start + BATCH], return_inverse=True)
+        cells = [f"{delimiter}{label}".encode() for label in distinct]
+        yield from map(cells.__getitem__, which.tolist())
+
+
+def _lengthen_lines(source: Source, target: Path, cells: Iterator[bytes]) -> None:
+    """Copy a text file, adding one cell to every row; empty lines are no rows, as for the reader."""
+    mismatch = f"{source.path}: its lines are not the rows that were read; try an output ending in .parquet"
+    quoted = False
+    with source.path.open("rb") as lines, target.open("wb", buffering=1 << 20) as out:
+        for line in lines:
+            quoted ^= line.count(b'"') % 2 == 1  # a line break inside a quoted cell does not end the row
+            body = line.rstrip(b"\r\n")
+            if quoted or not body:
+                out.write(line)
+                continue
+            cell = next(cells, None)
+            if cell is None:
+                raise ValueError(mismatch)
+            out.write(body + cell + (line[len(body) :] or b"\n"))
+    if next(cells, None) is not None:
+        raise ValueError(mismatch)
+
+
+def _copy_batches(source: Source, target: Path, labels: NDArray[np.integer], label_column: str) -> None:
+    """Copy the rows through pyarrow, batch by batch, with the labels as a last column."""
+    pa = pyarrow()
+    schema, batches = batches_of(source)
+    schema = schema.append(pa.field(label_column, pa.int32()))
+    row = 0
+    with _writer(target, schema) as writer:
+        for batch in batches:
+            part = pa.array(labels[row : row + batch.num_rows])
+            row += batch.num_rows
+            if row <= len(labels):
+                writer.write_batch(pa.record_batch([*batch.columns, part], schema=schema))
+    if row != len(labels):
+        raise ValueError(f"{source.path} has changed since it was read")
+
+
+def _writer(target: Path, schema: Any) -> Any:
+    """Open a pyarrow writer for the suffix of `target`."""
+    suffix = target.suffix.lower()
+    if suffix in DELIMITERS:
+        from pyarrow import csv
+
+        return csv.CSVWriter(target, schema, write_options=csv.WriteOptions(delimiter=DELIMITERS[suffix]))
+    if suffix == ".parquet":
+        from pyarrow import parquet
+
+        return parquet.ParquetWriter(target, schema)
+    from pyarrow import ipc
+
+    return ipc.new_file(target, schema)

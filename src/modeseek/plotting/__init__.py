@@ -1,0 +1,11 @@
+"""Pictures of mean shift: `clusters`, `kernels`, `animate`.
+
+Matplotlib Axes go in and Axes come out. Matplotlib is imported when something is drawn, not before: importing
+this package never needs it. Nothing here computes a clustering of its own.
+"""
+
+from modeseek.plotting.animation import animate
+from modeseek.plotting.scatter import clusters
+from modeseek.plotting.weights import kernels
+
+__all__ = ["animate", "clusters", "kernels"]

@@ -1,0 +1,1 @@
+"""Tests; ``naive`` holds the plain references and the data they share."""
