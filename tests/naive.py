@@ -64,18 +64,18 @@ class Route:
 EXACT = {"fidelity": "exact"}
 ROUTES = [
     Route("dense, 2-D", lambda: mixture(400, 2)),
-    Route("dense, 6-D", lambda: mixture(900, 6)),
-    Route("points, 1-D", lambda: mixture(3000, 1), EXACT),
-    Route("points, 2-D", lambda: uniform(2000, 2), EXACT),
-    Route("points, 3-D", lambda: mixture(2000, 3), EXACT),
-    Route("points, lattice", lambda: lattice(4000), EXACT),
-    Route("cells, 1-D", lambda: uniform(4000, 1), agreement=0.995),
+    Route("dense, 6-D", lambda: mixture(600, 6)),
+    Route("points, 1-D", lambda: mixture(1500, 1), EXACT),
+    Route("points, 2-D", lambda: uniform(700, 2), EXACT),
+    Route("points, 3-D", lambda: mixture(1000, 3), EXACT),
+    Route("points, lattice", lambda: lattice(2000), EXACT),
+    Route("cells, 1-D", lambda: uniform(1500, 1), agreement=0.995),
     Route("cells, 2-D", lambda: mixture(6000, 2), agreement=0.995),
-    Route("cells, noise", lambda: uniform(5000, 2), agreement=0.99),
-    Route("cells, moons", lambda: moons(6000), agreement=0.99),
-    Route("cells, 3-D", lambda: mixture(4000, 3), agreement=0.995),
+    Route("cells, noise", lambda: uniform(2000, 2), agreement=0.99),
+    Route("cells, moons", lambda: moons(1500), agreement=0.99),
+    Route("cells, 3-D", lambda: mixture(2500, 3), agreement=0.995),
     Route("cells, lattice", lambda: lattice(6000), agreement=0.995),
-    Route("sparse cells", lambda: with_outliers(20_000), agreement=0.99, mode_error=0.01),
+    Route("sparse cells", lambda: with_outliers(16_500), agreement=0.99, mode_error=0.01),
 ]
 
 

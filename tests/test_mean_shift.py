@@ -31,7 +31,7 @@ def test_notebook_data_give_six_clusters_with_and_without_a_bandwidth():
 def test_labels_are_those_of_exact_mean_shift(route):
     X, h = route.data()
     model = route.model(h).fit(X)
-    rows = np.random.default_rng(7).choice(len(X), min(len(X), 400), replace=False)
+    rows = np.random.default_rng(7).choice(len(X), min(len(X), 200), replace=False)
     exact, modes = exact_labels(X, X[rows], h)
     # each exact mode reached is one of ours, and each point has it
     distance = np.linalg.norm(modes[:, None] - model.cluster_centers_[None].astype(float), axis=2)
@@ -53,7 +53,7 @@ def test_predict_climbs_to_the_mode_that_exact_mean_shift_finds(route):
     model = route.model(h).fit(X)
     rng = np.random.default_rng(3)
     low, high = X.min(axis=0), X.max(axis=0)
-    Q = rng.uniform(low - 4 * h, high + 4 * h, (200, X.shape[1]))  # inside, outside, far from any point
+    Q = rng.uniform(low - 4 * h, high + 4 * h, (100, X.shape[1]))  # inside, outside, far from any point
     exact, modes = exact_labels(X, Q, h)
     distance = np.linalg.norm(modes[:, None] - model.cluster_centers_[None].astype(float), axis=2)
     assert (distance.argmin(axis=1)[exact] == model.predict(Q)).mean() >= 0.99
@@ -74,7 +74,7 @@ def test_clusters_are_numbered_by_decreasing_weight():
 @pytest.mark.parametrize("route", ROUTES)
 def test_weight_is_replication(route):
     X, h = route.data()
-    X = X[: min(len(X), 3000)]
+    X = X[:3000]
     copies = np.random.default_rng(5).integers(1, 4, len(X))
     weighted = route.model(h).fit(X, sample_weight=copies)
     repeated = route.model(h).fit(np.repeat(X, copies, axis=0))

@@ -360,14 +360,8 @@ def test_numpy_equals_torch():
 
 def scalar_climb(points, x, h, weights, tol=1e-12):
     while True:
-        w = [
-            wi * math.exp(-(math.dist(x, p) ** 2) / (2 * h * h))
-            for p, wi in zip(points, weights, strict=True)
-        ]
-        m = [
-            math.fsum(wi * p[k] for wi, p in zip(w, points, strict=True)) / math.fsum(w)
-            for k in range(len(x))
-        ]
+        w = [wi * math.exp(-(math.dist(x, p) ** 2) / (2 * h * h)) for p, wi in zip(points, weights, strict=True)]
+        m = [math.fsum(wi * p[k] for wi, p in zip(w, points, strict=True)) / math.fsum(w) for k in range(len(x))]
         if math.dist(m, x) <= tol * h:
             return m
         x = m
@@ -476,10 +470,7 @@ def reference_data(torch, n_clusters, n_samples, seed):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         centroids = torch.rand(n_clusters, 2) * 70 - 35
-        slices = [
-            MultivariateNormal(m, torch.diag(torch.tensor([5.0, 5.0]))).sample((n_samples,))
-            for m in centroids
-        ]
+        slices = [MultivariateNormal(m, torch.diag(torch.tensor([5.0, 5.0]))).sample((n_samples,)) for m in centroids]
         return centroids, torch.cat(slices)
 
 
@@ -559,9 +550,7 @@ def test_torch_is_not_imported():
         "import sys; from modeseek import textbook as t; c, X = t.make_data(2, 9); t.meanshift(X);"
         "t.climb(X, X, 2.5); assert 'torch' not in sys.modules"
     )
-    subprocess.run(
-        [sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(filter(None, sys.path))}
-    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(filter(None, sys.path))})
 
 
 def test_missing_torch_is_named_with_the_command_that_installs_it(monkeypatch):

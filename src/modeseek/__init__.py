@@ -20,7 +20,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "textbook": ("modeseek.textbook", None),
 }
 
-__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_PUBLIC)]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,9 +23,7 @@ SMALLEST = 0.02  # of the sample: smaller clusters do not count
 TOL, MAX_ITER = 1e-3, 200
 
 
-def estimate_bandwidth(
-    X: ArrayLike, *, sample_weight: ArrayLike | None = None, n_jobs: int | None = None
-) -> float:
+def estimate_bandwidth(X: ArrayLike, *, sample_weight: ArrayLike | None = None, n_jobs: int | None = None) -> float:
     """Estimate a bandwidth for `MeanShift` from the data.
 
     Parameters
@@ -88,7 +86,9 @@ def _scales(sample: Floats, spread: float) -> Floats:
     distances = cdist(sample, sample)
     k = min(NEIGHBOR, len(sample) - 1)
     close = float(np.median(np.partition(distances, k, axis=1)[:, k]))
-    finest = min(max(close, FINEST * spread), 0.5 * spread)
+    # rounded data repeat: below their resolution every value is a cluster, at any scale
+    distinct = float(np.median(np.where(distances > 0.0, distances, np.inf).min(axis=1)))
+    finest = min(max(close, distinct, FINEST * spread), 0.5 * spread)
     n = int(np.ceil(np.log(spread / finest) / np.log(RATIO))) + 1
     return np.geomspace(finest, spread, n)
 

@@ -25,7 +25,7 @@ def bit_patterns(points: NDArray[Any]) -> Ints:
 
 
 def compress(index: Ints) -> tuple[list[Ints], Ints, Ints]:
-    """Number the distinct rows of ``index`` (n, d), axis by axis, so that no key can overflow.
+    """Assign numbers to the distinct rows of ``index`` (n, d), axis by axis, so that no key can overflow.
 
     Returns the sorted keys of each level (for `find`), the number of each row (n,), and the first row of each.
     """
@@ -40,7 +40,7 @@ def compress(index: Ints) -> tuple[list[Ints], Ints, Ints]:
 
 
 def find(levels: list[Ints], index: Ints) -> Ints:
-    """Number of each row of ``index`` by the levels of `compress`, -1 where it is not among them."""
+    """Return the number of each row of ``index`` by the levels of `compress`, -1 where it is not among them."""
     number = np.zeros(len(index), np.int64)
     for values, keys, column in zip(levels[::2], levels[1::2], index.T, strict=True):
         rank, known = _position(values, column)
@@ -60,11 +60,11 @@ def cell_means(points: NDArray[Any], weights: Floats, side: float) -> tuple[Floa
     origin = points.min(axis=0).astype(np.float64)
     _, number, first = compress(cell_indices(points, origin, side))
     w = weights if weights.size else np.ones(len(points))
-    total = np.bincount(number, w)
+    total = np.bincount(number, w).astype(np.float64)
     offsets = points - points[first].astype(np.float64)[number]  # small: sums do not cancel
     sums = np.stack([np.bincount(number, w * column) for column in offsets.T], axis=-1)
     kept = total > 0.0
     shift = sums / np.where(kept, total, 1.0)[:, None]
     spread = float((w[:, None] * np.square(offsets - shift[number])).sum() / total.sum())
-    means = points[first] + shift
+    means = np.asarray(points[first] + shift, np.float64)
     return means[kept], total[kept], spread / points.shape[1]

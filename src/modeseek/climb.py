@@ -89,16 +89,14 @@ class ModeFinder:
         field = self.field
         assert isinstance(field, TableField)
         ends, steps = self._climb(starts, settled=labels >= 0)
-        index = labels[field.cells(ends)].astype(np.int64)
+        index = labels[field.nodes.nearest(ends)].astype(np.int64)
         free = index < 0
         if free.any():
             index[free] = self.match(ends[free], steps[free])
         return index
 
     def _climb(self, starts: Floats, **options: object) -> tuple[Floats, Ints]:
-        ends, steps = self.field.climb(
-            starts, tol=self.tol, max_iter=self.max_iter, n_jobs=self.n_jobs, **options
-        )
+        ends, steps = self.field.climb(starts, tol=self.tol, max_iter=self.max_iter, n_jobs=self.n_jobs, **options)
         self.n_iter = max(self.n_iter, int(np.abs(steps).max(initial=0)))
         return ends, steps
 
@@ -106,8 +104,10 @@ class ModeFinder:
         """Return the mode of each resting point, adding modes that are new."""
         group, first = group_by_location(ends, self.link)
         reached, confirmed = ends[first], np.zeros(len(first), bool)
-        for finer in FINER if self.polisher else ():
-            reached, confirmed = polish(self.polisher, reached, self.field.bandwidth)
+        polisher = self.polisher
+        for finer in FINER if polisher is not None else ():
+            assert polisher is not None
+            reached, confirmed = polish(polisher, reached, self.field.bandwidth)
             doubtful = ~confirmed[group]
             if finer == 0.0 or not doubtful.any():
                 break

@@ -125,7 +125,7 @@ def segment_colors(
     >>> labels[0].tolist(), palette.tolist()
     ([1, 1, 0, 0, 0, 0], [[0, 0, 0], [200, 30, 30]])
     """
-    from modeseek import MeanShift
+    from modeseek.estimators import MeanShift
 
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:

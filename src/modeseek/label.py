@@ -18,8 +18,8 @@ from modeseek.cells import compress, find
 from modeseek.climb import ModeFinder
 from modeseek.engines.threads import n_workers, run_chunks
 from modeseek.fields import Floats
+from modeseek.fields.nodes import Box
 from modeseek.fields.table import TableField
-from modeseek.sketch import Box
 
 UNKNOWN = -1
 POINTS_PER_CENTRE = 8  # with more points than this a sub-cell, sub-cells climb from their centres
@@ -109,19 +109,19 @@ class CellLabels:
 
 def label_cells(field: TableField, finder: ModeFinder) -> NDArray[np.int32]:
     """Climb for every occupied cell; return the label of each node's cell (flat), UNKNOWN where it is empty."""
-    shape = field.box.shape
-    occupied = np.flatnonzero(field.sketch.masses)
+    nodes, shape = field.nodes, field.nodes.box.shape
+    occupied = nodes.occupied()
     blocks = tuple(-(-length // 2) for length in shape)
     block = np.ravel_multi_index(tuple(i // 2 for i in np.unravel_index(occupied, shape)), blocks)
     found, first = np.unique(block, return_index=True)
     block_labels = np.full(np.prod(blocks), UNKNOWN, np.int32)
-    block_labels[found] = finder.find(field.node_positions(occupied[first]))
+    block_labels[found] = finder.find(nodes.positions(occupied[first]))
 
-    labels = np.full(field.box.n_nodes, UNKNOWN, np.int32)
+    labels = np.full(nodes.box.n_nodes, UNKNOWN, np.int32)
     mixed = mixed_cells(block_labels, blocks)[block]
     labels[occupied[~mixed]] = block_labels[block[~mixed]]
     rest = occupied[mixed]
-    labels[rest] = finder.find_or_absorb(field.node_positions(rest), labels)
+    labels[rest] = finder.find_or_absorb(nodes.positions(rest), labels)
     return labels
 
 
@@ -134,11 +134,12 @@ def label_sub_cells(
     n_jobs: int | None,
 ) -> CellLabels:
     """Cut the cells whose neighbours have another label into split^d sub-cells, and climb for those with points."""
-    mixed = np.flatnonzero(mixed_cells(labels, field.box.shape))
+    nodes = field.nodes
+    mixed = np.flatnonzero(mixed_cells(labels, nodes.box.shape))
     cells = labels.copy()
     cells[mixed] = -2 - np.arange(len(mixed), dtype=np.int32)
-    blocks = np.full(len(mixed) * split ** len(field.box.shape), UNKNOWN, np.int32)
-    table = CellLabels(field.origin, field.delta, field.box, split, cells, blocks)
+    blocks = np.full(len(mixed) * split ** len(nodes.box.shape), UNKNOWN, np.int32)
+    table = CellLabels(nodes.origin, nodes.delta, nodes.box, split, cells, blocks)
     if not len(mixed):
         return table
     if len(points) > POINTS_PER_CENTRE * len(blocks):

@@ -9,17 +9,18 @@ its modes; modes become labels. `cluster` chooses the route:
   they hold; where the grid would be too large, weighted cell means stand in for the points.
 """
 
-from dataclasses import replace
 import numpy as np
 
+from modeseek.cells import bit_patterns, cell_indices, cell_means
 from modeseek.climb import ModeFinder
+from modeseek.fields import reach_of_tail
 from modeseek.fields.dense import DenseField
 from modeseek.fields.grid import GridField, newton_over_all
+from modeseek.fields.nodes import node_box
 from modeseek.fields.table import TableField
-from modeseek.cells import bit_patterns, cell_indices, cell_means
 from modeseek.label import CellLabels, KeyLabels, label_cells, label_sub_cells
 from modeseek.result import Clustering, Problem, finish
-from modeseek.sketch import DensitySketch, bin_points, node_box
+from modeseek.sketch import DensitySketch, bin_points
 
 DENSE_POINTS = 512  # below, compiling and tabulating cost more than they save
 POLISH_PAIRS = 20_000_000  # modes x points that polishing on the raw points may cost
@@ -27,7 +28,7 @@ SPACINGS = {1: (0.125, 0.25, 0.5), 2: (0.25, 0.5), 3: (1 / 3, 0.5)}  # in bandwi
 SPLIT = {1: 9, 2: 5, 3: 5}  # sub-cells per axis of a mixed cell
 MIN_NODES, NODES_PER_POINT, MAX_NODES = 1 << 18, 16, 1 << 23  # what a table may cost
 SPARSE_SPACING = 0.25  # cells of the sparse route, in bandwidths
-SPARSE_SPLIT = 4
+SPARSE_SPLIT = 2
 
 
 def cluster(problem: Problem, fidelity: str) -> Clustering:
@@ -71,8 +72,11 @@ def _by_cells(problem: Problem, spacing: float) -> Clustering:
     problem.report("sketch")
     sketch, lost_variance = make_sketch(problem, spacing)
     problem.report("tabulate")
-    field = TableField(sketch, extra_variance=lost_variance, lightest=problem.lightest, n_jobs=problem.n_jobs)
-    finder = ModeFinder(field, GridField(*sketch.nodes(), field.kernel_bandwidth), **problem.climbing)
+    nodes, h = sketch.nodes(), float(np.hypot(sketch.kernel_bandwidth(), np.sqrt(lost_variance)))
+    field = TableField(nodes, problem.bandwidth, h, lightest=problem.lightest, n_jobs=problem.n_jobs)
+    occupied = nodes.occupied()
+    on_nodes = GridField(nodes.positions(occupied), nodes.weights(occupied), h)
+    finder = ModeFinder(field, on_nodes, **problem.climbing)
     problem.report("climb")
     labels = label_cells(field, finder)
     problem.report("climb the borders")
@@ -119,7 +123,8 @@ def _by_sparse_cells(problem: Problem) -> Clustering:
     h = problem.bandwidth
     means, weights, lost_variance = cell_means(problem.points, problem.weights, SPARSE_SPACING * h)
     kernel_bandwidth = float(np.sqrt(h * h + lost_variance))
-    field = GridField(means, weights, kernel_bandwidth, factor=(h / kernel_bandwidth) ** 2)
+    reach = reach_of_tail(float(weights.sum()), problem.lightest)
+    field = GridField(means, weights, kernel_bandwidth, factor=(h / kernel_bandwidth) ** 2, reach=reach)
     side = SPARSE_SPACING / SPARSE_SPLIT * h
     origin = problem.bounds[0]
     keys = KeyLabels(problem.points, lambda points: cell_indices(points, origin, side))

@@ -91,9 +91,7 @@ def climb_unknown(
     labels[rows] = cKDTree(modes).query(ends)[1]
 
 
-def finish(
-    problem: Problem, finder: ModeFinder, table: LabelTable, sketch: DensitySketch | None = None
-) -> Clustering:
+def finish(problem: Problem, finder: ModeFinder, table: LabelTable, sketch: DensitySketch | None = None) -> Clustering:
     """Label the points, weigh the clusters, drop the empty ones, and number them by decreasing weight."""
     modes, k = finder.positions, finder.n_modes
     labels = np.empty(problem.n, np.int32)
@@ -105,7 +103,7 @@ def finish(
         members = np.bincount(labels, minlength=k)
     weights = members.astype(np.float64)
     if problem.weights.size:
-        weights = np.bincount(labels, problem.weights, minlength=k)
+        weights[:] = np.bincount(labels, problem.weights, minlength=k)
     order = np.lexsort((*modes.T[::-1], -weights, members == 0))
     if not np.array_equal(order, np.arange(k)):
         names = np.argsort(order).astype(np.int32)

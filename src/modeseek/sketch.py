@@ -16,7 +16,6 @@ density estimates, Hall & Wand 1996). This module sums; it does not climb and kn
 
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +23,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modeseek.engines import data
-from modeseek.engines.threads import run_chunks, n_workers
+from modeseek.engines.threads import n_workers, run_chunks
+from modeseek.fields.grid import GridField
+from modeseek.fields.nodes import Box, Nodes, node_box
 
 UNIT_BITS = 30  # a point of weight ``weight_scale`` has mass 2^30
 MAX_MASS = 1 << 62
@@ -32,51 +33,6 @@ MAX_NODES = 1 << 26  # 512 MiB of masses
 FORMAT_VERSION = 1
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Box:
-    """A range of grid nodes: index of the first along each axis, and how many."""
-
-    lower: tuple[int, ...]
-    shape: tuple[int, ...]
-
-    @property
-    def n_nodes(self) -> int:
-        """Number of nodes, as a Python integer that cannot overflow."""
-        count = 1
-        for length in self.shape:
-            count *= length
-        return count
-
-    def slices(self, inner: "Box") -> tuple[slice, ...]:
-        """Return where ``inner`` lies in an array over this box."""
-        return tuple(
-            slice(i - o, i - o + length)
-            for i, o, length in zip(inner.lower, self.lower, inner.shape, strict=True)
-        )
-
-    def union(self, other: "Box") -> "Box":
-        """Return the smallest box that holds both."""
-        lower = tuple(map(min, self.lower, other.lower))
-        upper = (
-            max(a + m, b + n)
-            for a, m, b, n in zip(self.lower, self.shape, other.lower, other.shape, strict=True)
-        )
-        return Box(lower, tuple(u - a for u, a in zip(upper, lower, strict=True)))
-
-
-def node_box(low: Floats, high: Floats, origin: Floats, delta: float, margin: int = 3) -> Box:
-    """Return the nodes around points between ``low`` and ``high``: splines touch one beyond the nearest node,
-    and interpolation in the cell of any node touched reads two beyond that.
-    """
-    # as Python integers: indices may be beyond int64 before the caller has refused them
-    first = [int(v) for v in np.floor((low - origin) / delta + 0.5)]
-    last = [int(v) for v in np.floor((high - origin) / delta + 0.5)]
-    return Box(
-        tuple(f - margin for f in first),
-        tuple(b - f + 1 + 2 * margin for f, b in zip(first, last, strict=True)),
-    )
 
 
 class DensitySketch:
@@ -131,9 +87,7 @@ class DensitySketch:
         self.bandwidth = data.positive(bandwidth, "bandwidth")
         self.spacing = data.positive(spacing, "spacing")
         if self.spacing > 1.0:
-            raise ValueError(
-                f"spacing must be at most 1 bandwidth, got {spacing!r}: a coarser grid loses modes."
-            )
+            raise ValueError(f"spacing must be at most 1 bandwidth, got {spacing!r}: a coarser grid loses modes.")
         self.weight_scale = data.positive(weight_scale, "weight_scale")
         self.origin: Floats | None = None
         if origin is not None:
@@ -171,9 +125,7 @@ class DensitySketch:
     @property
     def total_weight_(self) -> float:
         """Sum of the weights deposited so far."""
-        return (
-            0.0 if self._masses is None else float(self._masses.sum()) * self.weight_scale * 2.0**-UNIT_BITS
-        )
+        return 0.0 if self._masses is None else float(self._masses.sum()) * self.weight_scale * 2.0**-UNIT_BITS
 
     def add(self, X: ArrayLike, sample_weight: ArrayLike | None = None, *, n_jobs: int | None = None) -> Self:
         """Deposit points.
@@ -202,15 +154,11 @@ class DensitySketch:
         weights = data.as_weights(sample_weight, len(points))
         return self.add_scanned(points, weights, data.bounds(points, n_jobs), n_jobs)
 
-    def add_scanned(
-        self, points: NDArray[Any], weights: Floats, bounds: Floats, n_jobs: int | None = None
-    ) -> Self:
+    def add_scanned(self, points: NDArray[Any], weights: Floats, bounds: Floats, n_jobs: int | None = None) -> Self:
         """Deposit points whose bounds (2, d) are known; ``weights`` of length 0 means unit weights."""
         n, d = points.shape
         if d > 3:
-            raise ValueError(
-                f"DensitySketch holds 1, 2 or 3 features, got {d}: a grid in {d}-D is too large."
-            )
+            raise ValueError(f"DensitySketch holds 1, 2 or 3 features, got {d}: a grid in {d}-D is too large.")
         if self.origin is None:
             self.origin = np.zeros(d)
         if len(self.origin) != d or (self._box is not None and len(self._box.shape) != d):
@@ -263,9 +211,7 @@ class DensitySketch:
 
         def work(worker: int, start: int, stop: int) -> None:
             rows = np.ascontiguousarray(points[start:stop])
-            kernel(
-                rows, weights[start:stop], self.origin, 1.0 / self.delta, unit, grids[worker], shape, offset
-            )
+            kernel(rows, weights[start:stop], self.origin, 1.0 / self.delta, unit, grids[worker], shape, offset)
 
         run_chunks(len(points), work, workers)
         for grid in grids[1:]:
@@ -287,20 +233,16 @@ class DensitySketch:
         if not np.array_equal(self.origin, other.origin):  # type: ignore[arg-type]
             raise ValueError(f"Cannot merge sketches of different origin: {self.origin} and {other.origin}.")
         if self._units + other._units > MAX_MASS:
-            raise ValueError(
-                "The merged sketch would hold more mass than it can count; use a larger weight_scale."
-            )
+            raise ValueError("The merged sketch would hold more mass than it can count; use a larger weight_scale.")
         self._cover(other.box)
         self._units += other._units
         self.masses[self.box.slices(other.box)] += other.masses
         return self
 
-    def nodes(self) -> tuple[Floats, Floats]:
-        """Return the occupied nodes: positions (m, d) and weights (m,), in grid order."""
+    def nodes(self) -> Nodes:
+        """Return the masses and where they are."""
         assert self.origin is not None
-        index = np.argwhere(self.masses)
-        positions = self.origin + (index + np.array(self.box.lower)) * self.delta
-        return positions, self.masses[self.masses != 0] * (self.weight_scale * 2.0**-UNIT_BITS)
+        return Nodes(self.masses, self.box, self.origin, self.delta, 2.0**UNIT_BITS / self.weight_scale)
 
     def density(self, Q: ArrayLike) -> Floats:
         r"""Evaluate the kernel density estimate.
@@ -316,14 +258,12 @@ class DensitySketch:
             f(q) = (sum_i w_i)^-1 (2 pi h^2)^(-d/2) sum_i w_i exp(-|q - x_i|^2 / 2 h^2), to the accuracy of
             the sketch; 0 where no point is within about 8.5 bandwidths.
         """
-        from modeseek.fields.grid import GridField
-
         queries = np.asarray(data.as_points(Q), np.float64)
         if queries.shape[1] != self.n_features_in_:
             raise ValueError(f"Q has {queries.shape[1]} features, but the sketch has {self.n_features_in_}.")
-        positions, weights = self.nodes()
-        h = self.kernel_bandwidth()
-        sums = GridField(positions, weights, h).density(queries)
+        nodes, h = self.nodes(), self.kernel_bandwidth()
+        occupied = nodes.occupied()
+        sums = GridField(nodes.positions(occupied), nodes.weights(occupied), h).density(queries)
         return sums / (self.total_weight_ * (2 * np.pi * h * h) ** (self.n_features_in_ / 2))
 
     def kernel_bandwidth(self) -> float:
@@ -365,9 +305,7 @@ class DensitySketch:
                 raise
             raise ValueError(f"{os.fspath(path)} is not a DensitySketch file: {error}") from error
         if version != FORMAT_VERSION:
-            raise ValueError(
-                f"{os.fspath(path)} has format version {version}, this modeseek reads {FORMAT_VERSION}."
-            )
+            raise ValueError(f"{os.fspath(path)} has format version {version}, this modeseek reads {FORMAT_VERSION}.")
         sketch = cls(
             float(content["bandwidth"]),
             spacing=float(content["spacing"]),
@@ -399,9 +337,7 @@ class DensitySketch:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DensitySketch):
             return NotImplemented
-        same = all(
-            getattr(self, name) == getattr(other, name) for name in ("bandwidth", "spacing", "weight_scale")
-        )
+        same = all(getattr(self, name) == getattr(other, name) for name in ("bandwidth", "spacing", "weight_scale"))
         a, b = self._trimmed(), other._trimmed()
         if not same or a is None or b is None:
             return same and a is b

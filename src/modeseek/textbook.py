@@ -123,9 +123,7 @@ def dist_b(a: Array, b: Array) -> Array:
     [[4. 3.]]
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or a.shape[1] == 0:
-        raise ValueError(
-            f"a and b must be (n, d) and (m, d), d >= 1; got {tuple(a.shape)} and {tuple(b.shape)}"
-        )
+        raise ValueError(f"a and b must be (n, d) and (m, d), d >= 1; got {tuple(a.shape)} and {tuple(b.shape)}")
     xp = _namespace(a, b)
     squares: Array = sum((a[None, :, k] - b[:, None, k]) ** 2 for k in range(a.shape[1]))
     return xp.sqrt(squares)
@@ -305,9 +303,7 @@ def climb(
     return x + centre
 
 
-def modes(
-    ends: ArrayLike, bandwidth: float, tol: float = 1e-3
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def modes(ends: ArrayLike, bandwidth: float, tol: float = 1e-3) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Match end points of `climb` by location: ends within tol * bandwidth of a mode belong to it.
 
     Parameters

@@ -36,9 +36,7 @@ def kernel_cache() -> tuple[Path, int]:
         from numba.core import config
         from numba.misc.appdirs import AppDirs
 
-        place = Path(
-            getattr(config, "CACHE_DIR", "") or AppDirs(appname="numba", appauthor=False).user_cache_dir
-        )
+        place = Path(getattr(config, "CACHE_DIR", "") or AppDirs(appname="numba", appauthor=False).user_cache_dir)
     return place, sum(1 for _ in place.rglob("*.nbi"))
 
 

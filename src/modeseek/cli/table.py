@@ -13,9 +13,7 @@ from modeseek.cli.stages import Stages
 from modeseek.files import Table, check_place
 
 
-def fit(
-    stages: Stages, X: NDArray[Any], standardize: bool, options: Mapping[str, Any]
-) -> tuple[Any, NDArray]:
+def fit(stages: Stages, X: NDArray[Any], standardize: bool, options: Mapping[str, Any]) -> tuple[Any, NDArray]:
     """Return the fitted `MeanShift` and its centres in the units of `X`."""
     with stages("load", "loading the engine"):
         from sklearn.preprocessing import StandardScaler
@@ -64,8 +62,7 @@ def report(stages: Stages, table: Table, model: Any, centers: NDArray[Any], fact
         "columns": ", ".join(table.columns),
         "left out": ", ".join(table.left_out),
         "clusters": f"{len(centers):,}",
-        "bandwidth": f"{model.bandwidth_:.6g}"
-        + (" (chosen automatically)" if model.bandwidth == "auto" else ""),
+        "bandwidth": f"{model.bandwidth_:.6g}" + (" (chosen automatically)" if model.bandwidth == "auto" else ""),
     }
     summary.print_facts({**first, **facts, **summary.cost(stages.times)})
     cells = [[f"{value:.5g}" for value in center] for center in centers[: summary.LARGEST]]

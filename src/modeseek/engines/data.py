@@ -32,9 +32,7 @@ def as_points(X: ArrayLike) -> NDArray[Any]:
             raise TypeError(f"X must hold real numbers, got dtype {points.dtype}.")
         points = points.astype(np.float64)
     if points.ndim != 2 or 0 in points.shape:
-        raise ValueError(
-            f"X must be a 2-D array with at least one row and one column, got shape {points.shape}."
-        )
+        raise ValueError(f"X must be a 2-D array with at least one row and one column, got shape {points.shape}.")
     return points
 
 
@@ -49,9 +47,7 @@ def as_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64]:
     if weights.ndim == 0:
         weights = np.full(n, float(weights))
     if weights.shape != (n,):
-        raise ValueError(
-            f"sample_weight must have shape ({n},), one weight per row of X, got {weights.shape}."
-        )
+        raise ValueError(f"sample_weight must have shape ({n},), one weight per row of X, got {weights.shape}.")
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))
     if bad.size:
         raise ValueError(

@@ -168,11 +168,9 @@ class MeanShift(ClusterMixin, BaseEstimator):
                 points, sample_weight=weights if weights.size else None, n_jobs=self.n_jobs
             )
         else:
-            self.bandwidth_ = float(self.bandwidth)  # type: ignore[arg-type]
+            self.bandwidth_ = float(self.bandwidth)
         _check_scale(bounds, self.bandwidth_)
-        problem = Problem(
-            points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, report=stages
-        )
+        problem = Problem(points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, report=stages)
         found = cluster(problem, self.fidelity)
         stages("")
         if found.n_unsettled:

@@ -5,6 +5,7 @@ until each start rests. ``dense`` sums over everything (any dimension), ``grid``
 reach (d <= 3), ``table`` interpolates sums tabulated on a sketch's own grid (d <= 3).
 """
 
+import math
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +20,14 @@ REACH = 8.571674348652905
 # least eigenvalue of I - J (the negative Hessian of log f, times h^2) that counts as a maximum
 CONCAVE = 1e-9
 
+# of the lightest point: the most that all mass beyond a shorter reach may weigh beside it
+TAIL = 1e-3
+
+
+def reach_of_tail(total: float, lightest: float) -> float:
+    """Return the bandwidths beyond which all mass weighs less than TAIL of the lightest point: 4 to 7 in practice."""
+    return min(REACH, math.sqrt(2.0 * math.log(max(total / (TAIL * lightest), 2.0))))
+
 
 class Field(Protocol):
     """What `climb` needs of a density."""
@@ -29,9 +38,7 @@ class Field(Protocol):
         """Return m(q), (m, d), and the unnormalised density at q, (m,)."""
         ...
 
-    def climb(
-        self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None
-    ) -> tuple[Floats, Ints]:
+    def climb(self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None) -> tuple[Floats, Ints]:
         """Return where each start comes to rest, (m, d), and its number of steps, (m,).
 
         A climb rests when the way still to go, estimated as |step| / (1 - q) with q the ratio of its last two

@@ -78,9 +78,7 @@ class DenseField:
         exponents -= 0.5 * np.einsum("ij,ij->i", tile, tile)[:, None]
         return np.minimum(exponents, 0.0, out=exponents)
 
-    def climb(
-        self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None
-    ) -> tuple[Floats, Ints]:
+    def climb(self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None) -> tuple[Floats, Ints]:
         """Climb every start to rest; those that rest drop out of the tiles."""
         x = (np.asarray(starts, np.float64) - self.centre) / self.bandwidth
         steps = np.zeros(len(x), np.int64)

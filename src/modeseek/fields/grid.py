@@ -106,9 +106,7 @@ class GridField:
         step = sums[:, 4 - self.n_features : 4] / np.where(density > 0.0, density, 1.0)[:, None]
         return queries + self.factor * step, density
 
-    def climb(
-        self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None
-    ) -> tuple[Floats, Ints]:
+    def climb(self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None) -> tuple[Floats, Ints]:
         """Climb every start to rest; a start with nothing in reach first steps onto the data over all points."""
         ends, steps = self._climb(starts, tol, max_iter, n_jobs)
         lost = steps == 0

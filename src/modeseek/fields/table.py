@@ -14,15 +14,12 @@ from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
 from modeseek.engines.threads import run_chunks
-from modeseek.fields import REACH, Floats, Ints
+from modeseek.fields import TAIL, Floats, Ints, reach_of_tail
 from modeseek.fields.dense import DenseField
-from modeseek.sketch import UNIT_BITS, Box, DensitySketch
+from modeseek.fields.nodes import Nodes
 
 STARTS_PER_CHUNK = 2048
 VALUES_PER_CHUNK = 1 << 16
-TAIL = (
-    1e-3  # of the lightest point: the most that all mass beyond reach may weigh, and the least worth climbing
-)
 NOISE = 1e-8  # of the largest density: below it an interpolated density is noise, not data
 
 
@@ -37,10 +34,12 @@ class TableField:
 
     Parameters
     ----------
-    sketch : DensitySketch
+    nodes : Nodes
         Masses on a grid of 1, 2 or 3 dimensions.
-    extra_variance : float, default=0.0
-        Variance per axis that was lost before the deposit (points replaced by cell centroids), given back here.
+    bandwidth : float
+        Standard deviation h of the kernel whose steps are made.
+    kernel_bandwidth : float
+        Standard deviation h' of the kernel that is summed over the nodes.
     lightest : float, default=1.0
         Least weight of a point; mass out of reach of the kernel sums is below 1e-3 of it.
     n_jobs : int, optional
@@ -49,39 +48,28 @@ class TableField:
 
     def __init__(
         self,
-        sketch: DensitySketch,
+        nodes: Nodes,
+        bandwidth: float,
+        kernel_bandwidth: float,
         *,
-        extra_variance: float = 0.0,
         lightest: float = 1.0,
         n_jobs: int | None = None,
     ):
-        assert sketch.origin is not None
-        self.sketch = sketch
-        self.bandwidth = sketch.bandwidth
-        self.delta = sketch.delta
-        self.box: Box = sketch.box
-        self.origin: Floats = sketch.origin
-        self.corner: Floats = sketch.origin + np.array(self.box.lower) * self.delta
-        self.kernel_bandwidth = float(np.sqrt(sketch.kernel_bandwidth() ** 2 + extra_variance))
-        self.factor = (self.bandwidth / self.kernel_bandwidth) ** 2
-        self.shape = np.array(self.box.shape, np.int64)
-        reach = min(REACH, np.sqrt(2.0 * np.log(max(sketch.total_weight_ / (TAIL * lightest), 2.0))))
-        self.table = self._tabulate(reach, n_jobs)
-        unit = 2.0**UNIT_BITS / sketch.weight_scale
-        self.negligible = max(TAIL * lightest * unit, NOISE * float(self.table.max()))
-
-    def node_positions(self, flat: Ints) -> Floats:
-        """Return the positions of nodes given by flat index."""
-        index = np.stack(np.unravel_index(flat, self.box.shape), axis=-1)
-        return self.origin + (index + np.array(self.box.lower)) * self.delta
+        self.nodes = nodes
+        self.bandwidth = bandwidth
+        self.kernel_bandwidth = kernel_bandwidth
+        self.factor = (bandwidth / kernel_bandwidth) ** 2
+        self.shape = np.array(nodes.box.shape, np.int64)
+        self.table = self._tabulate(reach_of_tail(nodes.total_weight, lightest), n_jobs)
+        self.negligible = max(TAIL * lightest * nodes.units_per_weight, NOISE * float(self.table.max()))
 
     def _tabulate(self, reach: float, n_jobs: int | None) -> Floats:
-        width = self.kernel_bandwidth / self.delta  # in node units
-        r = np.arange(-int(np.ceil(reach * width)), int(np.ceil(reach * width)) + 1)
+        width = self.kernel_bandwidth / self.nodes.delta  # in node units
+        r = 1.0 * np.arange(-int(np.ceil(reach * width)), int(np.ceil(reach * width)) + 1)
         gauss = np.exp(-0.5 * np.square(r / width))
         g, rg = spline_coefficients(gauss), spline_coefficients(r * gauss)
         # T1 along axis k: rg on that axis, g on the others; partial results are shared, T0's path is all g
-        fields: list[NDArray[np.float64]] = [self.sketch.masses.reshape(-1).astype(np.float64)]
+        fields: list[NDArray[np.float64]] = [self.nodes.masses.reshape(-1).astype(np.float64)]
         for axis in range(len(self.shape)):
             fields = [self._correlate(f, g, axis, n_jobs) for f in fields] + [
                 self._correlate(fields[0], rg, axis, n_jobs)
@@ -115,13 +103,13 @@ class TableField:
 
         channels = self.table.size // int(np.prod(self.shape))
         t0 = self.table.reshape(*self.shape, channels)[..., 0]
-        u = (np.asarray(queries, np.float64) - self.corner) / self.delta
+        u = (np.asarray(queries, np.float64) - self.nodes.corner) / self.nodes.delta
         values = map_coordinates(t0, u.T, order=3, prefilter=False, mode="grid-constant", cval=0.0)
         return np.where(self._inside(u), values, 0.0)
 
     def _inside(self, u: Floats) -> NDArray[np.bool_]:
         """Tell which positions (node units) have all the nodes that interpolation reads."""
-        return ((u >= 1.0) & (u < self.shape - 2)).all(axis=1)
+        return np.all((u >= 1.0) & (u < self.shape - 2), axis=1)
 
     def climb(
         self,
@@ -137,11 +125,13 @@ class TableField:
         A start with nothing in reach first steps onto the data over all nodes.
         """
         if settled is None:
-            settled = np.zeros(self.box.n_nodes, bool)
+            settled = np.zeros(self.nodes.box.n_nodes, bool)
         ends, steps = self._climb(np.asarray(starts, np.float64), settled, tol, max_iter, n_jobs)
         lost = steps == 0
         if lost.any():
-            landed, _ = DenseField(*self.sketch.nodes(), self.bandwidth).shift(ends[lost])
+            occupied = self.nodes.occupied()
+            everything = DenseField(self.nodes.positions(occupied), self.nodes.weights(occupied), self.bandwidth)
+            landed, _ = everything.shift(ends[lost])
             ends[lost], steps[lost] = self._climb(landed, settled, tol, max_iter, n_jobs)
         return ends, steps
 
@@ -151,19 +141,15 @@ class TableField:
         from modeseek.engines.cpu.table import CLIMB
 
         kernel = CLIMB[len(self.shape)]
-        u = (starts - self.corner) / self.delta
+        corner, delta = self.nodes.corner, self.nodes.delta
+        u = (starts - corner) / delta
         steps = np.zeros(len(u), np.int64)
 
         def work(_: int, start: int, stop: int) -> None:
             kernel(
                 self.table, self.shape, self.factor, self.negligible, settled,
-                tol * self.bandwidth / self.delta, max_iter, u[start:stop], steps[start:stop],
+                tol * self.bandwidth / delta, max_iter, u[start:stop], steps[start:stop],
             )  # fmt: skip
 
         run_chunks(len(u), work, n_jobs, STARTS_PER_CHUNK)
-        return u * self.delta + self.corner, steps
-
-    def cells(self, positions: Floats) -> Ints:
-        """Return the flat index of the node nearest to each position in the box."""
-        index = np.floor((positions - self.corner) / self.delta + 0.5).astype(np.int64)
-        return np.ravel_multi_index(tuple(index.T), self.box.shape, mode="clip")
+        return u * delta + corner, steps

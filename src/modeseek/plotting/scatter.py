@@ -118,9 +118,7 @@ def _draw_plane(ax: "Axes", xy: NDArray[np.float64], labels: NDArray[np.int64], 
         s = rows[(labels[rows] < 0) == noise]
         if len(s):
             size = marker_area(len(xy)) * (0.6 if noise else 1.0)
-            ax.scatter(
-                xy[s, 0], xy[s, 1], s=size, c=colors_of(labels[s]), alpha=0.85, linewidths=0, rasterized=many
-            )
+            ax.scatter(xy[s, 0], xy[s, 1], s=size, c=colors_of(labels[s]), alpha=0.85, linewidths=0, rasterized=many)
 
 
 def marker_area(n: int) -> float:

@@ -69,9 +69,7 @@ def kernels(
     chosen: list[Any] = [kernels] if single else list(kernels)  # type: ignore[arg-type]
     if not chosen:
         raise ValueError(f"kernels is empty; name at least one of {', '.join(KERNELS)}")
-    r = np.unique(
-        np.concatenate([np.linspace(0.0, FARTHEST, 701), [np.nextafter(1.0, 2.0)]])
-    )  # flat drops at 1
+    r = np.unique(np.concatenate([np.linspace(0.0, FARTHEST, 701), [np.nextafter(1.0, 2.0)]]))  # flat drops at 1
     curves = [(_label(kernel), _weights(kernel, r)) for kernel in chosen]
     ax = axes_or_new(ax, (6.4, 3.8))
     for i, (label, g) in enumerate(curves):
@@ -97,9 +95,7 @@ def _label(kernel: Any) -> str:
 def _weights(kernel: Any, r: NDArray[np.float64]) -> NDArray[np.float64]:
     if isinstance(kernel, str):
         if kernel not in KERNELS:
-            raise ValueError(
-                f"unknown kernel {kernel!r}; known are {', '.join(KERNELS)}, or pass a function g(r)"
-            )
+            raise ValueError(f"unknown kernel {kernel!r}; known are {', '.join(KERNELS)}, or pass a function g(r)")
         kernel = KERNELS[kernel]
     elif not callable(kernel):
         raise TypeError(f"a kernel must be a name or a function g(r), got {kernel!r}")

@@ -32,6 +32,7 @@ def _split(a):
 
 @kernel
 def deposit_1d(x, w, origin, per_node, unit, grid, shape, offset):
+    """Add the points of x (n, 1) to grid."""
     for r in range(x.shape[0]):
         m = unit if w.size == 0 else unit * w[r]
         i, a0, a1, a2 = _split((x[r, 0] - origin[0]) * per_node)
@@ -43,6 +44,7 @@ def deposit_1d(x, w, origin, per_node, unit, grid, shape, offset):
 
 @kernel
 def deposit_2d(x, w, origin, per_node, unit, grid, shape, offset):
+    """Add the points of x (n, 2) to grid."""
     for r in range(x.shape[0]):
         m = unit if w.size == 0 else unit * w[r]
         i, a0, a1, a2 = _split((x[r, 0] - origin[0]) * per_node)
@@ -64,6 +66,7 @@ def deposit_2d(x, w, origin, per_node, unit, grid, shape, offset):
 
 @kernel
 def deposit_3d(x, w, origin, per_node, unit, grid, shape, offset):
+    """Add the points of x (n, 3) to grid."""
     for r in range(x.shape[0]):
         m = unit if w.size == 0 else unit * w[r]
         i, a0, a1, a2 = _split((x[r, 0] - origin[0]) * per_node)

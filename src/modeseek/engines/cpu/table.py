@@ -100,6 +100,7 @@ def _inside(a, length):
 
 @kernel
 def climb_1d(table, shape, factor, negligible, settled, tol, max_iter, x, steps):
+    """Move each row of x (m, 1) to where it rests."""
     for r in range(x.shape[0]):
         a = x[r, 0]
         previous = np.inf
@@ -122,6 +123,7 @@ def climb_1d(table, shape, factor, negligible, settled, tol, max_iter, x, steps)
 
 @kernel
 def climb_2d(table, shape, factor, negligible, settled, tol, max_iter, x, steps):
+    """Move each row of x (m, 2) to where it rests."""
     for r in range(x.shape[0]):
         a = x[r, 0]
         b = x[r, 1]
@@ -151,6 +153,7 @@ def climb_2d(table, shape, factor, negligible, settled, tol, max_iter, x, steps)
 
 @kernel
 def climb_3d(table, shape, factor, negligible, settled, tol, max_iter, x, steps):
+    """Move each row of x (m, 3) to where it rests."""
     for r in range(x.shape[0]):
         a = x[r, 0]
         b = x[r, 1]
