@@ -89,9 +89,7 @@ def test_automatic_bandwidth_is_named(iris, tmp_path):
 
 
 def test_standardize(iris, tmp_path):
-    result = run(
-        "cluster", iris, "-o", tmp_path / "out.csv", "--columns", "2,3", "-b", "0.2", "--standardize"
-    )
+    result = run("cluster", iris, "-o", tmp_path / "out.csv", "--columns", "2,3", "-b", "0.2", "--standardize")
     X = pd.read_csv(iris)[PETALS].to_numpy()
     scaler = StandardScaler().fit(X)
     model = ms.MeanShift(0.2).fit(scaler.transform(X))
@@ -114,9 +112,7 @@ def test_exact_and_label_column_and_parquet(iris, tmp_path):
 def test_columns_whose_names_hold_commas_and_brackets(tmp_path):
     frame = pd.DataFrame({"a,b": [0.0, 0.1, 9.0], "[red]": [0.0, 0.1, 9.0], "c": [5.0, 6.0, 7.0]})
     frame.to_csv(tmp_path / "t.csv", index=False)
-    result = run(
-        "cluster", tmp_path / "t.csv", "-o", tmp_path / "o.csv", "--columns", '"a,b", [red]', "-b", 1
-    )
+    result = run("cluster", tmp_path / "t.csv", "-o", tmp_path / "o.csv", "--columns", '"a,b", [red]', "-b", 1)
     assert result.exit_code == 0, result.stderr
     assert "a,b, [red]" in result.stdout
     assert pd.read_csv(tmp_path / "o.csv")["label"].tolist() == [0, 0, 1]
@@ -224,12 +220,8 @@ def test_wrong_usage_exits_with_2(args):
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("error", "code"), [(KeyboardInterrupt, 130), (MemoryError, 1), (OSError("disk full"), 1)]
-)
-@pytest.mark.parametrize(
-    "where", ["modeseek.estimators.MeanShift.fit", "modeseek.files.write._lengthen_lines"]
-)
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (MemoryError, 1), (OSError("disk full"), 1)])
+@pytest.mark.parametrize("where", ["modeseek.estimators.MeanShift.fit", "modeseek.files.write._lengthen_lines"])
 def test_stopped_halfway_nothing_is_left(iris, tmp_path, monkeypatch, where, error, code):
     def stop(*args, **options):
         raise error
@@ -349,9 +341,7 @@ def test_without_the_extra(missing):
     code = f"import sys; sys.modules[{missing!r}] = None; from modeseek.cli import main; main()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert result.stderr == (
-        f"modeseek: error: the command line needs {missing}: pip install 'modeseek[cli]'\n"
-    )
+    assert result.stderr == (f"modeseek: error: the command line needs {missing}: pip install 'modeseek[cli]'\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT for a child process")

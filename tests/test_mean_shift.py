@@ -1,6 +1,7 @@
 """MeanShift as a user meets it: scikit-learn's contract, labels, bad input."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -303,9 +304,10 @@ def test_interrupt_is_taken_between_chunks():
     def work(worker, start, stop):
         if start == 30:
             raise KeyboardInterrupt
+        time.sleep(1e-3)
         with lock:
             done.append(start)
 
     with pytest.raises(KeyboardInterrupt):
-        run_chunks(1_000_000, work, 4, chunk=10)
-    assert len(done) < 90_000
+        run_chunks(20_000, work, 4, chunk=10)
+    assert len(done) < 1000

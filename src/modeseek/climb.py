@@ -20,7 +20,8 @@ from modeseek.fields.table import TableField
 
 LINK = 8.0  # resting points closer than LINK * tol bandwidths belong together
 MAX_DRIFT = 0.1  # bandwidths that polishing may move a resting point and still speak for it
-FINER = (1e-3, 1e-6, 0.0)  # factors on tol when an unconfirmed resting point climbs on; 0: no further
+FINER = (1e-3, 0.0)  # factors on tol when an unconfirmed resting point climbs on; 0: no further
+PLATEAU = 0.5  # bandwidths: unconfirmed resting points closer than this are one flat top
 PATIENCE = 10  # times max_iter that it may then take
 NEWTON_STEPS = 30
 SETTLED = 1e-10  # bandwidths
@@ -119,7 +120,12 @@ class ModeFinder:
             reached = ends[first]
         self.n_iter = max(self.n_iter, int(np.abs(steps).max(initial=0)))
         self.n_unsettled += int(((steps < 0) & ~confirmed[group]).sum())
-        return self._number(reached)[group]
+        index = self._number(reached)
+        flat = np.flatnonzero(~confirmed)
+        if len(flat) > 1 and polisher is not None:  # a connected set of stationary points is one mode
+            together, first = group_by_location(reached[flat], PLATEAU * self.field.bandwidth)
+            index[flat] = index[flat[first]][together]
+        return index[group]
 
     def _number(self, reached: Floats) -> Ints:
         """Return the index of each position among the modes: of a known one within the link, or of a new one."""

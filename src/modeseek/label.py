@@ -18,8 +18,9 @@ from modeseek.cells import compress, find
 from modeseek.climb import ModeFinder
 from modeseek.engines.threads import n_workers, run_chunks
 from modeseek.fields import Floats
-from modeseek.fields.nodes import Box
+from modeseek.fields.nodes import Box, cell_corner
 from modeseek.fields.table import TableField
+from modeseek.sketch import Bins
 
 UNKNOWN = -1
 POINTS_PER_CENTRE = 8  # with more points than this a sub-cell, sub-cells climb from their centres
@@ -44,12 +45,31 @@ class CellLabels:
     cells: NDArray[np.int32]  # flat: label, UNKNOWN, or -2 - block
     blocks: NDArray[np.int32]  # flat: labels of the sub-cells of mixed cells
 
+    def _geometry(self) -> tuple[Floats, NDArray[np.int64]]:
+        return cell_corner(self.origin, self.box, self.delta), np.array(self.box.shape, np.int64)
+
+    def masses(self, node_masses: NDArray[np.int64], k: int) -> Floats:
+        """Sum the masses of each label's cells; that of a mixed cell is shared by its sub-cells."""
+        interior, mixed = np.flatnonzero(self.cells >= 0), np.flatnonzero(self.cells < UNKNOWN)
+        total = np.bincount(self.cells[interior], node_masses[interior], k)
+        sub = self.blocks.reshape(len(mixed), -1)[-2 - self.cells[mixed]] if len(mixed) else self.blocks
+        known = sub >= 0
+        share = node_masses[mixed] / np.maximum(known.sum(axis=-1), 1)
+        return total + np.bincount(sub[known], np.broadcast_to(share[:, None], sub.shape)[known], k)
+
+    def is_complete(self) -> bool:
+        """Tell whether every occupied sub-cell has a label."""
+        return not (self.blocks == UNKNOWN).any()
+
+    def _highest(self) -> int:
+        """Return the highest label."""
+        return max(int(self.cells.max()), int(self.blocks.max(initial=UNKNOWN)))
+
     def assign(self, points: NDArray[Any], out: NDArray[np.int32], n_jobs: int | None = None) -> Counts:
         """Write the label of each row to ``out``, UNKNOWN where there is none; return the rows of each label."""
         from modeseek.engines.cpu.lookup import resolve
 
-        highest = max(int(self.cells.max()), int(self.blocks.max(initial=UNKNOWN)))
-        counts = np.zeros((n_workers(len(points), n_jobs), highest + 2), np.int64)
+        counts = np.zeros((n_workers(len(points), n_jobs), self._highest() + 2), np.int64)
 
         def work(worker: int, entries: NDArray[np.int32], start: int) -> None:
             resolve(entries, self.blocks, counts[worker])
@@ -57,6 +77,27 @@ class CellLabels:
         self._each_chunk(points, out, work, n_jobs)
         total = counts.sum(axis=0)
         return Counts(int(total[0]), total[1:])
+
+    def assign_bins(self, points: NDArray[Any], bins: Bins, n_jobs: int | None = None) -> Counts:
+        """Turn ``bins.index`` into labels in place, as `assign` would give them; return the rows of each label."""
+        from modeseek.engines.cpu.lookup import resolve_bins_2d
+
+        corner, shape = self._geometry()
+        entries = np.repeat(np.repeat(self.cells.reshape(self.box.shape), 2, axis=0), 2, axis=1).reshape(-1)
+        k = self._highest() + 1
+        counts = np.zeros((n_workers(len(points), n_jobs), k), np.int64)
+
+        def work(worker: int, start: int, stop: int) -> None:
+            rows = np.ascontiguousarray(points[start:stop])
+            resolve_bins_2d(
+                rows, corner, 1.0 / self.delta, shape, self.cells, self.split, self.blocks, entries,
+                bins.index[start:stop], counts[worker],
+            )  # fmt: skip
+
+        run_chunks(len(points), work, n_jobs)
+        labels = entries[bins.occupied]
+        interior = np.bincount(labels[labels >= 0], bins.counts[labels >= 0], minlength=k).astype(np.int64)
+        return Counts(0, interior + counts.sum(axis=0))
 
     def first_rows(self, points: NDArray[Any], n_jobs: int | None = None) -> NDArray[np.int64]:
         """Return the least row of ``points`` in each sub-cell, NO_ROW where there is none."""
@@ -81,8 +122,7 @@ class CellLabels:
         from modeseek.engines.cpu.lookup import ENTRIES
 
         kernel = ENTRIES[points.shape[1]]
-        corner = self.origin + (np.array(self.box.lower) - 0.5) * self.delta
-        shape = np.array(self.box.shape, np.int64)
+        corner, shape = self._geometry()
 
         def work(worker: int, start: int, stop: int) -> None:
             rows = np.ascontiguousarray(points[start:stop])

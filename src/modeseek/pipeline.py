@@ -20,7 +20,7 @@ from modeseek.fields.nodes import node_box
 from modeseek.fields.table import TableField
 from modeseek.label import CellLabels, KeyLabels, label_cells, label_sub_cells
 from modeseek.result import Clustering, Problem, finish
-from modeseek.sketch import DensitySketch, bin_points
+from modeseek.sketch import Bins, DensitySketch, bin_points
 
 DENSE_POINTS = 512  # below, compiling and tabulating cost more than they save
 POLISH_PAIRS = 20_000_000  # modes x points that polishing on the raw points may cost
@@ -70,21 +70,27 @@ def _every_point(problem: Problem, dense: bool) -> Clustering:
 def _by_cells(problem: Problem, spacing: float) -> Clustering:
     """Sketch the points, tabulate its kernel sums, climb for whole cells and label by cell."""
     problem.report("sketch")
-    sketch, lost_variance = make_sketch(problem, spacing)
+    sketch, bins = make_sketch(problem, spacing)
     problem.report("tabulate")
+    lost_variance = bins.lost_variance if bins else 0.0
     nodes, h = sketch.nodes(), float(np.hypot(sketch.kernel_bandwidth(), np.sqrt(lost_variance)))
     field = TableField(nodes, problem.bandwidth, h, lightest=problem.lightest, n_jobs=problem.n_jobs)
     occupied = nodes.occupied()
     on_nodes = GridField(nodes.positions(occupied), nodes.weights(occupied), h)
     finder = ModeFinder(field, on_nodes, **problem.climbing)
     problem.report("climb")
-    labels = label_cells(field, finder)
+    cells = label_cells(field, finder)
     problem.report("climb the borders")
-    table = label_sub_cells(problem.points, field, finder, labels, SPLIT[problem.d], problem.n_jobs)
+    table = label_sub_cells(problem.points, field, finder, cells, SPLIT[problem.d], problem.n_jobs)
     problem.report("polish")
     _polish_and_order(problem, finder, table, sketch)
     problem.report("label")
-    return finish(problem, finder, table, sketch)
+    if bins is not None and table.is_complete():
+        labels, counts = bins.index, table.assign_bins(problem.points, bins, problem.n_jobs)
+    else:
+        labels = np.empty(problem.n, np.int32)
+        counts = table.assign(problem.points, labels, problem.n_jobs)
+    return finish(problem, finder, table, labels, counts, sketch)
 
 
 def _polish_and_order(problem: Problem, finder: ModeFinder, table: CellLabels, sketch: DensitySketch) -> None:
@@ -93,15 +99,13 @@ def _polish_and_order(problem: Problem, finder: ModeFinder, table: CellLabels, s
         finder.positions = newton_over_all(
             problem.points, problem.weights, problem.bandwidth, finder.positions, problem.n_jobs
         )
-    interior = np.flatnonzero(table.cells >= 0)
-    mass = np.bincount(table.cells[interior], sketch.masses.reshape(-1)[interior], finder.n_modes)
-    order = np.argsort(-mass, kind="stable")
+    order = np.argsort(-table.masses(sketch.masses.reshape(-1), finder.n_modes), kind="stable")
     finder.positions = finder.positions[order]
     table.relabel(np.argsort(order).astype(np.int32))
 
 
-def make_sketch(problem: Problem, spacing: float) -> tuple[DensitySketch, float]:
-    """Sketch the points; return it and the variance per axis lost by binning first where that is quicker."""
+def make_sketch(problem: Problem, spacing: float) -> tuple[DensitySketch, Bins | None]:
+    """Sketch the points, by way of bins where that is quicker."""
     heaviest = float(problem.weights.max()) if problem.weights.size else 1.0
     sketch = DensitySketch(
         problem.bandwidth,
@@ -109,12 +113,11 @@ def make_sketch(problem: Problem, spacing: float) -> tuple[DensitySketch, float]
         origin=problem.bounds[0],
         weight_scale=2.0 ** np.ceil(np.log2(heaviest)),
     )
+    bins = None
     if not problem.weights.size:
-        binned = bin_points(problem.points, problem.bounds, problem.bandwidth, problem.n_jobs)
-        if binned is not None:
-            means, counts, lost = binned
-            return sketch.add_scanned(means, counts, problem.bounds, problem.n_jobs), lost
-    return sketch.add_scanned(problem.points, problem.weights, problem.bounds, problem.n_jobs), 0.0
+        bins = bin_points(problem.points, problem.bounds, sketch.delta, problem.n_jobs)
+    points, weights = (bins.means, bins.counts) if bins else (problem.points, problem.weights)
+    return sketch.add_scanned(points, weights, problem.bounds, problem.n_jobs), bins
 
 
 def _by_sparse_cells(problem: Problem) -> Clustering:
@@ -136,4 +139,5 @@ def _climb_keys(problem: Problem, finder: ModeFinder, keys: KeyLabels) -> Cluste
     problem.report("climb")
     keys.labels = finder.find(np.asarray(problem.points[keys.first_rows], np.float64)).astype(np.int32)
     problem.report("label")
-    return finish(problem, finder, keys)
+    labels = np.empty(problem.n, np.int32)
+    return finish(problem, finder, keys, labels, keys.assign(problem.points, labels, problem.n_jobs))

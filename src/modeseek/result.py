@@ -91,11 +91,16 @@ def climb_unknown(
     labels[rows] = cKDTree(modes).query(ends)[1]
 
 
-def finish(problem: Problem, finder: ModeFinder, table: LabelTable, sketch: DensitySketch | None = None) -> Clustering:
-    """Label the points, weigh the clusters, drop the empty ones, and number them by decreasing weight."""
+def finish(
+    problem: Problem,
+    finder: ModeFinder,
+    table: LabelTable,
+    labels: NDArray[np.int32],
+    counts: Counts,
+    sketch: DensitySketch | None = None,
+) -> Clustering:
+    """Label what has no label yet, weigh the clusters, drop the empty ones, number them by decreasing weight."""
     modes, k = finder.positions, finder.n_modes
-    labels = np.empty(problem.n, np.int32)
-    counts = table.assign(problem.points, labels, problem.n_jobs)
     members = np.zeros(k, np.int64)
     members[: len(counts.members)] = counts.members
     if counts.unknown:

@@ -16,6 +16,7 @@ density estimates, Hall & Wand 1996). This module sums; it does not climb and kn
 
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from modeseek.engines import data
 from modeseek.engines.threads import n_workers, run_chunks
 from modeseek.fields.grid import GridField
-from modeseek.fields.nodes import Box, Nodes, node_box
+from modeseek.fields.nodes import Box, Nodes, cell_corner, node_box
 
 UNIT_BITS = 30  # a point of weight ``weight_scale`` has mass 2^30
 MAX_MASS = 1 << 62
@@ -350,38 +351,51 @@ class DensitySketch:
         return f"<DensitySketch bandwidth={self.bandwidth:g} spacing={self.spacing:g}: {inside}>"
 
 
-BIN = 0.125  # side of a bin in bandwidths
-POINTS_PER_BIN = 64  # binning pays, and bins are full, from this many points a bin on
+VARIANCE_SAMPLE = 1 << 16  # points that the variance within bins is taken from
+POINTS_PER_BIN = 32  # binning pays, and bins are full, from this many points a bin on
 
 
-def bin_points(
-    points: NDArray[Any], bounds: Floats, bandwidth: float, n_jobs: int | None = None
-) -> tuple[Floats, Floats, float] | None:
-    """Replace very many 2-D points by the means and counts of bins of side h / 8, in one integer pass.
+@dataclass(frozen=True)
+class Bins:
+    """Very many points summed up in bins, 2 x 2 to the cell of a node."""
 
-    Three writes a point instead of the spline's nine. The variance within the bins is summed too; given back to
-    the kernel (its mean over all points, per axis), what is lost is of fourth order. Returns (means, counts,
-    variance), or None where binning does not pay.
+    means: Floats  # (m, 2), of the occupied bins
+    counts: Floats  # (m,)
+    occupied: NDArray[np.int64]  # (m,) their flat indices
+    lost_variance: float  # mean variance within bins, per axis
+    index: NDArray[np.int32]  # (n,) the bin of each point
+
+
+def bin_points(points: NDArray[Any], bounds: Floats, delta: float, n_jobs: int | None = None) -> Bins | None:
+    """Replace very many 2-D points by the means and counts of bins of side delta / 2, in one integer pass.
+
+    Three writes a point instead of the spline's nine, and each point's bin is kept, so that labels need no second
+    read of the points. The variance within the bins, from a sample of the points, is given back to the kernel: what
+    is lost then is of fourth order. The nodes are those of a sketch of spacing ``delta`` and
+    origin ``bounds[0]``. Returns None where binning does not pay.
     """
     n, d = points.shape
-    side = BIN * bandwidth
-    shape = np.floor((bounds[1] - bounds[0]) / side) + 2  # room for rounding at the upper edge
-    if d != 2 or shape.prod() * POINTS_PER_BIN > n:
+    box = node_box(bounds[0], bounds[1], bounds[0], delta)
+    if d != 2 or 4 * box.n_nodes * POINTS_PER_BIN > n:
         return None
-    from modeseek.engines.cpu.deposit import MOMENT_BITS, cell_moments_2d
+    from modeseek.engines.cpu.deposit import MOMENT_BITS, bin_2d
 
-    cells = shape.astype(np.int64)
-    moments = np.zeros((n_workers(n, n_jobs), 4 * int(cells.prod())), np.int64)
+    corner = cell_corner(bounds[0], box, delta)
+    shape = 2 * np.array(box.shape, np.int64)
+    moments = np.zeros((n_workers(n, n_jobs), 16 * box.n_nodes), np.int64)
+    index = np.empty(n, np.int32)
 
     def work(worker: int, start: int, stop: int) -> None:
         rows = np.ascontiguousarray(points[start:stop])
-        cell_moments_2d(rows, bounds[0], 1.0 / side, moments[worker], cells)
+        bin_2d(rows, corner, 1.0 / delta, shape, moments[worker], index[start:stop])
 
     run_chunks(n, work, n_jobs)
     total = moments.sum(axis=0).reshape(-1, 4)
     occupied = np.flatnonzero(total[:, 0])
     counts = total[occupied, 0].astype(np.float64)
-    offsets = total[occupied, 1:3] / counts[:, None] / 2**MOMENT_BITS
-    spread = (total[occupied, 3] / counts / 2**MOMENT_BITS - np.square(offsets).sum(axis=1)) @ counts / n
-    corner = np.stack(np.unravel_index(occupied, tuple(cells)), axis=-1)
-    return bounds[0] + (corner + offsets) * side, counts, max(float(spread), 0.0) / d * side**2
+    offsets = (total[occupied, 1:3] + 0.5 * counts[:, None]) / counts[:, None] / 2**MOMENT_BITS
+    bins = np.stack(np.unravel_index(occupied, tuple(shape)), axis=-1)
+    means = corner + (bins + offsets) * (delta / 2)
+    sample = slice(0, n, max(1, n // VARIANCE_SAMPLE))
+    deviations = points[sample] - means[np.searchsorted(occupied, index[sample])]
+    return Bins(means, counts, occupied, float(np.square(deviations).mean()), index)

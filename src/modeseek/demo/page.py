@@ -106,9 +106,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         return f"<tr><{tag}>{first}</{tag}>{numbers}</tr>"
 
     body = "".join(line(row, "td") for row in rows)
-    return (
-        f'<div class="scroll"><table><thead>{line(headings, "th")}</thead><tbody>{body}</tbody></table></div>'
-    )
+    return f'<div class="scroll"><table><thead>{line(headings, "th")}</thead><tbody>{body}</tbody></table></div>'
 
 
 def terminal(command: str, output: str = "") -> str:

@@ -43,8 +43,7 @@ def iris_section(directory: Path) -> page.Section:
         auto.html("species", "The bandwidth is chosen automatically."),
         narrow.html(
             "species",
-            "A narrower view: columns scaled to standard deviation 1, and a bandwidth of 0.2 of it, "
-            "chosen by hand.",
+            "A narrower view: columns scaled to standard deviation 1, and a bandwidth of 0.2 of it, chosen by hand.",
         ),
         page.side_by_side(
             page.picture("iris-auto.png", "Automatic bandwidth.", "Scatter plot of petals by cluster"),
@@ -142,9 +141,7 @@ def _draw_means(path: Path, images: NDArray, labels: NDArray[np.int64], most: in
     columns = min(len(counts), 6)
     rows = -(-len(counts) // columns)
     figure = Figure(figsize=(1.2 * columns, 1.45 * rows), layout="constrained")
-    for axes, k in zip(
-        figure.subplots(rows, columns, squeeze=False).flat, range(rows * columns), strict=True
-    ):
+    for axes, k in zip(figure.subplots(rows, columns, squeeze=False).flat, range(rows * columns), strict=True):
         axes.axis("off")
         if k < len(counts):
             axes.imshow(images[labels == k].mean(axis=0), cmap="gray_r")

@@ -68,14 +68,15 @@ def bounds(points: NDArray[Any], n_jobs: int | None = None, name: str = "X") -> 
         if not np.isfinite(ends).all():
             _refuse_nonfinite(points, name)
         return ends
-    from modeseek.engines.cpu.scan import bounds as scan
+    from modeseek.engines.cpu import scan
 
+    kernel = scan.bounds_2d if d == 2 else scan.bounds
     found = np.empty((n_workers(n, n_jobs), 3, d), points.dtype)
     found[:, 0], found[:, 1], found[:, 2] = np.inf, -np.inf, 0.0
 
     def work(worker: int, start: int, stop: int) -> None:
         mine = np.empty((2, d), points.dtype)
-        total = scan(np.ascontiguousarray(points[start:stop]), mine)
+        total = kernel(np.ascontiguousarray(points[start:stop]), mine)
         np.minimum(found[worker, 0], mine[0], out=found[worker, 0])
         np.maximum(found[worker, 1], mine[1], out=found[worker, 1])
         if math.isnan(total):

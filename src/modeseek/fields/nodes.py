@@ -51,6 +51,11 @@ def node_box(low: Floats, high: Floats, origin: Floats, delta: float, margin: in
     )
 
 
+def cell_corner(origin: Floats, box: Box, delta: float) -> Floats:
+    """Return the lower corner of the first node's cell: positions less it, over delta, truncate to cells."""
+    return origin + (np.array(box.lower) - 0.5) * delta
+
+
 @dataclass(frozen=True)
 class Nodes:
     """Masses on the nodes of a box, in integers, ``units_per_weight`` to a weight of one.

@@ -19,13 +19,14 @@ def correlate(values, taps, inner, length, out, start, stop):
     while p < stop:
         base = p // slab * slab
         end = min(stop, min(base + slab, p + _BLOCK))
-        for i in range(p, end):
-            out[i] = 0.0
+        out[p:end] = 0.0
         for t in range(taps.size):
             shift = (t - reach) * inner
             lo = max(p, base - shift)
             hi = min(end, base + slab - shift)
-            tap = taps[t]
-            for i in range(lo, hi):
-                out[i] += tap * values[i + shift]
+            if lo < hi:
+                # slices: indices that cannot be negative, so the loop is SIMD
+                target, source, tap = out[lo:hi], values[lo + shift : hi + shift], taps[t]
+                for i in range(target.size):
+                    target[i] += tap * source[i]
         p = end

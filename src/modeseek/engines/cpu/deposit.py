@@ -30,6 +30,14 @@ def _split(a):
     return i, below, 1.0 - below - above, above
 
 
+@inline
+def _add(row, m, c0, c1, c2):
+    """Add mass m with spline weights c to three neighbouring nodes (a slice: no index can be negative)."""
+    row[0] += np.int64(m * c0 + 0.5)
+    row[1] += np.int64(m * c1 + 0.5)
+    row[2] += np.int64(m * c2 + 0.5)
+
+
 @kernel
 def deposit_1d(x, w, origin, per_node, unit, grid, shape, offset):
     """Add the points of x (n, 1) to grid."""
@@ -37,9 +45,7 @@ def deposit_1d(x, w, origin, per_node, unit, grid, shape, offset):
         m = unit if w.size == 0 else unit * w[r]
         i, a0, a1, a2 = _split((x[r, 0] - origin[0]) * per_node)
         k = i - 1 - offset
-        grid[k] += np.int64(m * a0 + 0.5)
-        grid[k + 1] += np.int64(m * a1 + 0.5)
-        grid[k + 2] += np.int64(m * a2 + 0.5)
+        _add(grid[k : k + 3], m, a0, a1, a2)
 
 
 @kernel
@@ -49,19 +55,12 @@ def deposit_2d(x, w, origin, per_node, unit, grid, shape, offset):
         m = unit if w.size == 0 else unit * w[r]
         i, a0, a1, a2 = _split((x[r, 0] - origin[0]) * per_node)
         j, b0, b1, b2 = _split((x[r, 1] - origin[1]) * per_node)
-        a0, a1, a2 = m * a0, m * a1, m * a2
         k = (i - 1) * shape[1] + j - 1 - offset
-        grid[k] += np.int64(a0 * b0 + 0.5)
-        grid[k + 1] += np.int64(a0 * b1 + 0.5)
-        grid[k + 2] += np.int64(a0 * b2 + 0.5)
+        _add(grid[k : k + 3], m * a0, b0, b1, b2)
         k += shape[1]
-        grid[k] += np.int64(a1 * b0 + 0.5)
-        grid[k + 1] += np.int64(a1 * b1 + 0.5)
-        grid[k + 2] += np.int64(a1 * b2 + 0.5)
+        _add(grid[k : k + 3], m * a1, b0, b1, b2)
         k += shape[1]
-        grid[k] += np.int64(a2 * b0 + 0.5)
-        grid[k + 1] += np.int64(a2 * b1 + 0.5)
-        grid[k + 2] += np.int64(a2 * b2 + 0.5)
+        _add(grid[k : k + 3], m * a2, b0, b1, b2)
 
 
 @kernel
@@ -77,27 +76,32 @@ def deposit_3d(x, w, origin, per_node, unit, grid, shape, offset):
             for q in range(3):
                 ab = a * (b0 if q == 0 else (b1 if q == 1 else b2))
                 k = ((i - 1 + p) * shape[1] + j - 1 + q) * shape[2] + l - 1 - offset
-                grid[k] += np.int64(ab * c0 + 0.5)
-                grid[k + 1] += np.int64(ab * c1 + 0.5)
-                grid[k + 2] += np.int64(ab * c2 + 0.5)
+                _add(grid[k : k + 3], ab, c0, c1, c2)
 
 
 @kernel
-def cell_moments_2d(x, origin, per_cell, moments, shape):
-    """Add to moments (cells, 4): count, sum of u, sum of v, sum of u^2 + v^2 (offsets u, v in [0, 1))."""
+def bin_2d(x, corner, per_node, bins, moments, index):
+    """Add to moments (bins, 4): count, sum of u, sum of v (offsets in [0, 1) of a bin); the fourth only aligns.
+
+    There are 2 x 2 bins to a node's cell; ``bins`` is their number along each axis. The bin of each row is
+    written to ``index``.
+    """
     scale = 1 << MOMENT_BITS
+    origin0, origin1, length1 = corner[0], corner[1], bins[1]
+    per_bin = 2.0 * per_node
     for r in range(x.shape[0]):
-        a = (x[r, 0] - origin[0]) * per_cell
-        b = (x[r, 1] - origin[1]) * per_cell
-        i = np.int64(a)  # the origin lies below the data, so this is the floor
+        a = (x[r, 0] - origin0) * per_bin
+        b = (x[r, 1] - origin1) * per_bin
+        i = np.int64(a)  # the corner lies below the data, so this is the floor
         j = np.int64(b)
         a -= i
         b -= j
-        k = (i * shape[1] + j) * 4
-        moments[k] += 1
-        moments[k + 1] += np.int64(a * scale)
-        moments[k + 2] += np.int64(b * scale)
-        moments[k + 3] += np.int64((a * a + b * b) * scale)
+        k = i * length1 + j
+        index[r] = k
+        cell = moments[4 * k : 4 * k + 4]
+        cell[0] += 1
+        cell[1] += np.int64(a * scale)
+        cell[2] += np.int64(b * scale)
 
 
 DEPOSIT = {1: deposit_1d, 2: deposit_2d, 3: deposit_3d}

@@ -89,3 +89,24 @@ def mark(entries, first_row, rows):
         e = entries[r]
         if e < UNKNOWN:
             rows[-2 - e] = min(rows[-2 - e], first_row + r)
+
+
+@kernel
+def resolve_bins_2d(x, corner, per_node, shape, cells, s, blocks, bin_entries, index, counts):
+    """Replace bins (of `bin_2d`) by labels, in place; add to counts[label] the rows that were not interior.
+
+    ``bin_entries`` is the entry in ``cells`` of each bin. Only rows in mixed cells are read again.
+    """
+    origin0, origin1, length1 = corner[0], corner[1], shape[1]
+    for r in range(index.size):
+        e = np.int64(bin_entries[index[r]])
+        if e < UNKNOWN:
+            # the arithmetic of entries_2d, so that the same point has the same sub-cell
+            a = (x[r, 0] - origin0) * per_node
+            b = (x[r, 1] - origin1) * per_node
+            i = np.int64(a)
+            j = np.int64(b)
+            e = -2 - np.int64(cells[i * length1 + j])
+            e = np.int64(blocks[(e * s + np.int64((a - i) * s)) * s + np.int64((b - j) * s)])
+            counts[e] += 1
+        index[r] = e

@@ -38,13 +38,14 @@ def _sums_1d(table, shape, x):
 
 
 @inline
-def _row(table, k, b0, b1, b2, b3):
-    """Weighted sum of four consecutive nodes, all four channels."""
-    t = b0 * table[k] + b1 * table[k + 4] + b2 * table[k + 8] + b3 * table[k + 12]
-    x = b0 * table[k + 1] + b1 * table[k + 5] + b2 * table[k + 9] + b3 * table[k + 13]
-    y = b0 * table[k + 2] + b1 * table[k + 6] + b2 * table[k + 10] + b3 * table[k + 14]
-    z = b0 * table[k + 3] + b1 * table[k + 7] + b2 * table[k + 11] + b3 * table[k + 15]
-    return t, x, y, z
+def _row(t, b0, b1, b2, b3):
+    """Weighted sum of four consecutive nodes t (16 values), all four channels."""
+    return (
+        b0 * t[0] + b1 * t[4] + b2 * t[8] + b3 * t[12],
+        b0 * t[1] + b1 * t[5] + b2 * t[9] + b3 * t[13],
+        b0 * t[2] + b1 * t[6] + b2 * t[10] + b3 * t[14],
+        b0 * t[3] + b1 * t[7] + b2 * t[11] + b3 * t[15],
+    )
 
 
 @inline
@@ -53,10 +54,10 @@ def _sums_2d(table, shape, x, y):
     j, b0, b1, b2, b3 = _cubic(y)
     stride = shape[1] * 4
     k = i * stride + j * 4
-    t0, x0, y0, _ = _row(table, k, b0, b1, b2, b3)
-    t1, x1, y1, _ = _row(table, k + stride, b0, b1, b2, b3)
-    t2, x2, y2, _ = _row(table, k + 2 * stride, b0, b1, b2, b3)
-    t3, x3, y3, _ = _row(table, k + 3 * stride, b0, b1, b2, b3)
+    t0, x0, y0, _ = _row(table[k : k + 16], b0, b1, b2, b3)
+    t1, x1, y1, _ = _row(table[k + stride : k + stride + 16], b0, b1, b2, b3)
+    t2, x2, y2, _ = _row(table[k + 2 * stride : k + 2 * stride + 16], b0, b1, b2, b3)
+    t3, x3, y3, _ = _row(table[k + 3 * stride : k + 3 * stride + 16], b0, b1, b2, b3)
     t = a0 * t0 + a1 * t1 + a2 * t2 + a3 * t3
     return t, a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3, a0 * y0 + a1 * y1 + a2 * y2 + a3 * y3
 
@@ -73,7 +74,7 @@ def _sums_3d(table, shape, x, y, z):
         k = ((i + p) * shape[1] + j) * stride + l * 4
         for q in range(4):
             ab = a * (b0 if q == 0 else (b1 if q == 1 else (b2 if q == 2 else b3)))
-            r0, r1, r2, r3 = _row(table, k + q * stride, c0, c1, c2, c3)
+            r0, r1, r2, r3 = _row(table[k + q * stride : k + q * stride + 16], c0, c1, c2, c3)
             t += ab * r0
             sx += ab * r1
             sy += ab * r2

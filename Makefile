@@ -1,0 +1,59 @@
+# Everything from a fresh clone, with Python 3.11 or newer and a network:
+#   make demo    a page of pictures, in demo-output/
+#   make test    the tests
+#   make lint    style, types, and which module may import which
+#   make bench   mean shift against scikit-learn and the notebook
+#   make clean   what these targets made
+# Each target makes the virtual environment it needs, and again when pyproject.toml changes. Installs are
+# editable: changes of the source take effect at once. `make demo PYTHON=/path/to/python3.12` chooses a Python.
+
+# the first of these that runs and is new enough (a name alone proves nothing: it may be a version manager's stub)
+PYTHON ?= $(shell for p in python3 python python3.13 python3.12 python3.11 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+TORCH ?= torch==2.13.0
+DEMO ?= demo-output
+PIP_FLAGS = --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help:
+	@sed -n '/^#   make/s/^#  //p' Makefile
+
+demo: .venv/installed
+	.venv/bin/modeseek demo $(DEMO)
+	@echo
+	@echo "Open $(abspath $(DEMO))/index.html"
+
+test: .venv-test/installed
+	.venv-test/bin/python -m pytest
+
+lint: .venv-test/installed-lint
+	.venv-test/bin/ruff check .
+	.venv-test/bin/ruff format --check .
+	.venv-test/bin/mypy
+	.venv-test/bin/lint-imports
+
+bench: .venv-test/installed
+	.venv-test/bin/python -m benchmarks.mean_shift
+
+clean:
+	rm -rf .venv .venv-test demo-output
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	.venv/bin/python -m pip install $(PIP_FLAGS) -e '.[cli,plot,image]'
+	@touch $@
+
+.venv-test/installed: pyproject.toml | .venv-test/bin/python
+	.venv-test/bin/python -m pip install $(PIP_FLAGS) -e '.[test]' '$(TORCH)'
+	@touch $@
+
+.venv-test/installed-lint: .venv-test/installed
+	.venv-test/bin/python -m pip install $(PIP_FLAGS) -e '.[lint]'
+	@touch $@
+
+%/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $*

@@ -1,0 +1,12 @@
+"""Benchmarks: speed, memory and agreement with the exact answer, side by side with other implementations.
+
+Run from the root of the repository::
+
+    python -m benchmarks.mean_shift            # everything: some 10 to 15 minutes on 2 cores, 6 GB of memory
+    python -m benchmarks.mean_shift --quick    # up to 60 000 points, no photograph: a few minutes
+    python -m benchmarks.startup               # imports, first fits and compilation alone
+    python -m benchmarks.figures               # redraw the figures from benchmarks/results
+
+Speed is shown next to agreement with the exact answer: `benchmarks.reference` runs the definition itself, over
+all points in float64, for a sample of starts, with no engine of the package under test.
+"""

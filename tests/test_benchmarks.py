@@ -1,0 +1,160 @@
+"""The benchmarks' own instruments: a reference that agrees with the textbook, fair turns, honest tables."""
+
+import numpy as np
+import pytest
+from benchmarks import data, figures, harness, mean_shift, reference
+
+from modeseek import textbook
+
+H = 1.5
+
+
+def three_blobs(n: int = 300, d: int = 2) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    return rng.normal(size=(n, d)) + 8 * rng.integers(0, 3, (n, 1))
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 5])
+def test_reference_agrees_with_the_textbook(d):
+    X = three_blobs(300, d)
+    ends, steps = reference.exact_ends(X, X, H)
+    assert np.abs(ends - textbook.climb(X, X, H)).max() < 1e-7
+    assert steps.min() >= 1
+
+
+def test_reference_takes_weights_and_distinct_rows():
+    X = np.round(three_blobs())
+    merged, counts = reference.distinct(X)
+    assert len(merged) < len(X)
+    ends, _ = reference.exact_ends(merged, X[:50], H, counts)
+    assert np.abs(ends - reference.exact_ends(X, X[:50], H)[0]).max() < 1e-7
+
+
+def test_reference_survives_a_far_origin_and_more_points_than_a_block():
+    X = three_blobs(3 * reference.BLOCK + 7)
+    here, _ = reference.exact_ends(X, X[:20], H)
+    there, _ = reference.exact_ends(X + 2.0**30, X[:20] + 2.0**30, H)
+    assert np.abs(there - 2.0**30 - here).max() < 1e-5
+
+
+def test_exponential_of_the_reference():
+    assert reference.exp_error() < 2e-14
+
+
+def test_reference_refuses_starts_that_are_no_points_and_light_weights():
+    X = three_blobs()
+    with pytest.raises(ValueError, match="not one of the points"):
+        reference.exact_ends(X, [[100.0, 100.0]], H)
+    with pytest.raises(ValueError, match="at least 1"):
+        reference.exact_ends(X, X[:1], H, np.full(len(X), 0.5))
+
+
+def test_agreement_catches_wrong_labels_and_wrong_centres():
+    X = three_blobs()
+    ends = textbook.climb(X, X, H)
+    centers, labels = textbook.modes(ends, H)
+    assert reference.agreement(labels, centers, ends, H) == 1.0
+
+    wrong = labels.copy()
+    wrong[:30] = (wrong[:30] + 1) % len(centers)
+    assert reference.agreement(wrong, centers, ends, H) == pytest.approx(0.9)
+
+    moved = centers.copy()
+    moved[0] += 0.1 * H  # still the nearest, but no mode
+    share = reference.agreement(labels, moved, ends, H)
+    assert share == pytest.approx(np.mean(labels != 0))
+    assert reference.agreement(labels, moved, ends, H, within=np.inf) == 1.0
+
+
+def test_sample_names_rows_of_the_data_and_respects_its_budget():
+    X = data.notebook()
+    sample = reference.exact_sample(X, 2.5, most=40)
+    assert len(set(sample.rows)) == len(sample.ends) == 40
+    assert np.abs(sample.ends - textbook.climb(X, X[sample.rows], 2.5)).max() < 1e-7
+    assert len(reference.exact_sample(X, 2.5, pairs=1e6).rows) < 100
+
+
+def test_alternate_takes_turns_after_one_warm_up_each():
+    order = []
+    calls = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
+    timings = harness.alternate(calls, rounds=3)
+    assert order == ["a", "b"] + ["a", "b"] * 3
+    assert [len(t.seconds) for t in timings.values()] == [3, 3]
+
+
+def test_alternate_may_warm_up_otherwise_and_stop_early():
+    order = []
+    calls = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
+    timings = harness.alternate(calls, rounds=9, limit=0.0, warm_up={"b": lambda: order.append("w")})
+    assert order == ["a", "w", "a", "b"]
+    assert len(timings["a"].seconds) == 1
+
+
+def test_timing_compares_round_by_round():
+    a, b = harness.Timing([2.0, 40.0, 3.0]), harness.Timing([1.0, 10.0, 1.0])
+    assert (a.median, a.min, a.max) == (3.0, 2.0, 40.0)
+    assert a.times(b) == 3.0
+
+
+@pytest.mark.parametrize("n", [3, 1000, 3_000_000])
+def test_read_pass_finds_the_extremes(n):
+    X = np.random.default_rng(0).normal(-1, 1, (n, 2)).astype(np.float32)
+    assert harness.read_pass(X) == (X.min(), X.max())
+    assert harness.read_pass(-np.abs(X)) == (-np.abs(X).max(), -np.abs(X).min())
+
+
+def test_extra_memory_sees_an_array_and_not_what_setup_left():
+    setup = "import numpy as np\nbig = np.ones(30_000_000)\nbig[:1000].sum()"
+    assert 90e6 < harness.extra_memory(setup, "more = np.ones(12_500_000)") < 130e6
+
+
+def test_fresh_process_reports_its_error():
+    with pytest.raises(RuntimeError, match="no such thing"):
+        harness.fresh("raise SystemExit('no such thing')")
+
+
+def test_csv_begins_with_the_machine_and_reads_back(tmp_path):
+    rows = [{"n": 10, "seconds": 0.25}, {"n": 20, "seconds": None, "system": "a, b"}]
+    path = harness.write_rows("some", rows, tmp_path)
+    lines = path.read_text().splitlines()
+    assert {"# cpu", "# cores", "# memory", "# python", "# numpy"} <= {line.partition(":")[0] for line in lines}
+    assert lines[-3:] == ["n,seconds,system", "10,0.25,", '20,,"a, b"']
+    assert harness.read_rows("some", tmp_path)[1] == {"n": "20", "seconds": "", "system": "a, b"}
+
+
+def test_table_aligns_numbers_to_the_right():
+    text = harness.table([{"name": "a", "value": 1.5}, {"name": "bcd", "value": None}, {"name": "e", "value": 100}])
+    assert text.splitlines() == ["name  value", "----  -----", "a       1.5", "bcd", "e       100"]
+
+
+@pytest.mark.parametrize(
+    ("measured", "required", "result"),
+    [
+        (41.0, ">= 40", "pass"),
+        (39.0, ">= 40", "FAIL"),
+        (12.0, "<= 12", "pass"),
+        (6.0, "< 6", "FAIL"),
+        (float("nan"), "< 6", "FAIL"),
+        (3.0, "", ""),
+    ],
+)
+def test_bars(measured, required, result):
+    assert mean_shift.bar("x", measured, required)["result"] == result
+
+
+def test_blobs_do_not_depend_on_how_many_follow(monkeypatch):
+    monkeypatch.setattr(data, "CHUNK", 1000)
+    X = data.blobs(5000)
+    assert X.dtype == np.float32
+    assert np.array_equal(X[:3000], data.blobs(3000))
+    assert not np.array_equal(X[:3000], data.blobs(3000, seed=1))
+    centroids = textbook.make_data(n_samples=1)[0]
+    nearest = ((X[:, None] - centroids) ** 2).sum(2).min(1)
+    assert 8 < nearest.mean() < 10.5  # 2 x variance 5, a little less for those nearer to another
+
+
+def test_figure_is_drawn_from_rows(tmp_path):
+    rows = [{"system": s, "n": "1500", "seconds": "0.1"} for s in figures.STYLES]
+    rows += [{"system": "modeseek", "n": "60000", "seconds": "0.2"}]
+    figures.scaling(rows, tmp_path / "images" / "scaling.png")
+    assert (tmp_path / "images" / "scaling.png").stat().st_size > 10_000
