@@ -165,11 +165,25 @@ def _extremes(bits):
     return low, high
 
 
-def read_pass(X: NDArray[np.float32], threads: int = 2) -> tuple[float, float]:
-    """Return the least and the greatest number in X (float32, contiguous): what it costs to read it once.
+@njit(cache=True, nogil=True, fastmath=True)
+def _min_max(x):
+    """Return the least and the greatest number, as one writes it first."""
+    low = high = x[0]
+    for i in range(x.size):
+        low = min(low, x[i])
+        high = max(high, x[i])
+    return low, high
 
-    Close to what memory can deliver: about the time of NumPy's own ``max`` alone on as many threads.
-    """
+
+def read_pass(X: NDArray[np.float32], threads: int = 2) -> tuple[float, float]:
+    """Return the least and the greatest number in X (float32, contiguous): one read pass, a Numba min/max."""
+    with ThreadPoolExecutor(threads) as pool:
+        ends = list(pool.map(_min_max, np.array_split(X.reshape(-1), threads)))
+    return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
+
+
+def memory_pass(X: NDArray[np.float32], threads: int = 2) -> tuple[float, float]:
+    """Do as `read_pass` at the speed of memory: about the time of NumPy's own ``max`` alone on as many threads."""
     bits = X.reshape(-1).view(np.int32)
     if bits.size < 1 << 22:  # a second thread would cost more than it saves
         ends = [_extremes(bits)]

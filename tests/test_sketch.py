@@ -142,10 +142,11 @@ def test_bins_keep_mass_mean_and_variance():
     bins = bin_points(X, bounds, h)
     assert bins.counts.sum() == len(X)
     mean = X.mean(axis=0, dtype=float)
-    np.testing.assert_allclose(bins.counts @ bins.means / len(X), mean, atol=1e-5)
+    # means are those of a sample: about 1 in 5 points here, each within h / 4 of its bin's middle
+    np.testing.assert_allclose(bins.counts @ bins.means / len(X), mean, atol=2e-3)
     spread = bins.counts @ np.square(bins.means - mean).sum(axis=1) / len(X) / 2
     total = np.square(X - mean).sum(axis=1).mean() / 2
-    assert spread + bins.lost_variance == pytest.approx(total, rel=2e-4)
+    assert spread + bins.lost_variance == pytest.approx(total, rel=1e-3)
     assert bins.lost_variance == pytest.approx((h / 2) ** 2 / 12, rel=0.05)
     for n_jobs in (1, 2, 7):
         again = bin_points(X, bounds, h, n_jobs)

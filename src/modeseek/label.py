@@ -51,8 +51,10 @@ class CellLabels:
     def masses(self, node_masses: NDArray[np.int64], k: int) -> Floats:
         """Sum the masses of each label's cells; that of a mixed cell is shared by its sub-cells."""
         interior, mixed = np.flatnonzero(self.cells >= 0), np.flatnonzero(self.cells < UNKNOWN)
-        total = np.bincount(self.cells[interior], node_masses[interior], k)
-        sub = self.blocks.reshape(len(mixed), -1)[-2 - self.cells[mixed]] if len(mixed) else self.blocks
+        total = np.zeros(k) + np.bincount(self.cells[interior], node_masses[interior], k)
+        if not len(mixed):
+            return total
+        sub = self.blocks.reshape(len(mixed), -1)[-2 - self.cells[mixed]]
         known = sub >= 0
         share = node_masses[mixed] / np.maximum(known.sum(axis=-1), 1)
         return total + np.bincount(sub[known], np.broadcast_to(share[:, None], sub.shape)[known], k)

@@ -351,8 +351,9 @@ class DensitySketch:
         return f"<DensitySketch bandwidth={self.bandwidth:g} spacing={self.spacing:g}: {inside}>"
 
 
-VARIANCE_SAMPLE = 1 << 16  # points that the variance within bins is taken from
 POINTS_PER_BIN = 32  # binning pays, and bins are full, from this many points a bin on
+SAMPLES_PER_BIN = 16  # points of a bin, occupied or not, whose mean offset stands for all: many more where it counts
+VARIANCE_SAMPLE = 1 << 16  # points that the variance within bins is taken from
 
 
 @dataclass(frozen=True)
@@ -367,35 +368,42 @@ class Bins:
 
 
 def bin_points(points: NDArray[Any], bounds: Floats, delta: float, n_jobs: int | None = None) -> Bins | None:
-    """Replace very many 2-D points by the means and counts of bins of side delta / 2, in one integer pass.
+    """Replace very many 2-D points by the counts and means of bins of side delta / 2, in one integer pass.
 
-    Three writes a point instead of the spline's nine, and each point's bin is kept, so that labels need no second
-    read of the points. The variance within the bins, from a sample of the points, is given back to the kernel: what
-    is lost then is of fourth order. The nodes are those of a sketch of spacing ``delta`` and
-    origin ``bounds[0]``. Returns None where binning does not pay.
+    One write a point instead of the spline's nine, and each point's bin is kept, so that labels need no second
+    read of the points. Means come from every s-th row, about SAMPLES_PER_BIN to a bin; the variance within the
+    bins, from a sample too, is given back to the kernel: what is lost then is of fourth order in the side. The
+    nodes are those of a sketch of spacing ``delta`` and origin ``bounds[0]``. Returns None where binning does not
+    pay.
     """
     n, d = points.shape
     box = node_box(bounds[0], bounds[1], bounds[0], delta)
-    if d != 2 or 4 * box.n_nodes * POINTS_PER_BIN > n:
+    n_bins = 4 * box.n_nodes
+    if d != 2 or n_bins * POINTS_PER_BIN > n or n >= 2**31:  # counts and bins are int32
         return None
-    from modeseek.engines.cpu.deposit import MOMENT_BITS, bin_2d
+    from modeseek.engines.cpu.deposit import OFFSET_BITS, bin_2d
 
     corner = cell_corner(bounds[0], box, delta)
     shape = 2 * np.array(box.shape, np.int64)
-    moments = np.zeros((n_workers(n, n_jobs), 16 * box.n_nodes), np.int64)
+    stride = max(1, n // (n_bins * SAMPLES_PER_BIN)) | 1  # odd: rows may come in pairs or fours
+    workers = n_workers(n, n_jobs)
+    counts, offsets = np.zeros((workers, n_bins), np.int32), np.zeros((workers, 4 * n_bins), np.int64)
     index = np.empty(n, np.int32)
 
     def work(worker: int, start: int, stop: int) -> None:
         rows = np.ascontiguousarray(points[start:stop])
-        bin_2d(rows, corner, 1.0 / delta, shape, moments[worker], index[start:stop])
+        bin_2d(
+            rows, corner, 1.0 / delta, shape, stride, counts[worker], offsets[worker], index[start:stop]
+        )  # fmt: skip
 
     run_chunks(n, work, n_jobs)
-    total = moments.sum(axis=0).reshape(-1, 4)
-    occupied = np.flatnonzero(total[:, 0])
-    counts = total[occupied, 0].astype(np.float64)
-    offsets = (total[occupied, 1:3] + 0.5 * counts[:, None]) / counts[:, None] / 2**MOMENT_BITS
+    total, sampled = counts.sum(axis=0, dtype=np.int64), offsets.sum(axis=0).reshape(-1, 4)
+    occupied = np.flatnonzero(total)
+    number = sampled[occupied, 0, None]
+    # an integer stands for the middle of its step; a bin without a sample has its mean in the middle
+    middle = np.where(number, (sampled[occupied, 1:3] + 0.5 * number) / np.maximum(number, 1) / 2**OFFSET_BITS, 0.5)
     bins = np.stack(np.unravel_index(occupied, tuple(shape)), axis=-1)
-    means = corner + (bins + offsets) * (delta / 2)
+    means = corner + (bins + middle) * (delta / 2)
     sample = slice(0, n, max(1, n // VARIANCE_SAMPLE))
     deviations = points[sample] - means[np.searchsorted(occupied, index[sample])]
-    return Bins(means, counts, occupied, float(np.square(deviations).mean()), index)
+    return Bins(means, total[occupied].astype(np.float64), occupied, float(np.square(deviations).mean()), index)

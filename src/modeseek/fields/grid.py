@@ -81,8 +81,8 @@ class GridField:
         np.subtract(queries, self.origin, out=q[:, 3 - self.n_features :])
         return q
 
-    def sums(self, queries: Floats, squares: bool, n_jobs: int | None = None) -> Floats:
-        """Return sums of g (1), g * dx (3) and, if asked, g * dx * dx (6) around each query, (m, 10)."""
+    def sums(self, queries: Floats, n_jobs: int | None = None) -> Floats:
+        """Return sums of g (1), g * dx (3) and g * dx * dx (6) around each query, (m, 10)."""
         from modeseek.engines.cpu import points
 
         q = self._padded(queries)
@@ -90,18 +90,18 @@ class GridField:
         c = 0.5 / self.bandwidth**2
 
         def work(_: int, start: int, stop: int) -> None:
-            points.sums(*self._arguments(), c, self.cut, squares, q[start:stop], out[start:stop])
+            points.sums(*self._arguments(), c, self.cut, q[start:stop], out[start:stop])
 
         run_chunks(len(q), work, n_jobs, QUERIES_PER_CHUNK)
         return out
 
     def density(self, queries: Floats) -> Floats:
         """Return the unnormalised density sum_i w_i exp(-|q - x_i|^2 / 2h'^2)."""
-        return self.sums(queries, False)[:, 0]
+        return self.sums(queries)[:, 0]
 
     def shift(self, queries: Floats) -> tuple[Floats, Floats]:
         """Return the (relaxed) mean and the density at each query; a query with nothing in reach stays."""
-        sums = self.sums(queries, False)
+        sums = self.sums(queries)
         density = sums[:, 0]
         step = sums[:, 4 - self.n_features : 4] / np.where(density > 0.0, density, 1.0)[:, None]
         return queries + self.factor * step, density
@@ -134,7 +134,7 @@ class GridField:
 
     def newton(self, queries: Floats, n_jobs: int | None = None) -> tuple[Floats, NDArray[np.bool_]]:
         """Return the Newton step to the stationary point near each query, and whether log f is concave there."""
-        step, concave = newton_steps(self.sums(queries, True, n_jobs), self.bandwidth)
+        step, concave = newton_steps(self.sums(queries, n_jobs), self.bandwidth)
         return step[:, 3 - self.n_features :], concave
 
 

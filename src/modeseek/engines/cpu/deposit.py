@@ -1,4 +1,4 @@
-r"""Points to grid nodes: tensor-product quadratic B-splines in int64 fixed point, and integer cell moments.
+r"""Points to grid nodes: tensor-product quadratic B-splines in int64 fixed point; points to bins, in counts.
 
 The quadratic B-spline gives the node nearest to a point, at offset u in [-1/2, 1/2], and its two neighbours
 
@@ -17,7 +17,8 @@ import numpy as np
 
 from modeseek.engines.cpu import inline, kernel
 
-MOMENT_BITS = 20  # offsets in a cell are stored as integers of 2^-20 cell widths
+OFFSET_BITS = 20  # offsets in a bin are stored as integers of 2^-20 bin widths
+_ROWS = 2048  # rows that stay in the first cache between counting and sampling
 
 
 @inline
@@ -80,28 +81,31 @@ def deposit_3d(x, w, origin, per_node, unit, grid, shape, offset):
 
 
 @kernel
-def bin_2d(x, corner, per_node, bins, moments, index):
-    """Add to moments (bins, 4): count, sum of u, sum of v (offsets in [0, 1) of a bin); the fourth only aligns.
+def bin_2d(x, corner, per_node, bins, stride, counts, offsets, index):
+    """Count the points of every bin, and sum the offsets of every ``stride``-th row in its bin.
 
     There are 2 x 2 bins to a node's cell; ``bins`` is their number along each axis. The bin of each row is
-    written to ``index``.
+    written to ``index``. ``offsets`` (bins, 4) gets, of the rows sampled, number, sum of u and sum of v in
+    [0, 1); the fourth entry only aligns. Counting is one write a point, offsets are three: hence the sample.
     """
-    scale = 1 << MOMENT_BITS
+    scale = 1 << OFFSET_BITS
     origin0, origin1, length1 = corner[0], corner[1], bins[1]
     per_bin = 2.0 * per_node
-    for r in range(x.shape[0]):
-        a = (x[r, 0] - origin0) * per_bin
-        b = (x[r, 1] - origin1) * per_bin
-        i = np.int64(a)  # the corner lies below the data, so this is the floor
-        j = np.int64(b)
-        a -= i
-        b -= j
-        k = i * length1 + j
-        index[r] = k
-        cell = moments[4 * k : 4 * k + 4]
-        cell[0] += 1
-        cell[1] += np.int64(a * scale)
-        cell[2] += np.int64(b * scale)
+    for start in range(0, x.shape[0], _ROWS):
+        stop = min(start + _ROWS, x.shape[0])
+        for r in range(start, stop):
+            # the corner lies below the data, so truncation is the floor
+            k = np.int64((x[r, 0] - origin0) * per_bin) * length1 + np.int64((x[r, 1] - origin1) * per_bin)
+            index[r] = k
+            counts[k : k + 1][0] += 1
+        for r in range(start + (-start) % stride, stop, stride):
+            a = (x[r, 0] - origin0) * per_bin
+            b = (x[r, 1] - origin1) * per_bin
+            k = 4 * np.int64(index[r])
+            sums = offsets[k : k + 4]
+            sums[0] += 1
+            sums[1] += np.int64((a - np.int64(a)) * scale)
+            sums[2] += np.int64((b - np.int64(b)) * scale)
 
 
 DEPOSIT = {1: deposit_1d, 2: deposit_2d, 3: deposit_3d}

@@ -140,17 +140,17 @@ def _sums(px, py, pz, w, keys, runs, lower, side, dims, q, c, cut, squares, s):
 
 @kernel
 def sums_over_all(px, py, pz, w, c, cut, queries, out):
-    """Add to out (m, 10) what `sums` gives with squares, over all points: no cells, no order."""
+    """Add to out (m, 10) what `sums` gives, over all points: no cells, no order."""
     for r in range(queries.shape[0]):
         q = queries[r]
         _sum_run_squares(px, py, pz, w, q[0], q[1], q[2], c, cut, out[r])
 
 
 @kernel
-def sums(px, py, pz, w, keys, runs, lower, side, dims, c, cut, squares, queries, out):
-    """Fill out (m, 10): sum of g, of g * dx (3), and, if ``squares``, of g * dx * dx (6), around each query."""
+def sums(px, py, pz, w, keys, runs, lower, side, dims, c, cut, queries, out):
+    """Fill out (m, 10): sum of g, of g * dx (3) and of g * dx * dx (6) around each query."""
     for r in range(queries.shape[0]):
-        _sums(px, py, pz, w, keys, runs, lower, side, dims, queries[r], c, cut, squares, out[r])
+        _sums(px, py, pz, w, keys, runs, lower, side, dims, queries[r], c, cut, True, out[r])
 
 
 @kernel
