@@ -1,5 +1,6 @@
 """MeanShift as a user meets it: scikit-learn's contract, labels, bad input."""
 
+import pickle
 import threading
 import time
 
@@ -141,16 +142,27 @@ def test_functional_form_and_path():
     assert end.min(axis=1).max() < 0.01 * h
 
 
-def test_clone_pickle_and_frames(tmp_path):
-    import pickle
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_pickled_model_predicts_the_same(route):
+    X, h = route.data()
+    model = pickle.loads(pickle.dumps(route.model(h).fit(X)))
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
 
+
+def test_clone_and_frames():
     pandas = pytest.importorskip("pandas")
     X, h = mixture(3000, 2)
     frame = pandas.DataFrame(X, columns=["east", "north"])
     model = clone(ms.MeanShift(h)).fit(frame)
     assert list(model.feature_names_in_) == ["east", "north"]
-    again = pickle.loads(pickle.dumps(model))
-    np.testing.assert_array_equal(again.predict(frame), model.labels_)
+    np.testing.assert_array_equal(model.predict(frame), model.labels_)
+
+
+def test_millions_of_equal_points_and_one_cluster_beside_them():
+    X = np.concatenate([np.full((3_000_000, 2), 5.0, np.float32), np.random.default_rng(0).normal(size=(9, 2)) - 9])
+    model = ms.MeanShift(1.0).fit(X.astype(np.float32))
+    assert model.cluster_weights_[0] == 3_000_000
+    np.testing.assert_allclose(model.cluster_centers_[0], [5.0, 5.0], atol=1e-3)
 
 
 # ---- what is wrong with the input is said, and said where ------------------------------------------------

@@ -24,7 +24,7 @@ from modeseek.sketch import Bins
 
 UNKNOWN = -1
 POINTS_PER_CENTRE = 8  # with more points than this a sub-cell, sub-cells climb from their centres
-NO_ROW = np.iinfo(np.int64).max
+MAX_SUB_CELLS = 1 << 26  # 256 MiB of labels; beyond, cells are cut less finely
 
 
 class Counts(NamedTuple):
@@ -101,17 +101,15 @@ class CellLabels:
         interior = np.bincount(labels[labels >= 0], bins.counts[labels >= 0], minlength=k).astype(np.int64)
         return Counts(0, interior + counts.sum(axis=0))
 
-    def first_rows(self, points: NDArray[Any], n_jobs: int | None = None) -> NDArray[np.int64]:
-        """Return the least row of ``points`` in each sub-cell, NO_ROW where there is none."""
-        from modeseek.engines.cpu.lookup import mark
-
-        rows = np.full((n_workers(len(points), n_jobs), len(self.blocks)), NO_ROW)
-
-        def work(worker: int, entries: NDArray[np.int32], start: int) -> None:
-            mark(entries, start, rows[worker])
-
-        self._each_chunk(points, np.empty(len(points), np.int32), work, n_jobs)
-        return rows.min(axis=0)
+    def first_rows(
+        self, points: NDArray[Any], n_jobs: int | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the sub-cells that hold points (indices into ``blocks``) and the least row in each."""
+        entries = np.empty(len(points), np.int32)
+        self._each_chunk(points, entries, lambda worker, chunk, start: None, n_jobs)
+        rows = np.flatnonzero(entries < UNKNOWN)
+        owners, first = np.unique(-2 - entries[rows], return_index=True)
+        return owners.astype(np.int64), rows[first]
 
     def _each_chunk(
         self,
@@ -180,6 +178,8 @@ def label_sub_cells(
     mixed = np.flatnonzero(mixed_cells(labels, nodes.box.shape))
     cells = labels.copy()
     cells[mixed] = -2 - np.arange(len(mixed), dtype=np.int32)
+    while split > 1 and len(mixed) * split ** len(nodes.box.shape) > MAX_SUB_CELLS:
+        split -= 1
     blocks = np.full(len(mixed) * split ** len(nodes.box.shape), UNKNOWN, np.int32)
     table = CellLabels(nodes.origin, nodes.delta, nodes.box, split, cells, blocks)
     if not len(mixed):
@@ -187,9 +187,8 @@ def label_sub_cells(
     if len(points) > POINTS_PER_CENTRE * len(blocks):
         blocks[:] = finder.find_or_absorb(table.sub_centres(), cells)
     else:
-        rows = table.first_rows(points, n_jobs)
-        owners = np.flatnonzero(rows != NO_ROW)
-        blocks[owners] = finder.find_or_absorb(np.asarray(points[rows[owners]], np.float64), cells)
+        owners, rows = table.first_rows(points, n_jobs)
+        blocks[owners] = finder.find_or_absorb(np.asarray(points[rows], np.float64), cells)
     return table
 
 
@@ -200,7 +199,7 @@ def mixed_cells(labels: NDArray[np.int32], shape: tuple[int, ...]) -> NDArray[np
     """
     grid = labels.reshape(shape)
     highest = grid.astype(np.int64)
-    lowest = np.where(grid == UNKNOWN, NO_ROW, highest)
+    lowest = np.where(grid == UNKNOWN, np.iinfo(np.int64).max, highest)
     for axis in range(grid.ndim):
         highest = _spread(highest, axis, np.maximum)
         lowest = _spread(lowest, axis, np.minimum)

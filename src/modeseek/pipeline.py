@@ -9,6 +9,8 @@ its modes; modes become labels. `cluster` chooses the route:
   they hold; where the grid would be too large, weighted cell means stand in for the points.
 """
 
+from functools import partial
+
 import numpy as np
 
 from modeseek.cells import bit_patterns, cell_indices, cell_means
@@ -129,8 +131,7 @@ def _by_sparse_cells(problem: Problem) -> Clustering:
     reach = reach_of_tail(float(weights.sum()), problem.lightest)
     field = GridField(means, weights, kernel_bandwidth, factor=(h / kernel_bandwidth) ** 2, reach=reach)
     side = SPARSE_SPACING / SPARSE_SPLIT * h
-    origin = problem.bounds[0]
-    keys = KeyLabels(problem.points, lambda points: cell_indices(points, origin, side))
+    keys = KeyLabels(problem.points, partial(cell_indices, origin=problem.bounds[0], side=side))
     return _climb_keys(problem, ModeFinder(field, field, **problem.climbing), keys)
 
 

@@ -164,13 +164,12 @@ class DensitySketch:
             self.origin = np.zeros(d)
         if len(self.origin) != d or (self._box is not None and len(self._box.shape) != d):
             raise ValueError(f"X has {d} features, but this DensitySketch has {len(self.origin)}.")
-        heaviest = float(weights.max(initial=0.0)) if weights.size else 1.0
         total = float(weights.sum()) if weights.size else float(n)
         units = int((total / self.weight_scale + 9e-9 * n) * 2**UNIT_BITS)
-        if self._units + units > MAX_MASS or heaviest > self.weight_scale * 2**20:
+        if self._units + units > MAX_MASS:
             raise ValueError(
                 f"The weights add up to more than a sketch with weight_scale={self.weight_scale:g} can hold; "
-                f"use a larger weight_scale (at least {max(heaviest, total * 2.0**-31):g})."
+                f"use a larger weight_scale (at least {total * 2.0**-31:g})."
             )
         self._cover(node_box(bounds[0], bounds[1], self.origin, self.delta))
         self._units += units

@@ -18,6 +18,7 @@ from modeseek.fields.dense import DenseField
 CELLS_PER_REACH = 4  # cell side = reach / 4: few rows to visit, little beyond the ball
 MAX_CELLS_PER_AXIS = 1 << 20
 QUERIES_PER_CHUNK = 64
+PAIRS_PER_CHUNK = 1 << 20  # of one step: a climb of a few hundred steps then ends within a second
 POINTS_PER_CHUNK = 1 << 14
 MAX_REFINEMENT = 0.1  # bandwidths that one last step may move a mode
 
@@ -129,7 +130,7 @@ class GridField:
                 q[start:stop], steps[start:stop], np.empty(4),
             )  # fmt: skip
 
-        run_chunks(len(q), work, n_jobs, QUERIES_PER_CHUNK)
+        run_chunks(len(q), work, n_jobs, max(1, min(QUERIES_PER_CHUNK, PAIRS_PER_CHUNK // len(self.weights))))
         return q[:, 3 - self.n_features :] + self.origin, steps
 
     def newton(self, queries: Floats, n_jobs: int | None = None) -> tuple[Floats, NDArray[np.bool_]]:

@@ -83,15 +83,6 @@ def resolve(entries, blocks, counts):
 
 
 @kernel
-def mark(entries, first_row, rows):
-    """Set rows[b] to the least row number in sub-cell b; rows in interior cells are passed over."""
-    for r in range(entries.size):
-        e = entries[r]
-        if e < UNKNOWN:
-            rows[-2 - e] = min(rows[-2 - e], first_row + r)
-
-
-@kernel
 def resolve_bins_2d(x, corner, per_node, shape, cells, s, blocks, bin_entries, index, counts):
     """Replace bins (of `bin_2d`) by labels, in place; add to counts[label] the rows that were not interior.
 
