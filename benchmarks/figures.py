@@ -1,6 +1,7 @@
-"""Draw the figures of the documentation from benchmarks/results: ``python -m benchmarks.figures``.
+"""Write the README's figures from benchmarks/results: ``python -m benchmarks.figures``.
 
-Only the CSV files are read; nothing is measured here. Colours tell lines apart for colour-blind readers
+Draws time against size, and writes the tables between the markers in README.md. Only the CSV files are read;
+nothing is measured here. Colours tell lines apart for colour-blind readers
 too, and every line has a marker of its own; the ground is opaque, so the picture reads the same on any page.
 """
 
@@ -20,6 +21,7 @@ STYLES = {  # colour, marker
     "notebook, batched (5 rounds)": ("#007f5f", "D"),
     "notebook, loop (5 rounds)": ("#5a5a5a", "v"),
 }
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 INK, GRID, GROUND = "#1f2328", "#d8dde3", "#ffffff"
 
 
@@ -57,14 +59,61 @@ def scaling(rows: list[dict[str, str]], path: Path) -> None:
     plt.close(fig)
 
 
+def number(text: str, digits: int = 3) -> str:
+    """Shorten a number of a CSV file; empty stays empty."""
+    if not text:
+        return ""
+    value = float(text)
+    return f"{value:.0f}" if value >= 100 else f"{value:.{digits}g}"
+
+
+def share(row: dict[str, str]) -> str:
+    """Say how large a share of how many sampled points agrees with exact mean shift."""
+    return f"{float(row['agreement']):.4g} of {int(row['starts']):,}" if row["agreement"] else ""
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """Make a table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def tables(bars: list[dict[str, str]], scales: list[dict[str, str]]) -> str:
+    """Make the README's two tables."""
+    against = [[row["bar"], number(row["measured"]), row["required"], share(row), row["times"]] for row in bars]
+    sizes = [
+        [
+            f"{int(row['n']):,}",
+            harness.duration(float(row["seconds"])),
+            number(row["read_passes"]) if float(row["n"]) >= 1e6 else "",
+            share(row),
+            number(row["extra_bytes_per_point"]) if float(row["n"]) >= 1e7 else "",
+        ]
+        for row in scales
+        if row["system"] == OURS
+    ]
+    return "\n\n".join(
+        [
+            markdown(["what", "measured", "asked for", "agreement", "times (median, min to max)"], against),
+            markdown(["points", "fit", "in read passes of the data", "agreement", "extra bytes a point"], sizes),
+        ]
+    )
+
+
+def fill(text: str, content: str) -> str:
+    """Replace what stands between the markers."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{content}\n{END}{after}"
+
+
 def main() -> None:
-    """Draw all figures."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.figures", description="Redraw the figures.")
-    parser.add_argument("--results", default="mean_shift_scaling", help="name of the CSV file")
-    parser.add_argument("--output", type=Path, default=harness.ROOT / "docs" / "images" / "scaling.png")
-    options = parser.parse_args()
-    scaling(harness.read_rows(options.results), options.output)
-    print(options.output)
+    """Draw the figure and fill the README."""
+    argparse.ArgumentParser(prog="python -m benchmarks.figures", description="Redraw the figures.").parse_args()
+    bars, scales = harness.read_rows("mean_shift_bars"), harness.read_rows("mean_shift_scaling")
+    scaling(scales, harness.ROOT / "docs" / "images" / "scaling.png")
+    readme = harness.ROOT / "README.md"
+    readme.write_text(fill(readme.read_text(encoding="utf-8"), tables(bars, scales)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -158,3 +158,24 @@ def test_figure_is_drawn_from_rows(tmp_path):
     rows += [{"system": "modeseek", "n": "60000", "seconds": "0.2"}]
     figures.scaling(rows, tmp_path / "images" / "scaling.png")
     assert (tmp_path / "images" / "scaling.png").stat().st_size > 10_000
+
+
+def test_the_readme_is_filled_between_its_markers():
+    from benchmarks import figures
+
+    text = f"before\n{figures.BEGIN}\nold\n{figures.END}\nafter"
+    bars = [
+        {"bar": "a", "measured": "43.21", "required": ">= 40", "agreement": "0.9998", "starts": "5000", "times": "t"}
+    ]
+    scales = [
+        {"system": system, "n": "1000000", "seconds": "0.5", "read_passes": "9.87", "agreement": "1.0", "starts": "113",
+         "extra_bytes_per_point": "6.7"}
+        for system in (figures.OURS, "other")
+    ]  # fmt: skip
+    filled = figures.fill(text, figures.tables(bars, scales))
+    assert filled.startswith(f"before\n{figures.BEGIN}\n| what")
+    assert filled.endswith(f"{figures.END}\nafter")
+    assert "old" not in filled
+    assert "| a | 43.2 | >= 40 | 0.9998 of 5,000 | t |" in filled
+    assert "| 1,000,000 | 500 ms | 9.87 | 1 of 113 |  |" in filled
+    assert filled.count("1,000,000") == 1
