@@ -14,11 +14,10 @@ FINITE_AWARE = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 def kernel(function: Any) -> Any:
     """Compile a hot loop: GIL released, C division, cached on disk, sums free to use SIMD."""
-    options = {"nogil": True, "error_model": "numpy", "fastmath": FINITE_AWARE}
     try:
-        return numba.njit(**options, cache=True)(function)
+        return numba.njit(nogil=True, error_model="numpy", fastmath=FINITE_AWARE, cache=True)(function)
     except RuntimeError:  # no folder can be written to: compile in every process
-        return numba.njit(**options)(function)
+        return numba.njit(nogil=True, error_model="numpy", fastmath=FINITE_AWARE)(function)
 
 
 def inline(function: Any) -> Any:
