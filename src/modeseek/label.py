@@ -254,4 +254,4 @@ class KeyLabels:
 
     def relabel(self, names: NDArray[np.int32]) -> None:
         """Replace label i by names[i]."""
-        self.labels = names[self.labels]
+        self.labels = np.where(self.labels >= 0, names[self.labels], UNKNOWN).astype(np.int32)

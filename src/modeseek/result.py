@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from modeseek.certificate import Certificate
 from modeseek.climb import ModeFinder
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import Field, Floats
@@ -37,6 +38,11 @@ class Problem:
     def d(self) -> int:
         """Number of columns."""
         return int(self.points.shape[1])
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights."""
+        return float(self.weights.sum()) if self.weights.size else float(self.n)
 
     @property
     def lightest(self) -> float:
@@ -73,6 +79,7 @@ class Clustering:
     field: Field
     table: LabelTable
     sketch: DensitySketch | None
+    certificate: Certificate | None = None
 
     def label(self, points: NDArray[Any], **climbing: Any) -> NDArray[np.int32]:
         """Label points: by table where the fit has settled their place, by climbing elsewhere."""

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek import climb
 from modeseek.bandwidth import estimate_bandwidth
+from modeseek.certificate import Certificate
 from modeseek.engines import data
 from modeseek.pipeline import cluster
 from modeseek.result import Clustering, Problem
@@ -100,7 +101,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
-        "fidelity": [StrOptions({"fast", "exact"})],
+        "fidelity": [StrOptions({"certified", "fast", "exact"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, 0.1, closed="right")],
         "n_jobs": [Integral, None],
@@ -113,13 +114,14 @@ class MeanShift(ClusterMixin, BaseEstimator):
     bandwidth_: float
     n_iter_: int
     sketch_: DensitySketch | None
+    certificate_: Certificate | None
     n_features_in_: int
 
     def __init__(
         self,
         bandwidth: float | str | None = None,
         *,
-        fidelity: str = "fast",
+        fidelity: str = "certified",
         max_iter: int = 300,
         tol: float = 1e-3,
         n_jobs: int | None = None,
@@ -186,6 +188,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
         self.cluster_weights_ = found.weights
         self.n_iter_ = found.n_iter
         self.sketch_ = found.sketch
+        self.certificate_ = found.certificate
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.int32]:
@@ -264,7 +267,7 @@ def mean_shift(
     X: ArrayLike,
     *,
     bandwidth: float | str | None = None,
-    fidelity: str = "fast",
+    fidelity: str = "certified",
     max_iter: int = 300,
     tol: float = 1e-3,
     n_jobs: int | None = None,

@@ -24,9 +24,9 @@ CONCAVE = 1e-9
 TAIL = 1e-3
 
 
-def reach_of_tail(total: float, lightest: float) -> float:
-    """Return the bandwidths beyond which all mass weighs less than TAIL of the lightest point: 4 to 7 in practice."""
-    return min(REACH, math.sqrt(2.0 * math.log(max(total / (TAIL * lightest), 2.0))))
+def reach_of_tail(total: float, lightest: float, tail: float = TAIL) -> float:
+    """Return the bandwidths beyond which all mass weighs less than ``tail`` of the lightest point: 4 to 7 usually."""
+    return min(REACH, math.sqrt(2.0 * math.log(max(total / (tail * lightest), 2.0))))
 
 
 class Field(Protocol):

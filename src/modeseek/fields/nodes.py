@@ -37,11 +37,13 @@ class Box:
         return Box(lower, tuple(u - a for u, a in zip(upper, lower, strict=True)))
 
 
-def node_box(low: Floats, high: Floats, origin: Floats, delta: float, margin: int = 3) -> Box:
-    """Return the nodes around points between ``low`` and ``high``.
+# Splines touch two nodes beyond the nearest, interpolation there reads two more; bounds of what is interpolated come
+# from differences over two, over the cells around, around the cells that a ball may touch.
+MARGIN = 6
 
-    Splines touch one node beyond the nearest; interpolation in the cell of a node touched reads two more.
-    """
+
+def node_box(low: Floats, high: Floats, origin: Floats, delta: float, margin: int = MARGIN) -> Box:
+    """Return the nodes around points between ``low`` and ``high``."""
     # as Python integers: indices may be beyond int64 before the caller has refused them
     first = [int(v) for v in np.floor((low - origin) / delta + 0.5)]
     last = [int(v) for v in np.floor((high - origin) / delta + 0.5)]
@@ -68,6 +70,7 @@ class Nodes:
     origin: Floats
     delta: float
     units_per_weight: float
+    degree: int = 2  # of the splines that put the masses there
 
     @property
     def corner(self) -> Floats:

@@ -29,6 +29,13 @@ def spline_coefficients(samples: Floats) -> Floats:
     return solveh_banded(bands, samples)
 
 
+def kernel_taps(width: float, reach: float) -> tuple[Floats, Floats]:
+    """Return the spline coefficients of g(r / width) and r g(r / width) at the nodes within reach * width."""
+    r = 1.0 * np.arange(-int(np.ceil(reach * width)), int(np.ceil(reach * width)) + 1)
+    gauss = np.exp(-0.5 * np.square(r / width))
+    return spline_coefficients(gauss), spline_coefficients(r * gauss)
+
+
 class TableField:
     """Mean shift on sums tabulated from a sketch.
 
@@ -41,7 +48,9 @@ class TableField:
     kernel_bandwidth : float
         Standard deviation h' of the kernel that is summed over the nodes.
     lightest : float, default=1.0
-        Least weight of a point; mass out of reach of the kernel sums is below 1e-3 of it.
+        Least weight of a point.
+    reach : float, optional
+        Radius of the sums in kernel bandwidths. Default: so large that the mass beyond is below 1e-3 of it.
     n_jobs : int, optional
         Threads.
     """
@@ -53,6 +62,7 @@ class TableField:
         kernel_bandwidth: float,
         *,
         lightest: float = 1.0,
+        reach: float | None = None,
         n_jobs: int | None = None,
     ):
         self.nodes = nodes
@@ -60,14 +70,12 @@ class TableField:
         self.kernel_bandwidth = kernel_bandwidth
         self.factor = (bandwidth / kernel_bandwidth) ** 2
         self.shape = np.array(nodes.box.shape, np.int64)
-        self.table = self._tabulate(reach_of_tail(nodes.total_weight, lightest), n_jobs)
+        self.reach = reach_of_tail(nodes.total_weight, lightest) if reach is None else reach
+        self.table = self._tabulate(self.reach, n_jobs)
         self.negligible = max(TAIL * lightest * nodes.units_per_weight, NOISE * float(self.table.max()))
 
     def _tabulate(self, reach: float, n_jobs: int | None) -> Floats:
-        width = self.kernel_bandwidth / self.nodes.delta  # in node units
-        r = 1.0 * np.arange(-int(np.ceil(reach * width)), int(np.ceil(reach * width)) + 1)
-        gauss = np.exp(-0.5 * np.square(r / width))
-        g, rg = spline_coefficients(gauss), spline_coefficients(r * gauss)
+        g, rg = kernel_taps(self.kernel_bandwidth / self.nodes.delta, reach)
         # T1 along axis k: rg on that axis, g on the others; partial results are shared, T0's path is all g
         fields: list[NDArray[np.float64]] = [self.nodes.masses.reshape(-1).astype(np.float64)]
         for axis in range(len(self.shape)):

@@ -1,0 +1,78 @@
+"""What a fit has proven of its labels, point by point: the certificate, and the labels it stands for.
+
+*interior*: the whole cell of the point has the label. *boundary*: the point's own tube arrives at the mode. *climbed*:
+the point climbed in float64 on the points themselves, as exact mean shift does. *undecided*: none of these; the label
+is that of its tabulated path.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modeseek.fields import Floats, Ints
+
+INTERIOR, BOUNDARY, CLIMBED, UNDECIDED = range(4)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How the labels of a fit are known to be those of exact mean shift.
+
+    Attributes
+    ----------
+    interior, boundary, climbed, undecided : int
+        Points whose label is proven for their whole cell, proven by their own tube, found by climbing on the points
+        themselves in float64, and not decided.
+    largest_error : float
+        The largest bound, in bandwidths, of the difference between a step made and the exact one, over all cells
+        that hold points and are not undecided; 0 where every point climbed exactly.
+    spacing : float or None
+        Node spacing of the table in bandwidths; None where every point climbed exactly.
+    modes : ndarray of shape (n_clusters, n_features)
+        Modes, in the order of the labels.
+    trap_radii : ndarray of shape (n_clusters,)
+        Radius around each mode within which every path ends there, in the units of the data; 0 where none was proven.
+    """
+
+    n: int
+    interior: int
+    boundary: int
+    climbed: int
+    undecided: int
+    largest_error: float
+    spacing: float | None
+    modes: Floats
+    trap_radii: Floats
+    _rows: Ints = field(repr=False)  # those that are not interior
+    _codes: NDArray[np.uint8] = field(repr=False)
+
+    @property
+    def certified(self) -> float:
+        """Share of the points whose label is proven or was found by exact climbs."""
+        return 1.0 - self.undecided / self.n
+
+    def status(self) -> NDArray[np.uint8]:
+        """Return for each point how its label is known: 0 interior, 1 boundary, 2 climbed, 3 undecided."""
+        status = np.full(self.n, INTERIOR, np.uint8)
+        status[self._rows] = self._codes
+        return status
+
+    def __str__(self) -> str:
+        parts = [
+            f"{getattr(self, name):,} {name} ({getattr(self, name) / self.n:.4%})"
+            for name in ("interior", "boundary", "climbed", "undecided")
+        ]
+        return f"{self.n:,} points: " + ", ".join(parts)
+
+
+def everything_climbed(modes: Floats, n: int) -> Certificate:
+    """Return the certificate of a fit in which every point climbed on the points."""
+    rows, codes = np.arange(n), np.full(n, CLIMBED, np.uint8)
+    return Certificate(n, 0, 0, n, 0, 0.0, None, modes, np.zeros(len(modes)), rows, codes)
+
+
+def certify(modes: Floats, radii: Floats, spacing: float, error: float, n: int, rows: Ints, codes: NDArray[np.uint8]) -> Certificate:
+    """Return the certificate of n points of which ``rows`` are not interior but as ``codes`` say."""
+    count = np.bincount(codes, minlength=4)
+    return Certificate(n, n - len(rows), *map(int, count[BOUNDARY:]), error, spacing, modes, radii, rows, codes)

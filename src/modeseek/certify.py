@@ -1,0 +1,223 @@
+r"""Proven labels: cells in cores and traps, cells and points whose tubes arrive there, exact climbs for the rest.
+
+A cell's tube is the ball around its centre's path that holds the exact path of everything in the cell. If it ends
+among cells of one label, the cell has that label: exact mean shift takes every point of it to the same mode. Cells
+whose tube is lost are halved again and again, from high density to low, so that most tubes soon meet cells that are
+proven already; where halving no longer pays every point has its own tube, of radius zero at the start. What is still
+open climbs on the points themselves. What even that leaves open is reported, with the label of its tabulated path.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modeseek.climb import group_by_location
+from modeseek.engines.threads import run_chunks
+from modeseek.fields import Floats, Ints
+from modeseek.fields.bounds import CellBounds
+from modeseek.fields.grid import GridField
+from modeseek.fields.table import TableField
+from modeseek.flood import Flood, Traps
+from modeseek.label import UNKNOWN, CellLabels, Counts, KeyLabels
+
+SPLIT = {1: 16, 2: 8, 3: 4}  # most sub-cells of a cell along each axis, a power of 2
+MAX_SUB_CELLS = 1 << 26
+CELL_STEPS, POINT_STEPS = 2000, 20_000  # a tube that takes longer is lost
+STARTS_PER_CHUNK = 256
+STARTS_PER_ROUND = 1 << 13  # tubes of one round see what the rounds before have proven
+MOST_ROUNDS = 16
+FOLLOW_TOL, FOLLOW_REACH = 1e-6, 0.05  # bandwidths: of paths that prove nothing, and from their ends to a mode
+FIRST_STEPS, EXACT_STEPS = 8, 512  # of exact climbs between tubes: the first, the last
+SLIVER = 1e-6  # node spacings: rounding of the border of a sub-cell, generously
+
+
+@dataclass
+class Tubes:
+    """Tubes on a table, and the labels they have proven so far."""
+
+    field: TableField
+    bounds: CellBounds
+    traps: Traps
+    table: CellLabels
+    n_iter: int = 0
+
+    @classmethod
+    def of(cls, field: TableField, bounds: CellBounds, found: Flood) -> "Tubes":
+        """Start from what the flood has proven."""
+        nodes = field.nodes
+        split = SPLIT[len(field.shape)]
+        table = CellLabels(nodes.origin, nodes.delta, nodes.box, split, found.certified, np.empty(0, np.int32))
+        return cls(field, bounds, found.traps, table)
+
+    def run(self, starts: Floats, radius: float, max_iter: int, n_jobs: int | None) -> NDArray[np.int64]:
+        """Return the label that the tube around each start (node units) arrives at, UNKNOWN where it is lost."""
+        from modeseek.engines.cpu.tubes import TUBES
+
+        field, nodes = self.field, self.field.nodes
+        kernel, shape = TUBES[len(field.shape)], field.shape
+        traps = np.column_stack([(self.traps.centres - nodes.corner), self.traps.radii]) / nodes.delta
+        labels, steps = np.empty(len(starts), np.int64), np.empty(len(starts), np.int64)
+
+        def work(_: int, start: int, stop: int) -> None:
+            kernel(
+                field.table, shape, field.factor, self.bounds.near, field.bandwidth / nodes.delta,
+                self.table.cells, self.table.blocks, self.table.split, traps, max_iter,
+                starts[start:stop], radius, labels[start:stop], steps[start:stop],
+            )  # fmt: skip
+
+        run_chunks(len(starts), work, n_jobs, STARTS_PER_CHUNK)
+        self.n_iter = max(self.n_iter, int(steps.max(initial=0)))
+        return labels
+
+    def relabel(self, names: NDArray[np.int32]) -> None:
+        """Replace label i by names[i], a permutation: of cells, and of the traps themselves."""
+        self.table.relabel(names)
+        self.traps = self.traps.reordered(np.argsort(names))
+        beside = self.bounds.near[:, 5]
+        beside[beside >= 0.0] = names[beside[beside >= 0.0].astype(np.int64)]
+
+    # ---- cells ---------------------------------------------------------------------------------------------------
+
+    def settle_cells(self, n: int, lightest: float, n_jobs: int | None = None) -> None:
+        """Prove cells, then halves of cells, for ``n`` points, as long as that is less work than proving points."""
+        nodes, cells, d = self.field.nodes, self.table.cells, len(self.field.shape)
+        masses = nodes.masses.reshape(-1)
+        # the node nearest to a point has at least this share of it; with less a cell holds no point
+        least = (0.75 - 0.25 if nodes.degree == 2 else 0.479) ** d * lightest * nodes.units_per_weight
+        open_cells = np.flatnonzero((cells == UNKNOWN) & (masses >= 0.99 * least))
+        open_cells = open_cells[np.argsort(-self.bounds.high[open_cells], kind="stable")]
+        whole = np.stack(np.unravel_index(open_cells, nodes.box.shape), axis=-1).astype(np.float64)
+
+        def settle(rows: Ints, label: NDArray[np.int64]) -> None:
+            cells[open_cells[rows]] = label
+
+        lost = self._rounds(whole, 0.5, settle, n_jobs)
+        mixed, centres = open_cells[lost], whole[lost]
+        points = n * float(masses[mixed].sum()) / max(float(masses.sum()), 1.0)  # about so many are in them
+        if points > 2**d * len(mixed):
+            self._settle_sub_cells(mixed, centres, points, n_jobs)
+
+    def _settle_sub_cells(self, mixed: Ints, corners: Floats, points: float, n_jobs: int | None) -> None:
+        d, table = len(self.field.shape), self.table
+        split = table.split
+        while split > 2 and len(mixed) * split**d > MAX_SUB_CELLS:
+            split //= 2
+        table.split = split
+        table.cells[mixed] = -2 - np.arange(len(mixed), dtype=np.int32)
+        table.blocks = np.full(len(mixed) * split**d, UNKNOWN, np.int32)
+        blocks = table.blocks.reshape(-1, *[split] * d)
+        halves = np.indices((2,) * d).reshape(d, -1).T
+        owner, corner, parts = np.arange(len(mixed)), np.zeros((len(mixed), d), np.int64), 1
+        share = points / max(len(mixed), 1)  # points of a whole cell
+        while parts < split and len(owner) and share > 2**d:
+            parts, share = 2 * parts, share / 2**d
+            owner = np.repeat(owner, len(halves))
+            corner = (2 * corner[:, None] + halves).reshape(-1, d)
+            centres = corners[owner] + (corner + 0.5) / parts - 0.5
+            size = split // parts
+            inside = np.indices((size,) * d).reshape(d, -1).T
+
+            def settle(rows: Ints, label: NDArray[np.int64], owner=owner, corner=corner, size=size, inside=inside) -> None:
+                at = corner[rows][:, None] * size + inside
+                blocks[(owner[rows][:, None], *np.moveaxis(at, -1, 0))] = label[:, None]
+
+            lost = self._rounds(centres, 0.5 / parts, settle, n_jobs)
+            owner, corner = owner[lost], corner[lost]
+
+    def _rounds(self, centres: Floats, half: float, settle: Any, n_jobs: int | None) -> Ints:
+        """Run the tubes of cells (node units, most dense first) in rounds; return the rows whose tube was lost."""
+        rounds = int(np.clip(len(centres) // STARTS_PER_ROUND, 1, MOST_ROUNDS))
+        lost = []
+        for rows in np.array_split(np.arange(len(centres)), rounds):
+            radius = half * np.sqrt(centres.shape[1]) + SLIVER
+            label = self.run(centres[rows], radius, CELL_STEPS, n_jobs)
+            proven = label >= 0
+            settle(rows[proven], label[proven])
+            lost.append(rows[~proven])
+        return np.concatenate(lost) if lost else np.empty(0, np.int64)
+
+    # ---- points --------------------------------------------------------------------------------------------------
+
+    def settle_points(self, points: NDArray[Any], n_jobs: int | None = None) -> NDArray[np.int64]:
+        """Return the proven label of each point by its own tube, UNKNOWN where it is lost."""
+        nodes = self.field.nodes
+        starts = (np.asarray(points, np.float64) - nodes.corner) / nodes.delta
+        rounding = 8.0 * float(np.spacing(np.abs(nodes.corner).max() + nodes.delta * max(self.field.shape))) / nodes.delta
+        return self.run(starts, rounding + SLIVER * 1e-3, POINT_STEPS, n_jobs)
+
+    def follow(self, points: NDArray[Any], n_jobs: int | None = None, *, add: bool = False) -> NDArray[np.int32]:
+        """Return the label of the mode that each point's tabulated path ends at, which proves nothing.
+
+        Where a path ends at none of the modes the label is UNKNOWN, or with ``add`` that of a new one without a trap.
+        """
+        starts = np.asarray(points, np.float64)
+        ends, _ = self.field.climb(starts, tol=FOLLOW_TOL, max_iter=POINT_STEPS, n_jobs=n_jobs)
+        near = FOLLOW_REACH * self.field.bandwidth
+        nearest = self.traps.nearest(ends, near)
+        elsewhere = nearest == UNKNOWN  # perhaps at a saddle: go on for as long as it takes to leave it
+        ends[elsewhere], _ = self.field.climb(ends[elsewhere], tol=0.0, max_iter=POINT_STEPS, n_jobs=n_jobs)
+        nearest = self.traps.nearest(ends, near)
+        if add and (nearest == UNKNOWN).any():
+            group, first = group_by_location(ends[nearest == UNKNOWN], 0.5 * near)
+            self.traps = self.traps.with_places(ends[nearest == UNKNOWN][first])
+            nearest = self.traps.nearest(ends, near)
+        return nearest.astype(np.int32)
+
+    def climb_exactly(self, exact: GridField, points: NDArray[Any], n_jobs: int | None = None) -> NDArray[np.int32]:
+        """Climb on the points themselves until a tube from there arrives; UNKNOWN where none does.
+
+        A tube is lost where paths part: a few exact steps lead away from there.
+        """
+        x = np.array(points, np.float64)
+        labels = np.full(len(x), UNKNOWN, np.int32)
+        lost, steps = np.arange(len(x)), FIRST_STEPS
+        while lost.size and steps <= EXACT_STEPS:
+            x[lost], _ = exact.climb(x[lost], tol=0.0, max_iter=steps, n_jobs=n_jobs)
+            labels[lost] = self.settle_points(x[lost], n_jobs)
+            lost, steps = lost[labels[lost] == UNKNOWN], 2 * steps
+        return labels
+
+    def largest_error(self) -> float:
+        """Return the largest bound of a step's error over the cells that hold labelled points, in bandwidths."""
+        used = (self.table.cells != UNKNOWN) & (self.field.nodes.masses.reshape(-1) > 0)
+        return float(self.bounds.near[used, 4].max(initial=0.0))
+
+
+@dataclass
+class ProvenLabels:
+    """Where a fit looks labels up: by cell, by the tube of a point, by what climbed exactly, by tabulated path."""
+
+    tubes: Tubes
+    climbed: KeyLabels | None = None
+
+    def assign(self, points: NDArray[Any], out: NDArray[np.int32], n_jobs: int | None = None) -> Counts:
+        """Write the label of each row to ``out``, UNKNOWN where there is none; return the rows of each label."""
+        counts = self.tubes.table.assign(points, out, n_jobs)
+        if not counts.unknown:
+            return counts
+        rows = np.flatnonzero(out == UNKNOWN)
+        out[rows] = self.tubes.settle_points(points[rows], n_jobs)
+        lost = rows[out[rows] == UNKNOWN]
+        if self.climbed is not None and lost.size:
+            found = np.empty(len(lost), np.int32)
+            self.climbed.assign(points[lost], found, n_jobs)
+            out[lost] = found
+            lost = lost[found == UNKNOWN]
+        if lost.size:
+            out[lost] = self.tubes.follow(points[lost], n_jobs)
+        return recount(counts, out[rows])
+
+    def relabel(self, names: NDArray[np.int32]) -> None:
+        """Replace label i by names[i]."""
+        self.tubes.relabel(names)
+        if self.climbed is not None:
+            self.climbed.relabel(names)
+
+
+def recount(counts: Counts, labels: NDArray[np.int32]) -> Counts:
+    """Add to the rows of each label those that have found theirs since."""
+    members = np.bincount(labels[labels >= 0], minlength=len(counts.members)).astype(np.int64)
+    members[: len(counts.members)] += counts.members
+    return Counts(int((labels == UNKNOWN).sum()), members)

@@ -1,0 +1,251 @@
+r"""Bounds carried with the sums: what exact density, step and Jacobian can be anywhere in the cell of a node.
+
+With E_x[.] the mean over the points under the weights w_i k(x - x_i), the errors of one axis (`errors`) bound what
+sketch and table together did to density f, step s = m(x) - x and Jacobian J of m:
+
+    |f~ / (A f) - 1|  <=  E_x[sum E0] =: kappa,
+    |s~ - s|          <=  (E_x[|d| sum E0 + sum E1] + |s| kappa) / (1 - kappa)  =: eta,
+
+and likewise J. These means are sums of positive kernels over the masses: they are convolved on a coarse grid with
+the kernels' suprema over all that a coarse cell and a block of masses can hold, so that one value serves a whole
+cell. From node to node J is linear up to its second derivative, a fourth cumulant of the points, bounded by M4 and
+|J|^2, with Mp = E_x|d - s|^p; or a cubic through four nodes up to its fourth derivative. That one is read from
+fourth differences, up to its own second derivative, an eighth cumulant:
+
+    |kappa_8|  <=  max(M8 + 420 M4 M2^2 + 560 M3^2 M2,  28 M6 M2 + 56 M5 M3 + 35 M4^2 + 630 M2^4),
+
+and log f follows from f, s and J at the node by Taylor's theorem. Lengths are in bandwidths throughout.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from modeseek.engines.threads import run_chunks
+from modeseek.fields import Ints
+from modeseek.fields.nodes import MARGIN
+from modeseek.fields.errors import AxisErrors, axis_errors
+from modeseek.fields.table import TableField
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+COARSE = 0.25  # bandwidths: side of the blocks of masses
+FAR = 9.0  # bandwidths: masses beyond weigh nothing, even times |d|^8
+FFT = 1e-14  # rounding of a convolution, of its largest value
+NODES_PER_CHUNK = 1 << 14
+
+
+@dataclass(frozen=True)
+class CellBounds:
+    """Bounds over the cell of every node, flat. Where ``known`` is false only ``high`` holds.
+
+    Attributes
+    ----------
+    known : ndarray of bool
+        Whether the sums say anything here.
+    low, high : ndarray
+        Least and greatest density of the points, in weights.
+    near : ndarray of shape (n_nodes, 6)
+        What `bend` and tubes need: the largest and least eigenvalue of the tabulated J - I at the node; and in all
+        cells around the node's the slack of what is interpolated from them, by how much J changes at most over one
+        node spacing, and the largest error of a step in bandwidths (infinite where unknown). The last is left to
+        name a trap beside the cell, -1 for none.
+    maxima : ndarray of bool
+        Whether the largest eigenvalue of J - I may be below 0 anywhere in the cell: if not, no mode is in it.
+    stationary : ndarray of bool
+        Whether a step may vanish in the cell.
+    """
+
+    known: Bools
+    low: Floats
+    high: Floats
+    near: Floats
+    maxima: Bools
+    stationary: Bools
+
+
+def cell_bounds(field: TableField, lightest: float, n_jobs: int | None = None) -> CellBounds:
+    """Bound density, step and Jacobian of exact mean shift over the cell of every node of the table."""
+    from modeseek.engines.cpu import bounds as kernels
+
+    nodes = field.nodes
+    shape, d, n = nodes.masses.shape, nodes.masses.ndim, nodes.masses.size
+    side = nodes.delta / field.bandwidth
+    amplitude = (field.kernel_bandwidth / field.bandwidth) ** d * nodes.units_per_weight
+    scales = np.array([1.0 / amplitude, side * field.factor, field.factor, side, 0.5 * side * np.sqrt(d)])
+    sums, coarse = coarse_sums(field, lightest)
+    around, inner = neighbours(shape), [inner_nodes(shape, margin) for margin in range(MARGIN + 1)]
+    density, highest, lowest, eta, wrong, second, fourth, sixth, eighth = np.zeros((9, n))
+    shift, hessian = np.zeros((d, n)), np.zeros((d * (d + 1) // 2, n))
+    swing, curve, four, doubt, coarser, beyond = np.zeros((6, n))
+    low, high, near, wide = np.zeros(n), np.zeros(n), np.empty((n, 5)), np.empty((n, 6))
+    known, maxima, stationary = np.zeros((3, n), bool)
+    steps = np.array([int(np.prod(shape[axis + 1 :])) for axis in range(d)], np.int64)
+
+    def local(_: int, start: int, stop: int) -> None:
+        kernels.local(
+            field.table, field.table.size // n, around, node_stencils(d), scales, sums, coarse, inner[1], start, stop,
+            density, shift, hessian, highest, lowest, eta, wrong, second, fourth, sixth, eighth, np.empty(24),
+        )  # fmt: skip
+
+    def differences(_: int, start: int, stop: int) -> None:
+        kernels.differences(steps, inner[3], start, stop, hessian, swing, curve, four, d)
+
+    def gather(_: int, start: int, stop: int) -> None:
+        kernels.gather(
+            around, scales, inner[4], start, stop, highest, wrong, second, fourth, sixth, eighth, four, doubt, coarser,
+            beyond, d,
+        )  # fmt: skip
+
+    def over_cells(_: int, start: int, stop: int) -> None:
+        kernels.over_cells(
+            around, scales, inner[5], start, stop, density, shift, highest, lowest, eta, swing, curve, doubt, coarser,
+            beyond, sums, coarse, known, low, high, near, maxima, stationary, d,
+        )  # fmt: skip
+
+    def widen(_: int, start: int, stop: int) -> None:
+        kernels.widen(around, inner[6], start, stop, near, wide)
+
+    for work in (local, differences, gather, over_cells, widen):
+        run_chunks(n, work, n_jobs, NODES_PER_CHUNK)
+    return CellBounds(known, low, high, wide, maxima, stationary)
+
+
+def bend(field: TableField, bounds: CellBounds, places: Floats, radius: float | Floats) -> tuple[Floats, Floats, Floats]:
+    """Bound the eigenvalues of J - I over balls around places.
+
+    Returns the least eigenvalue anywhere, the largest anywhere, and what the largest is at least everywhere. The
+    radius, in node spacings, is at most 1.
+    """
+    nodes = field.nodes
+    u = (places - nodes.corner) / nodes.delta
+    first = np.floor(u).astype(np.int64)
+    share = u - first
+    highest, lowest = np.zeros(len(u)), np.zeros(len(u))
+    for corner in np.ndindex(*(2,) * u.shape[1]):
+        weight = np.where(corner, share, 1.0 - share).prod(axis=1)
+        flat = np.ravel_multi_index(tuple((first + corner).T), nodes.masses.shape, mode="clip")
+        highest += weight * bounds.near[flat, 0]
+        lowest += weight * bounds.near[flat, 1]
+    at = nodes.nearest(places)
+    swing = bounds.near[at, 3]
+    with np.errstate(invalid="ignore"):
+        slack = 3.0 * bounds.near[at, 2] + swing * radius
+        least = np.maximum(lowest - slack, -1.0)
+        # an eigenvalue of the interpolated matrix may be below the interpolated eigenvalue by what J changes
+        return least, highest + slack, bounds.near[at, 0] - slack - swing * np.abs(u - np.round(u)).sum(axis=1)
+
+
+def neighbours(shape: tuple[int, ...]) -> Ints:
+    """Flat offsets of the 3^d cells around one, itself included, in C order."""
+    offsets = np.zeros(1, np.int64)
+    for axis in range(len(shape)):
+        stride = int(np.prod(shape[axis + 1 :]))
+        offsets = np.add.outer(offsets, np.array([-stride, 0, stride])).reshape(-1)
+    return offsets
+
+
+def inner_nodes(shape: tuple[int, ...], margin: int) -> Bools:
+    """Tell which nodes (flat) have at least so many others on every side."""
+    inner = np.zeros(shape, bool)
+    inner[(slice(margin, -margin),) * len(shape)] = True
+    return inner.reshape(-1)
+
+
+def node_stencils(d: int) -> Floats:
+    """Values, then slopes along each axis, at a node from the cubic spline coefficients around it, (d + 1, 3^d)."""
+    value, slope = np.array([1.0, 4.0, 1.0]) / 6, np.array([-0.5, 0.0, 0.5])
+    rows = []
+    for derivative in range(-1, d):
+        row = np.ones(1)
+        for axis in range(d):
+            row = np.multiply.outer(row, slope if axis == derivative else value).reshape(-1)
+        rows.append(row)
+    return np.stack(rows)
+
+
+def coarse_sums(field: TableField, lightest: float) -> tuple[Floats, Ints]:
+    """Convolve the masses, in blocks, with what each block can do at most anywhere in a coarse cell.
+
+    Returns sums over the points of k times 1, |d|^2, |d|^4, |d|^6, |d|^8 and the errors of density, first moments and
+    their derivatives, (8, cells), and the coarse cell of each node (flat).
+    """
+    nodes = field.nodes
+    shape, d, side = nodes.masses.shape, nodes.masses.ndim, nodes.delta / field.bandwidth
+    block = max(1, round(COARSE / side))
+    masses = nodes.masses / nodes.units_per_weight
+    for axis in range(d):
+        masses = np.add.reduceat(masses, range(0, masses.shape[axis], block), axis)
+    rounding = (nodes.degree + 1.0) ** d / (nodes.units_per_weight * lightest)
+    kernels = block_kernels(
+        side, block, d, nodes.degree, field.kernel_bandwidth / field.bandwidth, field.reach, rounding
+    )
+    reach = kernels.shape[1] // 2
+    padded = [fft.next_fast_len(n + 2 * reach, real=True) for n in masses.shape]
+    transformed = fft.rfftn(masses, padded)
+    inside = tuple(slice(reach, reach + n) for n in masses.shape)
+    sums = np.empty((len(kernels), masses.size))
+    for row, kernel in zip(sums, kernels, strict=True):
+        values = fft.irfftn(transformed * fft.rfftn(kernel, padded), padded)[inside]
+        row[:] = (np.maximum(values, 0.0) + FFT * values.max()).reshape(-1)
+    index = np.zeros((), np.int64)
+    for length, blocks in zip(shape, masses.shape, strict=True):
+        index = np.add.outer(index * blocks, np.arange(length) // block)
+    return sums, index.reshape(-1)
+
+
+@lru_cache(maxsize=16)
+def block_kernels(
+    side: float, block: int, d: int, degree: int, kernel_bandwidth: float, reach: float, rounding: float
+) -> Floats:
+    """Return the greatest values of the kernels of `coarse_sums` at offsets of whole blocks, (8, m, ..., m).
+
+    Both ends of an offset are loose: the place in its coarse cell, and a point by its spline in its block.
+    """
+    errors = axis_errors(side, degree, kernel_bandwidth, reach)
+    step, loose = block * side, (block - 0.5 + 0.5 * (degree + 1)) * side
+    count = np.ceil((FAR + loose) / step)
+    offsets = np.abs(np.arange(-count, count + 1)) * step
+    near, far = np.maximum(offsets - loose, 0.0), offsets + loose
+
+    def moment(power: int, near: Floats = near, far: Floats = far) -> Floats:
+        """Largest |d|^p exp(-d^2 / 2) between two distances: it is greatest at |d| = sqrt(p)."""
+        at = np.clip(np.sqrt(power), near, far)
+        return at**power * np.exp(-0.5 * at * at)
+
+    def largest(values: Floats) -> Floats:
+        return errors.largest(values, near, far)
+
+    distance = errors.step * (1.0 + np.arange(len(errors.e0)))
+    m0, m1, m2 = (moment(p) for p in (0, 1, 2))
+    wrong = [largest(errors.e0 * distance**p) + rounding * m for p, m in enumerate((m0, m1, m2))]
+    e1, e2, d1 = (largest(v) + rounding * m for v, m in ((errors.e1, m1), (errors.e2, m0 + m2), (errors.d1, m1)))
+    m0, m1, m2 = m0 + wrong[0], m1 + wrong[1], m2 + wrong[2]  # times 1 + E0
+
+    def product(factors: dict[int, Floats]) -> Floats:
+        """Outer product over the axes: the factor of an axis where one is given, m0 elsewhere."""
+        out = np.ones(())
+        for axis in range(d):
+            out = np.multiply.outer(out, factors.get(axis, m0))
+        return out
+
+    def each(one: Floats) -> Floats:
+        return np.sum([product({a: one}) for a in range(d)], axis=0)
+
+    def pairs(one: Floats, other: Floats) -> Floats:
+        return np.sum([product({a: one, b: other}) for a in range(d) for b in range(d) if a != b], axis=0)
+
+    nearest, farthest = (
+        np.sqrt(sum(np.square(r).reshape([-1 if a == axis else 1 for a in range(d)]) for axis in range(d)))
+        for r in (near, far)
+    )
+    return np.stack([
+        *(moment(p, nearest, farthest) for p in (0, 2, 4, 6, 8)),
+        each(wrong[0]),
+        each(wrong[1] + e1) + pairs(wrong[0], m1),
+        each(wrong[2] + e2) + pairs(wrong[0], m2) + pairs(m1, d1) + pairs(e1, m1) + pairs(e1, d1),
+    ])  # fmt: skip
