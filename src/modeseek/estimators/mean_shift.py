@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek import climb
+from modeseek.audit import Audit, audit
 from modeseek.bandwidth import estimate_bandwidth
 from modeseek.engines import data
 from modeseek.pipeline import cluster
@@ -222,6 +223,71 @@ class MeanShift(ClusterMixin, BaseEstimator):
         data.bounds(points, self.n_jobs)
         starts = np.asarray(points, np.float64)
         return climb.path(self._clustering.field, starts, tol=self.tol, max_iter=self.max_iter)
+
+    def audit(
+        self,
+        X: ArrayLike,
+        n_samples: int = 3000,
+        *,
+        confidence: float = 0.95,
+        sample_weight: ArrayLike | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Audit:
+        """Check the labels of a random sample of points against exact mean shift.
+
+        The points sampled climb by the definition, in float64 over all points, until they are proven to be home;
+        no grid, table or certificate of the fit is used. ``modeseek.audit`` holds the details.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_points, n_features)
+            The points of the fit, in the same order: the model does not keep them.
+        n_samples : int, default=3000
+            Points to check; all of them if there are fewer.
+        confidence : float, default=0.95
+            Confidence of the bounds.
+        sample_weight : array-like of shape (n_points,), optional
+            The weights of the fit.
+        random_state : int, RandomState or None
+            Decides which points are sampled.
+
+        Returns
+        -------
+        Audit
+            How many of the points disagree, which, and bounds for the share of all points that do; ``str()`` says
+            it in words.
+
+        Raises
+        ------
+        ValueError
+            If X or ``sample_weight`` are not those of the fit, or a parameter is out of range.
+
+        Examples
+        --------
+        >>> import modeseek as ms
+        >>> _, X = ms.textbook.make_data()
+        >>> model = ms.MeanShift(bandwidth=2.5).fit(X)
+        >>> print(model.audit(X))
+        0 of all 1 500 points disagree with exact mean shift
+        """
+        points = self._points(X, reset=False)
+        found = self._clustering
+        if len(points) != len(self.labels_):
+            raise ValueError(
+                f"X has {len(points)} rows, but the model was fitted to {len(self.labels_)}: "
+                "pass the points of the fit."
+            )
+        weights = data.as_weights(sample_weight, len(points))
+        total, fitted = float(weights.sum()) if weights.size else len(points), float(found.weights.sum())
+        if abs(total - fitted) > 1e-6 * fitted:
+            raise ValueError(
+                f"The weights sum to {total:g}, but those of the fit to {fitted:g}: pass the sample_weight of the fit."
+            )
+        data.bounds(points, self.n_jobs)
+        return audit(
+            points, self.labels_, found.modes, self.bandwidth_, weights=weights, n_samples=n_samples,
+            confidence=confidence, random_state=random_state, n_jobs=self.n_jobs,
+        )  # fmt: skip
 
     def _climbing(self) -> dict[str, Any]:
         return {"tol": self.tol, "max_iter": self.max_iter, "n_jobs": self.n_jobs}

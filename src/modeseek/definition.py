@@ -1,0 +1,277 @@
+r"""Mean shift by its definition over all raw points, quick enough to check a sample with.
+
+    x <- m(x) = sum_i w_i e^{-s_i} x_i / sum_i w_i e^{-s_i},      s_i = |x - x_i|^2 / 2h^2,      in float64.
+
+The sums leave out only points that together weigh less than 1e-12 of the lightest point. A climb is never ended
+because its steps are short: it ends where it is *proven* to be home. Let z be a mode, u_i = x_i - z, h = 1, and
+p_i the normalized weights at z, for which sum p_i u_i = 0. For x = z + v the weights are p_i e^{v.u_i} up to a
+factor, their sum is at least 1 (Jensen), and the Jacobian of m is their covariance. So for |v| <= r
+
+    |J(x)| <= q(r) = largest eigenvalue of  sum_i p_i e^{r |u_i|} u_i u_i^T,
+
+and where q(r) < 1, every path that enters the ball B(z, r), the *trap* of z, converges to z. log q is convex in
+r, so the chord between a radius that is too large and 0 gives one that is not.
+
+This module shares no code with the fields that a fit sums and climbs on: it is there to check them.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+
+from modeseek.engines.threads import run_chunks
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+LEFT_OUT = 1e-12  # of the lightest point: the most that everything beyond the reach weighs
+FARTHEST = 128.0**0.5  # bandwidths beyond which the kernel's exponential is no longer exact
+NUMPY_POINTS = 512  # below, compiling costs more than it saves
+CELLS_PER_REACH = 6
+MAX_CELLS_PER_AXIS = 1 << 20
+QUERIES_PER_CHUNK = 16
+FIRST_BATCH = 32  # climbs that look for the first modes; each batch is twice as large as the one before
+MAX_STEPS = 10_000
+NEWTON_STEPS = 20
+NEAR = 0.1  # bandwidths still to go at which a climb first asks whether there is a mode ahead
+LARGEST_TRAP = 1.5  # bandwidths
+FLAT = 1e-7  # 1 - |J| at a mode below which no trap can be proven
+
+
+class Definition:
+    """Weights, means and covariances over all points; positions are in bandwidths about the middle of the data.
+
+    Parameters
+    ----------
+    points : array of shape (n, d)
+        Points.
+    weights : array-like of shape (n,)
+        Weights, at least 0; length 0 means unit weights.
+    bandwidth : float
+        Standard deviation of the Gaussian.
+    n_jobs : int, optional
+        Threads.
+    """
+
+    def __init__(self, points: NDArray[Any], weights: ArrayLike, bandwidth: float, n_jobs: int | None = None):
+        w = np.asarray(weights, np.float64)
+        if w.size and not (w > 0.0).all():
+            points, w = points[w > 0.0], w[w > 0.0]
+        n, self.d = points.shape
+        self.bandwidth, self.n_jobs = bandwidth, n_jobs
+        self.middle = (points.min(axis=0).astype(np.float64) + points.max(axis=0)) / 2
+        self.pad = max(0, 3 - self.d)  # up to three columns: columns of zeros in front
+        self.columns = np.zeros((self.pad + self.d, n))
+        for k in range(self.d):
+            self.columns[self.pad + k] = (points[:, k] - self.middle[k]) / bandwidth
+        self.weights = w if w.size else np.ones(n)
+        # the spacing of float64 at the farthest coordinate: positions are no finer
+        self.finest = max(1e-12, 4.0 * float(np.spacing(np.abs(self.columns).max())))
+        self.total, self.lightest = float(self.weights.sum()), float(self.weights.min())
+        self.reach = min(FARTHEST, float(np.sqrt(2.0 * np.log(max(2.0, self.total / (LEFT_OUT * self.lightest))))))
+        self._sort()
+
+    def _sort(self) -> None:
+        """Sort points by cell, the last axis fastest, where not everything is within reach anyway."""
+        self.lower, extent = self.columns.min(axis=1), np.ptp(self.columns, axis=1)
+        self.sorted = self.d <= 3 and float(extent.max()) > self.reach
+        if not self.sorted:
+            return
+        self.side = max(self.reach / CELLS_PER_REACH, float(extent.max()) / MAX_CELLS_PER_AXIS)
+        self.dims = (extent / self.side).astype(np.int64) + 1
+        cells = ((self.columns - self.lower[:, None]) / self.side).astype(np.int64)
+        keys = (cells[0] * self.dims[1] + cells[1]) * self.dims[2] + cells[2]
+        order = np.argsort(keys, kind="stable")
+        self.columns, self.weights, keys = self.columns[:, order], self.weights[order], keys[order]
+        self.first = np.flatnonzero(np.diff(keys, prepend=-1))
+        self.keys, self.first = keys[self.first], np.append(self.first, len(keys))
+
+    def scaled(self, positions: ArrayLike) -> Floats:
+        """Return positions (m, d) in bandwidths about the middle, padded as the points are."""
+        x = np.zeros((len(np.asarray(positions)), self.pad + self.d))
+        x[:, self.pad :] = (np.asarray(positions, np.float64) - self.middle) / self.bandwidth
+        return x
+
+    def original(self, x: Floats) -> Floats:
+        """Undo `scaled`."""
+        return x[:, self.pad :] * self.bandwidth + self.middle
+
+    def _runs(self, x: Floats) -> tuple[Ints, Ints]:
+        """Return the runs of points that hold everything within reach of the rows of x."""
+        if not self.sorted:
+            return np.zeros(1, np.int64), np.full(1, len(self.weights))
+        low, high = x.min(axis=0) - self.lower, x.max(axis=0) - self.lower
+        first = np.clip(((low - self.reach) / self.side).astype(np.int64), 0, self.dims - 1)
+        last = np.clip(((high + self.reach) / self.side).astype(np.int64), 0, self.dims - 1)
+        rows, gaps = [], []  # cells along each of the first two axes, and their squared distances
+        for k in range(2):
+            cells = np.arange(first[k], last[k] + 1)
+            gap = np.maximum(np.maximum(cells * self.side - high[k], low[k] - (cells + 1) * self.side), 0.0)
+            rows.append(cells)
+            gaps.append(np.square(gap))
+        rest = self.reach**2 - np.add.outer(*gaps).reshape(-1)
+        base = (np.add.outer(rows[0] * self.dims[1], rows[1]) * self.dims[2]).reshape(-1)[rest >= 0.0]
+        span = np.sqrt(rest[rest >= 0.0])
+        near = np.clip(np.floor((low[2] - span) / self.side).astype(np.int64), 0, self.dims[2] - 1)
+        far = np.clip(np.floor((high[2] + span) / self.side).astype(np.int64), 0, self.dims[2] - 1)
+        starts = self.first[np.searchsorted(self.keys, base + near)]
+        stops = self.first[np.searchsorted(self.keys, base + far + 1)]
+        kept = starts < stops
+        return starts[kept], stops[kept]
+
+    def shift(self, x: Floats) -> Floats:
+        """Return m(x) - x for each row of x; rows near each other should be close by in x."""
+        sums = np.zeros((len(x), 1 + x.shape[1]))
+        if len(self.weights) <= NUMPY_POINTS:
+            for r in range(len(x)):
+                u, g = self._weights_at(x[r], 0.0)
+                sums[r, 0], sums[r, 1:] = g.sum(), u @ g
+        else:
+            run_chunks(len(x), lambda _, a, b: self._add(x[a:b], sums[a:b]), self.n_jobs, QUERIES_PER_CHUNK)
+        # less than the lightest point weighs: a start without weight of its own, far from the others
+        for r in np.flatnonzero(sums[:, 0] < 1e-3 * self.lightest).tolist():
+            u = self.columns - x[r][:, None]
+            s = 0.5 * np.square(u).sum(axis=0)
+            g = self.weights * np.exp(s.min() - s)
+            sums[r, 0], sums[r, 1:] = g.sum(), u @ g
+        return sums[:, 1:] / sums[:, :1]
+
+    def _add(self, x: Floats, sums: Floats) -> None:
+        from modeseek.engines.cpu import definition as compiled
+
+        runs = self._runs(x)
+        if self.pad + self.d == 3:
+            compiled.pulls_3(self.columns, self.weights, *runs, x, sums)
+        else:
+            compiled.pulls(self.columns, self.weights, *runs, x, sums, np.empty(compiled.BLOCK))
+
+    def _weights_at(self, x: Floats, tilt: float) -> tuple[Floats, Floats]:
+        u = self.columns - x[:, None]
+        away = np.sqrt(np.square(u).sum(axis=0)) - tilt
+        return u, self.weights * np.exp(-0.5 * np.square(away))
+
+    def moments(self, x: Floats, tilt: float = 0.0) -> tuple[float, Floats, Floats]:
+        """Return sum g, sum g u / sum g and sum g u u^T for one position; g = w exp(tilt |u| - |u|^2 / 2)."""
+        factor = float(np.exp(0.5 * tilt * tilt))
+        if len(self.weights) <= NUMPY_POINTS:
+            u, g = self._weights_at(x, tilt)
+            return float(g.sum()) * factor, u @ g / g.sum(), (u * g) @ u.T * factor
+        from modeseek.engines.cpu import definition as compiled
+
+        first, second = np.zeros(len(x)), np.zeros((len(x), len(x)))
+        room = np.empty(compiled.BLOCK)
+        total = compiled.moments(self.columns, self.weights, *self._runs(x[None]), x, tilt, first, second, room)
+        return total * factor, first / total, (np.triu(second) + np.triu(second, 1).T) * factor
+
+    def polish(self, x: Floats) -> tuple[Floats, float, float] | None:
+        """Return the mode that Newton's method finds from x, its density, and |J| there; None if it finds none."""
+        z = x.copy()
+        for _ in range(NEWTON_STEPS):
+            density, s, second = self.moments(z)
+            jacobian = second / density - np.outer(s, s)
+            largest = float(np.linalg.eigvalsh(jacobian)[-1])
+            if largest >= 1.0 - FLAT:
+                return None
+            if s @ s <= self.finest**2:
+                return z, density, largest
+            z += np.linalg.solve(np.eye(len(s)) - jacobian, s)
+            if np.square(z - x).sum() > 1.0:
+                return None
+        return None
+
+    def trap(self, z: Floats, density: float, largest: float) -> float:
+        """Return the radius of the trap of a mode, given its density and |J| there."""
+        target = 1.0 - 0.1 * (1.0 - largest)
+        near, q_near = 0.0, max(largest, 1e-300)
+        far = min(LARGEST_TRAP, 2.0 * (1.0 - largest))
+        while (q_far := self._contraction(z, density, far)) < target:
+            near, q_near = far, max(q_far, 1e-300)
+            if far == LARGEST_TRAP:
+                return near
+            far = min(LARGEST_TRAP, 1.5 * far)
+        for _ in range(2):  # the chord of a convex function lies above it
+            radius = near + (far - near) * np.log(target / q_near) / np.log(q_far / q_near)
+            q = self._contraction(z, density, radius)
+            if q < 1.0 and radius > near:
+                near, q_near = radius, min(q, target)
+        return float(near)
+
+    def _contraction(self, z: Floats, density: float, radius: float) -> float:
+        """Return q(radius), with what lies beyond the reach at its most."""
+        _, _, second = self.moments(z, radius)
+        beyond = self.total * self.reach**2 * np.exp(self.reach * (radius - 0.5 * self.reach))
+        return (float(np.linalg.eigvalsh(second)[-1]) + (beyond if self.sorted else 0.0)) / density
+
+
+@dataclass
+class Traps:
+    """The modes found so far, each with the radius of its trap."""
+
+    positions: list[Floats] = field(default_factory=list)
+    radii: list[float] = field(default_factory=list)
+
+    def home(self, x: Floats) -> tuple[Ints, Floats]:
+        """Return the mode in whose trap each row of x lies, -1 for none, and the distance to the nearest mode."""
+        if not self.positions:
+            return np.full(len(x), -1), np.full(len(x), np.inf)
+        distance, nearest = cKDTree(np.array(self.positions)).query(x)
+        inside = distance < np.array(self.radii)[nearest]
+        return np.where(inside, nearest, -1), distance
+
+
+def climb(definition: Definition, starts: ArrayLike, traps: Traps) -> tuple[Ints, Floats]:
+    """Climb each start until it is in a trap; modes that are new are added to ``traps``.
+
+    Returns the mode of each start, an index into ``traps``, or -1 where `MAX_STEPS` did not bring it to a trap; and
+    the position of that mode, or else where the climb stands, (m, d).
+    """
+    x = definition.scaled(starts)
+    mode = np.full(len(x), -1)
+    first, size = 0, FIRST_BATCH
+    while first < len(x):
+        _climb_batch(definition, x[first : first + size], mode[first : first + size], traps)
+        first, size = first + size, 2 * size
+    at_home = np.flatnonzero(mode >= 0)
+    if at_home.size:
+        x[at_home] = np.array(traps.positions)[mode[at_home]]
+    return mode, definition.original(x)
+
+
+def _climb_batch(definition: Definition, x: Floats, mode: Ints, traps: Traps) -> None:
+    """Let the rows of x climb, in place."""
+    active = np.lexsort(np.floor(x / 2.0).T[::-1])  # near each other in space, near each other in a chunk
+    previous = np.full(len(x), np.inf)
+    ask = np.full(len(x), NEAR)
+    for _ in range(MAX_STEPS):
+        mode[active], distance = traps.home(x[active])
+        moving = mode[active] < 0
+        active = active[moving]
+        if not active.size:
+            return
+        step = definition.shift(x[active])
+        x[active] += step
+        length = np.sqrt(np.square(step).sum(axis=1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            q = length / previous[active]
+            to_go = np.where(length <= definition.finest, 0.0, np.where(q < 1.0, length / (1.0 - q), np.inf))
+        previous[active] = length
+        asking = active[(to_go < ask[active]) & (distance[moving] > 2.0 * to_go + length)]
+        ask[active[to_go < ask[active]]] /= 8.0
+        for r in asking:
+            _look_ahead(definition, x[r], traps)
+
+
+def _look_ahead(definition: Definition, x: Floats, traps: Traps) -> None:
+    """Look for a mode ahead of x that is not known; keep it with its trap."""
+    if traps.home(x[None])[0][0] >= 0:
+        return
+    found = definition.polish(x)
+    if found is None or traps.home(found[0][None])[0][0] >= 0:
+        return
+    radius = definition.trap(*found)
+    if radius > 0.0:
+        traps.positions.append(found[0])
+        traps.radii.append(radius)
