@@ -158,7 +158,7 @@ def test_catches_single_wrong_labels_and_names_their_rows():
 
 
 def test_catches_permuted_labels():
-    found, labels, before = planted(lambda labels, modes, X: ((labels + 1) % len(modes), modes))
+    found, _, _ = planted(lambda labels, modes, X: ((labels + 1) % len(modes), modes))
     assert found.agreement == 0.0
 
 
@@ -303,7 +303,7 @@ def fitted():
     [
         (lambda X: X[:-1], {}, ValueError, "X has 299 rows, but the model was fitted to 300"),
         (lambda X: X[:, :1], {}, ValueError, "features"),
-        (lambda X: np.where(X == X[3, 1], np.nan, X), {}, ValueError, "NaN .first at row 3, column 1"),
+        (lambda X: np.where(X[3, 1] == X, np.nan, X), {}, ValueError, "NaN .first at row 3, column 1"),
         (lambda X: X, {"n_samples": 0}, ValueError, "n_samples must be at least 1, got 0"),
         (lambda X: X, {"n_samples": 10.5}, TypeError, "n_samples must be an integer"),
         (lambda X: X, {"confidence": 95}, ValueError, "confidence must be between 0 and 1, got 95; 0.95 is 95 %"),

@@ -17,6 +17,7 @@ from modeseek import climb
 from modeseek.audit import Audit, audit
 from modeseek.bandwidth import estimate_bandwidth
 from modeseek.engines import data
+from modeseek.orphans import settle_orphans
 from modeseek.pipeline import cluster
 from modeseek.result import Clustering, Problem
 from modeseek.sketch import DensitySketch
@@ -45,6 +46,13 @@ class MeanShift(ClusterMixin, BaseEstimator):
         the number of points, and labels differ from exact ones only within a fraction of a bandwidth of a border
         between clusters. "exact": every point climbs on the points themselves in float64. Small inputs and inputs
         of more than three columns are always exact.
+    cluster_all : bool, default=True
+        What becomes of clusters lighter than ``min_cluster_size``: True attaches each to the cluster that its mode
+        climbs to along wider and wider kernels (h sqrt(2), 2h, ...); False labels their points noise, -1.
+    min_cluster_size : float, default=1
+        Least weight of a cluster: the sum of its sample weights; without weights, its number of points. 1 keeps
+        every cluster, whatever it weighs. If no cluster is heavy enough, a warning says so, and all points are put
+        into the heaviest (``cluster_all=True``) or are noise.
     max_iter : int, default=300
         Most steps of one climb; a climb that has not reached a confirmed mode by then gets ten times as many
         more before a ConvergenceWarning is given.
@@ -59,9 +67,9 @@ class MeanShift(ClusterMixin, BaseEstimator):
     Attributes
     ----------
     labels_ : ndarray of shape (n_samples,), int32
-        Cluster of each point; clusters are numbered by decreasing weight.
+        Cluster of each point; clusters are numbered by decreasing weight, noise is -1.
     cluster_centers_ : ndarray of shape (n_clusters, n_features)
-        Modes of the density.
+        Modes of the density; of a cluster that others were attached to, its own.
     cluster_weights_ : ndarray of shape (n_clusters,)
         Sum of the sample weights in each cluster; without weights, the number of points.
     bandwidth_ : float
@@ -102,6 +110,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
         "fidelity": [StrOptions({"fast", "exact"})],
+        "cluster_all": ["boolean"],
+        "min_cluster_size": [Interval(Real, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, 0.1, closed="right")],
         "n_jobs": [Integral, None],
@@ -121,6 +131,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         bandwidth: float | str | None = None,
         *,
         fidelity: str = "fast",
+        cluster_all: bool = True,
+        min_cluster_size: float = 1,
         max_iter: int = 300,
         tol: float = 1e-3,
         n_jobs: int | None = None,
@@ -128,6 +140,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
     ):
         self.bandwidth = bandwidth
         self.fidelity = fidelity
+        self.cluster_all = cluster_all
+        self.min_cluster_size = min_cluster_size
         self.max_iter = max_iter
         self.tol = tol
         self.n_jobs = n_jobs
@@ -173,6 +187,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
         _check_scale(bounds, self.bandwidth_)
         problem = Problem(points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, report=stages)
         found = cluster(problem, self.fidelity)
+        settle_orphans(problem, found, float(self.min_cluster_size), bool(self.cluster_all))
         stages("")
         if found.n_unsettled:
             warnings.warn(
@@ -183,8 +198,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
             )
         self._clustering: Clustering = found
         self.labels_ = found.labels
-        self.cluster_centers_ = found.modes.astype(points.dtype)
-        self.cluster_weights_ = found.weights
+        self.cluster_centers_ = found.centers.astype(points.dtype)
+        self.cluster_weights_ = found.cluster_weights
         self.n_iter_ = found.n_iter
         self.sketch_ = found.sketch
         return self
@@ -285,9 +300,17 @@ class MeanShift(ClusterMixin, BaseEstimator):
             )
         data.bounds(points, self.n_jobs)
         return audit(
-            points, self.labels_, found.modes, self.bandwidth_, weights=weights, n_samples=n_samples,
-            confidence=confidence, random_state=random_state, n_jobs=self.n_jobs,
-        )  # fmt: skip
+            points,
+            self.labels_,
+            found.modes,
+            self.bandwidth_,
+            clusters=found.clusters,
+            weights=weights,
+            n_samples=n_samples,
+            confidence=confidence,
+            random_state=random_state,
+            n_jobs=self.n_jobs,
+        )
 
     def _climbing(self) -> dict[str, Any]:
         return {"tol": self.tol, "max_iter": self.max_iter, "n_jobs": self.n_jobs}
@@ -331,6 +354,8 @@ def mean_shift(
     *,
     bandwidth: float | str | None = None,
     fidelity: str = "fast",
+    cluster_all: bool = True,
+    min_cluster_size: float = 1,
     max_iter: int = 300,
     tol: float = 1e-3,
     n_jobs: int | None = None,
@@ -346,6 +371,10 @@ def mean_shift(
         Standard deviation of the Gaussian.
     fidelity : {"fast", "exact"}, default="fast"
         How labels are found.
+    cluster_all : bool, default=True
+        Whether clusters that are too light are attached to others, or noise (-1).
+    min_cluster_size : float, default=1
+        Least weight of a cluster.
     max_iter : int, default=300
         Most steps of one climb.
     tol : float, default=1e-3
@@ -360,7 +389,7 @@ def mean_shift(
     cluster_centers : ndarray of shape (n_clusters, n_features)
         Modes of the density, by decreasing weight of their clusters.
     labels : ndarray of shape (n_samples,), int32
-        Cluster of each point.
+        Cluster of each point, -1 for noise.
 
     Examples
     --------
@@ -370,6 +399,14 @@ def mean_shift(
     >>> centers.shape, labels.shape
     ((6, 2), (1500,))
     """
-    model = MeanShift(bandwidth, fidelity=fidelity, max_iter=max_iter, tol=tol, n_jobs=n_jobs)
+    model = MeanShift(
+        bandwidth,
+        fidelity=fidelity,
+        cluster_all=cluster_all,
+        min_cluster_size=min_cluster_size,
+        max_iter=max_iter,
+        tol=tol,
+        n_jobs=n_jobs,
+    )
     model.fit(X, sample_weight=sample_weight)
     return model.cluster_centers_, model.labels_
