@@ -110,6 +110,87 @@ def test_light_and_weightless_points_climb_too():
     assert np.linalg.norm(ends[1] - X[-1]) > 50.0  # of no weight: it goes where the others are
 
 
+# -------------------------------------------------------------------------------------- the quick way to step
+
+
+def expanded(X, h, weights=()):
+    definition = Definition(X, weights, h)
+    definition.expand(np.tile(definition.scaled(X), (20, 1)))  # as for many starts: so that it pays
+    assert definition.expansions is not None
+    return definition
+
+
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_expansions_step_as_the_plain_sums_do(d, weighted):
+    X, h = mixture(6000, d)
+    w = np.random.default_rng(3).uniform(0.1, 10.0, len(X)) if weighted else ()
+    definition = expanded(X, h, w)
+    x = definition.scaled(X)
+    plain = definition.shift(x)
+    before = x.copy()
+    length, earlier = definition.advance(x, 1)
+    assert np.abs(x - before - plain).max() < 1e-12
+    np.testing.assert_allclose(length, np.linalg.norm(plain, axis=1), atol=1e-12)
+    assert np.isinf(earlier).all()
+
+
+def test_many_steps_at_once_are_as_many_single_ones():
+    X, h = mixture(6000, 2)
+    definition = expanded(X, h)
+    once, singly = definition.scaled(X[:200]), definition.scaled(X[:200])
+    last, before = definition.advance(once, 5)
+    lengths = [definition.advance(singly, 1)[0] for _ in range(5)]
+    np.testing.assert_allclose(once, singly, atol=1e-14)
+    np.testing.assert_allclose(last, lengths[-1], atol=1e-14)
+    np.testing.assert_allclose(before, lengths[-2], atol=1e-14)
+
+
+def test_the_newton_step_on_expansions_is_that_of_the_plain_sums():
+    X, h = mixture(6000, 2)
+    definition = expanded(X, h)
+    for x in definition.scaled(X[:20]):
+        s, jacobian, step = definition.expansions.newton(x[1:])
+        density, plain, second = definition.moments(x)
+        expected = (second / density - np.outer(plain, plain))[1:, 1:]
+        np.testing.assert_allclose(s, plain[1:], atol=1e-12)
+        np.testing.assert_allclose(jacobian, expected, atol=1e-10)
+        np.testing.assert_allclose((np.eye(2) - expected) @ step, s, atol=1e-9)
+
+
+def test_what_expansions_cannot_do_is_left_to_the_plain_sums():
+    X, h = mixture(6000, 2)
+    definition = expanded(X, h)
+    x = definition.scaled(np.array([[300.0, 0.0], [-4.0, -9.0], [0.0, 0.0]]))  # outside; inside, but empty
+    expected = x + definition.shift(x)
+    definition.advance(x, 8)
+    np.testing.assert_allclose(x[:2], expected[:2], atol=1e-9)
+
+
+def test_expansions_that_fail_their_check_are_not_used(monkeypatch):
+    from modeseek import expansions
+
+    right = expansions._translations
+    monkeypatch.setattr(expansions, "_translations", lambda distances: right(distances) * 1.01 ** np.arange(19))
+    X, h = mixture(6000, 2)
+    definition = Definition(X, [], h)
+    definition.expand(definition.scaled(X))
+    assert definition.expansions is None
+    model = ms.MeanShift(h).fit(X)
+    assert model.audit(X, random_state=0).n_disagree == 0
+
+
+@pytest.mark.parametrize("data", [moons, lambda n: uniform(n, 2), lambda n: uniform(n, 1)])
+def test_expansions_change_no_verdict(data, monkeypatch):
+    X, h = data(4000)
+    rows = np.arange(0, 4000, 40)
+    definition, plain = expanded(X, h), Definition(X, [], h)
+    _, quick = climb(definition, X[rows], Traps())
+    monkeypatch.setattr(Definition, "expand", lambda *_: None)
+    _, slow = climb(plain, X[rows], Traps())
+    assert np.abs(quick - slow).max() < 1e-9 * h
+
+
 # ------------------------------------------------------------------------------------------------ the verdict
 
 

@@ -2,10 +2,14 @@ r"""Mean shift by its definition over all raw points, quick enough to check a sa
 
     x <- m(x) = sum_i w_i e^{-s_i} x_i / sum_i w_i e^{-s_i},      s_i = |x - x_i|^2 / 2h^2,      in float64.
 
-The sums leave out only points that together weigh less than 1e-12 of the lightest point. A climb is never ended
-because its steps are short: it ends where it is *proven* to be home. Let z be a mode, u_i = x_i - z, h = 1, and
-p_i the normalized weights at z, for which sum p_i u_i = 0. For x = z + v the weights are p_i e^{v.u_i} up to a
-factor, their sum is at least 1 (Jensen), and the Jacobian of m is their covariance. So for |v| <= r
+The sums leave out only points that together weigh less than 1e-12 of the lightest point. Where there are many
+points in one or two columns, steps are made on `modeseek.expansions` of the same sums, exact to rounding, and
+checked against the plain sums at some of the starts; modes and traps are always those of the plain sums.
+
+A climb is never ended because its steps are short: it ends where it is *proven* to be home. Let z be a mode,
+u_i = x_i - z, h = 1, and p_i the normalized weights at z, for which sum p_i u_i = 0. For x = z + v the weights are
+p_i e^{v.u_i} up to a factor, their sum is at least 1 (Jensen), and the Jacobian of m is their covariance. So for
+|v| <= r
 
     |J(x)| <= q(r) = largest eigenvalue of  sum_i p_i e^{r |u_i|} u_i u_i^T,
 
@@ -23,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from modeseek.engines.threads import run_chunks
+from modeseek.expansions import MAX_CELLS, SIDE, Expansions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -33,9 +38,13 @@ NUMPY_POINTS = 512  # below, compiling costs more than it saves
 CELLS_PER_REACH = 6
 MAX_CELLS_PER_AXIS = 1 << 20
 QUERIES_PER_CHUNK = 16
+PAIRS_PER_CELL = 20_000  # starts x points that cost as much as expanding one cell
+CHECKED = 32  # starts at which expansions are compared with plain sums
+AGREE = 1e-9  # bandwidths by which a step may differ
 FIRST_BATCH = 32  # climbs that look for the first modes; each batch is twice as large as the one before
 MAX_STEPS = 10_000
 NEWTON_STEPS = 20
+SAME = 1e-6  # bandwidths between a mode on expansions and a known one at which both are one
 NEAR = 0.1  # bandwidths still to go at which a climb first asks whether there is a mode ahead
 LARGEST_TRAP = 1.5  # bandwidths
 FLAT = 1e-7  # 1 - |J| at a mode below which no trap can be proven
@@ -72,7 +81,36 @@ class Definition:
         self.finest = max(1e-12, 4.0 * float(np.spacing(np.abs(self.columns).max())))
         self.total, self.lightest = float(self.weights.sum()), float(self.weights.min())
         self.reach = min(FARTHEST, float(np.sqrt(2.0 * np.log(max(2.0, self.total / (LEFT_OUT * self.lightest))))))
+        self.expansions: Expansions | None = None
         self._sort()
+
+    def expand(self, starts: Floats) -> None:
+        """Prepare quick steps for climbs from the rows of ``starts``, where that pays."""
+        n = len(self.weights)
+        if self.expansions is not None or self.d > 2 or n <= NUMPY_POINTS:
+            return
+        columns, lower = self.columns[1:], self.lower[1:]
+        extent = np.ptp(columns, axis=1) / SIDE
+        if np.prod(extent + 1.0) > min(MAX_CELLS, n * len(starts) / PAIRS_PER_CELL):
+            return
+        dims = extent.astype(np.int64) + 1
+        cells = ((columns - lower[:, None]) / SIDE).astype(np.int64)
+        keys = cells[0] * dims[1] + cells[1]
+        order = np.argsort(keys, kind="stable")
+        runs = np.searchsorted(keys[order], np.arange(dims.prod() + 1))
+        made = Expansions(
+            columns[:, order], self.weights[order], runs, lower, (int(dims[0]), int(dims[1])), self.reach, self.n_jobs
+        )
+        some = starts[:: -(-len(starts) // CHECKED)]
+        quick, _ = made.steps(some[:, 1:].copy(), 1, self.least)
+        plain = self.shift(some)[:, 1:]
+        if np.nanmax(np.abs(quick - plain), initial=0.0) <= AGREE:
+            self.expansions = made
+
+    @property
+    def least(self) -> float:
+        """Density below which sums are not trusted: at a start without weight of its own, far from the others."""
+        return 1e-3 * self.lightest
 
     def _sort(self) -> None:
         """Sort points by cell, the last axis fastest, where not everything is within reach anyway."""
@@ -131,13 +169,30 @@ class Definition:
                 sums[r, 0], sums[r, 1:] = g.sum(), u @ g
         else:
             run_chunks(len(x), lambda _, a, b: self._add(x[a:b], sums[a:b]), self.n_jobs, QUERIES_PER_CHUNK)
-        # less than the lightest point weighs: a start without weight of its own, far from the others
-        for r in np.flatnonzero(sums[:, 0] < 1e-3 * self.lightest).tolist():
+        for r in np.flatnonzero(sums[:, 0] < self.least).tolist():
             u = self.columns - x[r][:, None]
             s = 0.5 * np.square(u).sum(axis=0)
             g = self.weights * np.exp(s.min() - s)
             sums[r, 0], sums[r, 1:] = g.sum(), u @ g
         return sums[:, 1:] / sums[:, :1]
+
+    def advance(self, x: Floats, count: int) -> tuple[Floats, Floats]:
+        """Let the rows of x make up to ``count`` steps, in place; return the lengths of the last and the one before.
+
+        The latter is infinite where only one step was made.
+        """
+        last, before = np.zeros_like(x), np.full_like(x, np.inf)
+        plain = np.ones(len(x), bool)
+        if self.expansions is not None:
+            moved = x[:, 1:].copy()
+            last[:, 1:], before[:, 1:] = self.expansions.steps(moved, count, self.least)
+            before[:, 0] = 0.0
+            x[:, 1:] = moved
+            plain = np.isnan(last[:, 1])
+        if plain.any():
+            last[plain], before[plain] = self.shift(x[plain]), np.inf
+            x[plain] += last[plain]
+        return np.sqrt(np.square(last).sum(axis=1)), np.sqrt(np.square(before).sum(axis=1))
 
     def _add(self, x: Floats, sums: Floats) -> None:
         from modeseek.engines.cpu import definition as compiled
@@ -181,6 +236,19 @@ class Definition:
             if np.square(z - x).sum() > 1.0:
                 return None
         return None
+
+    def approach(self, x: Floats) -> Floats | None:
+        """Go where `polish` would, on the expansions, where there are any: an attempt that fails costs little."""
+        z = x.copy()
+        for _ in range(NEWTON_STEPS if self.expansions is not None else 0):
+            assert self.expansions is not None
+            s, jacobian, step = self.expansions.newton(z[1:])
+            if not np.linalg.eigvalsh(jacobian)[-1] < 1.0 - FLAT or np.square(z - x).sum() > 1.0:
+                return None
+            if s @ s <= 1e-20:
+                break
+            z[1:] += step
+        return z
 
     def trap(self, z: Floats, density: float, largest: float) -> float:
         """Return the radius of the trap of a mode, given its density and |J| there."""
@@ -229,6 +297,7 @@ def climb(definition: Definition, starts: ArrayLike, traps: Traps) -> tuple[Ints
     the position of that mode, or else where the climb stands, (m, d).
     """
     x = definition.scaled(starts)
+    definition.expand(x)
     mode = np.full(len(x), -1)
     first, size = 0, FIRST_BATCH
     while first < len(x):
@@ -245,17 +314,20 @@ def _climb_batch(definition: Definition, x: Floats, mode: Ints, traps: Traps) ->
     active = np.lexsort(np.floor(x / 2.0).T[::-1])  # near each other in space, near each other in a chunk
     previous = np.full(len(x), np.inf)
     ask = np.full(len(x), NEAR)
-    for _ in range(MAX_STEPS):
+    done, rounds = 0, 0
+    while done < MAX_STEPS * (10 if definition.expansions else 1):
         mode[active], distance = traps.home(x[active])
         moving = mode[active] < 0
         active = active[moving]
         if not active.size:
             return
-        step = definition.shift(x[active])
-        x[active] += step
-        length = np.sqrt(np.square(step).sum(axis=1))
+        count = max(1, min(32, rounds // 2)) if definition.expansions else 1
+        rounds, done = rounds + 1, done + count
+        moved = x[active]
+        length, before = definition.advance(moved, count)
+        x[active] = moved
         with np.errstate(divide="ignore", invalid="ignore"):
-            q = length / previous[active]
+            q = length / np.where(np.isfinite(before), before, previous[active])
             to_go = np.where(length <= definition.finest, 0.0, np.where(q < 1.0, length / (1.0 - q), np.inf))
         previous[active] = length
         asking = active[(to_go < ask[active]) & (distance[moving] > 2.0 * to_go + length)]
@@ -268,7 +340,10 @@ def _look_ahead(definition: Definition, x: Floats, traps: Traps) -> None:
     """Look for a mode ahead of x that is not known; keep it with its trap."""
     if traps.home(x[None])[0][0] >= 0:
         return
-    found = definition.polish(x)
+    ahead = definition.approach(x)
+    if ahead is None or traps.home(ahead[None])[1][0] < SAME:
+        return
+    found = definition.polish(ahead)
     if found is None or traps.home(found[0][None])[0][0] >= 0:
         return
     radius = definition.trap(*found)
