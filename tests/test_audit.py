@@ -11,7 +11,8 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import modeseek as ms
 from modeseek.audit import _percent, audit, interval, upper_bound
-from modeseek.definition import Definition, Traps, climb
+from modeseek.definition import Definition
+from modeseek.exact import Traps, climb
 from tests.naive import ROUTES, lattice, mixture, moons, uniform, with_outliers
 
 
@@ -86,7 +87,7 @@ def test_a_saddle_is_not_a_mode():
 
 
 def test_a_flat_top_ends_unsettled_and_agrees(monkeypatch):
-    monkeypatch.setattr("modeseek.definition.MAX_STEPS", 2000)
+    monkeypatch.setattr("modeseek.exact.MAX_STEPS", 2000)
     X = np.repeat([[0.0], [2.0]], 5, axis=0)  # exactly 2 h apart: the curvature between them is zero
     with pytest.warns(ConvergenceWarning):
         model = ms.MeanShift(1.0).fit(X)

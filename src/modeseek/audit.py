@@ -6,7 +6,7 @@ disagree. With k binomial, the share p of all points that disagree is, at confid
     p <= the root of  P(at most k of s | p) = a           (`Audit.at_most`: 0 of 3000, at most 0.1 % at 95 %)
 
 and the two-sided interval takes a / 2 for each side. No theory of the fit is needed: the climbs go by the
-definition (`modeseek.definition`) over all raw points, and share no code with the engines.
+definition (`modeseek.definition`, `modeseek.exact`) over all raw points, and share no code with the engines.
 
 A label is right if the exact mode of its point is the one that the cluster stands for: within `WITHIN` bandwidths
 of a mode of the fit that belongs to the cluster, which itself, climbed exactly, ends at that mode. So a fit that
@@ -30,8 +30,9 @@ from scipy.special import betaincinv
 from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
-from modeseek.definition import Definition, Traps, climb
+from modeseek.definition import Definition
 from modeseek.engines import data
+from modeseek.exact import Traps, climb
 
 WITHIN = 0.05  # bandwidths between an exact mode and the mode of the fit that stands for it
 NOISE = -1
