@@ -86,6 +86,13 @@ def test_a_saddle_is_not_a_mode():
     assert ends[1, 0] < -1.0
 
 
+def test_a_start_exactly_on_a_saddle_is_unsettled_at_once():
+    mode, ends, _, traps = exact_climbs(np.array([[-1.5], [1.5]]), np.array([[0.0], [-1.0]]), 1.0)
+    np.testing.assert_array_equal(mode, [-1, 0])
+    assert ends[0, 0] == 0.0
+    assert len(traps.positions) == 1
+
+
 def test_a_flat_top_ends_unsettled_and_agrees(monkeypatch):
     monkeypatch.setattr("modeseek.exact.MAX_STEPS", 2000)
     X = np.repeat([[0.0], [2.0]], 5, axis=0)  # exactly 2 h apart: the curvature between them is zero

@@ -21,11 +21,12 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 LEFT_OUT = 1e-12  # of the lightest point: the most that everything beyond the reach weighs
-FARTHEST = 128.0**0.5  # bandwidths beyond which the kernel's exponential is no longer exact
+FARTHEST = 128.0**0.5  # bandwidths beyond which compiled weights are 0
 NUMPY_POINTS = 512  # below, compiling costs more than it saves
 CELLS_PER_REACH = 6
 MAX_CELLS_PER_AXIS = 1 << 20
 QUERIES_PER_CHUNK = 16
+COLUMNS_AT_ONCE = 1 << 14
 PAIRS_PER_CELL = 20_000  # starts x points that cost as much as expanding one cell
 CHECKED = 32  # starts at which expansions are compared with plain sums
 AGREE = 1e-9  # bandwidths by which a step may differ
@@ -184,20 +185,24 @@ class Definition:
         else:
             compiled.pulls(self.columns, self.weights, *runs, x, sums, np.empty(compiled.BLOCK))
 
-    def _weights_at(self, x: Floats, tilt: float) -> tuple[Floats, Floats]:
-        u = self.columns - x[:, None]
+    def _weights_at(self, x: Floats, tilt: float, part: slice = slice(None)) -> tuple[Floats, Floats]:
+        u = self.columns[:, part] - x[:, None]
         away = np.sqrt(np.square(u).sum(axis=0)) - tilt
-        return u, self.weights * np.exp(-0.5 * np.square(away))
+        return u, self.weights[part] * np.where(away < FARTHEST, np.exp(-0.5 * np.square(away)), 0.0)
 
     def moments(self, x: Floats, tilt: float = 0.0) -> tuple[float, Floats, Floats]:
         """Return sum g, sum g u / sum g and sum g u u^T for one position; g = w exp(tilt |u| - |u|^2 / 2)."""
         factor = float(np.exp(0.5 * tilt * tilt))
-        if len(self.weights) <= NUMPY_POINTS:
-            u, g = self._weights_at(x, tilt)
-            return float(g.sum()) * factor, u @ g / g.sum(), (u * g) @ u.T * factor
+        total, first, second = 0.0, np.zeros(len(x)), np.zeros((len(x), len(x)))
+        if len(self.weights) <= NUMPY_POINTS or self.d > 3:  # many columns: a matrix product over the few points near
+            for start in range(0, len(self.weights), COLUMNS_AT_ONCE):
+                u, g = self._weights_at(x, tilt, slice(start, start + COLUMNS_AT_ONCE))
+                near = g > 0.0
+                u, g = u[:, near], g[near]
+                total, first, second = total + float(g.sum()), first + u @ g, second + (u * g) @ u.T
+            return total * factor, first / total, second * factor
         from modeseek.engines.cpu import definition as compiled
 
-        first, second = np.zeros(len(x)), np.zeros((len(x), len(x)))
         room = np.empty(compiled.BLOCK)
         total = compiled.moments(self.columns, self.weights, *self._runs(x[None]), x, tilt, first, second, room)
         return total * factor, first / total, (np.triu(second) + np.triu(second, 1).T) * factor

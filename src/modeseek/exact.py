@@ -164,4 +164,4 @@ def _contraction(definition: Definition, z: Floats, density: float, radius: floa
     """Return q(radius), with what lies beyond the reach at its most."""
     _, _, second = definition.moments(z, radius)
     beyond = definition.total * definition.reach**2 * np.exp(definition.reach * (radius - 0.5 * definition.reach))
-    return (float(np.linalg.eigvalsh(second)[-1]) + (beyond if definition.sorted else 0.0)) / density
+    return (float(np.linalg.eigvalsh(second)[-1]) + beyond) / density

@@ -16,7 +16,7 @@ BLOCK = 512  # points of a block: with their weights and exponents a few pages
 
 @inline
 def _exp_minus(s):
-    """exp(-s) to a relative 2e-14 for 0 <= s <= 64 (e^-64 beyond): a Taylor polynomial at s / 64, squared six times."""
+    """exp(-s) to a relative 2e-14 for 0 <= s < 64, 0 beyond: a Taylor polynomial at s / 64, squared six times."""
     t = min(s, 64.0) * (-1 / 64)
     p = 1 / 3628800 + t * (1 / 39916800)
     p = 1 / 5040 + t * (1 / 40320 + t * (1 / 362880 + t * p))
@@ -28,7 +28,7 @@ def _exp_minus(s):
     p *= p
     p *= p
     p *= p
-    return p
+    return p if s < 64.0 else 0.0
 
 
 @kernel
@@ -71,6 +71,8 @@ def pulls(points, w, starts, stops, x, sums, g):
                 for i in range(pw.size):
                     g[i] = pw[i] * _exp_minus(g[i])
                     total += g[i]
+                if total == 0.0:  # far from all of the block
+                    continue
                 sums[q, 0] += total
                 for k in range(d):
                     column, at, pull = points[k, start:stop], x[q, k], 0.0
@@ -102,12 +104,15 @@ def moments(points, w, starts, stops, x, tilt, first, second, g):
     for r in range(starts.size):
         for start in range(starts[r], stops[r], BLOCK):
             stop = min(start + BLOCK, stops[r])
-            pw = w[start:stop]
+            pw, of_block = w[start:stop], 0.0
             _half_squares(points, start, stop, x, g)
             for i in range(pw.size):
                 away = sqrt(2.0 * g[i]) - tilt
                 g[i] = pw[i] * _exp_minus(0.5 * away * away)
-                total += g[i]
+                of_block += g[i]
+            if of_block == 0.0:
+                continue
+            total += of_block
             for k in range(d):
                 column, at, sum1 = points[k, start:stop], x[k], 0.0
                 for i in range(column.size):
