@@ -7,6 +7,11 @@ import pytest
 from sklearn.base import clone
 
 import modeseek as ms
+from modeseek.cells import bit_patterns
+from modeseek.climb import ModeFinder
+from modeseek.fields.dense import DenseField
+from modeseek.label import Counts, KeyLabels
+from modeseek.result import Problem, finish
 from tests.naive import ROUTES, mixture, uniform
 
 
@@ -150,6 +155,25 @@ def test_no_cluster_is_heavy_enough(route):
     assert (none.labels_ == -1).all()
     assert (none.predict(X[:30]) == -1).all()
     assert none.audit(X, 30).n_samples == 0
+
+
+def test_a_mode_without_points_is_no_cluster():
+    """A place that climbs to a mode which no point of the fit has gets the nearest cluster, not a number beyond all."""
+    X = np.array([[0.0], [1.0], [9.0]])
+    table = KeyLabels(np.vstack([X, [[5.0]]]), bit_patterns)  # knows one place more than there are points
+    number = np.empty(4, np.int32)
+    table.labels[:] = np.arange(4)
+    table.assign(np.vstack([X, [[5.0]]]), number)
+    table.labels[number] = [2, 2, 0, 1]  # mode 1, at 5, has no point
+    finder = ModeFinder(DenseField(X, [], 1.0), None, tol=1e-3, max_iter=300)
+    finder.positions = np.array([[9.0], [5.0], [0.5]])
+    labels = np.array([2, 2, 0], np.int32)
+    problem = Problem(X, np.empty(0), np.array([[0.0], [9.0]]), 1.0)
+    found = finish(problem, finder, table, labels, Counts(0, np.array([1, 0, 2])))
+    np.testing.assert_array_equal(found.modes, [[0.5], [9.0]])
+    np.testing.assert_array_equal(found.labels, [0, 0, 1])
+    np.testing.assert_array_equal(found.label(np.vstack([X, [[5.2]]]), **problem.climbing), [0, 0, 1, 1])
+    assert found.label(np.array([[5.0]]), **problem.climbing)[0] in (0, 1)
 
 
 def test_threads_change_nothing():
