@@ -297,6 +297,20 @@ def test_catches_centres_in_wrong_places():
     assert found.agreement == 0.0
 
 
+def test_tells_misplaced_centres_from_wrong_labels():
+    def plant(labels, modes, X):
+        modes[0] += [0.1 * 0.9, 0.0]  # a tenth of a bandwidth
+        labels[[3, 4]] = (labels[[3, 4]] + 1) % len(modes)
+        return labels, modes
+
+    found, labels, before = planted(plant)
+    n_wrong = np.count_nonzero((labels != before) | (before == 0))
+    assert (found.n_disagree, found.n_misplaced) == (n_wrong, np.count_nonzero((labels == 0) & (before == 0)))
+    assert "only because their centre lies more than 0.05 bandwidths from the exact mode" in str(found)
+    far, _, _ = planted(lambda labels, modes, X: (labels, modes + 0.5))  # 0.79 bandwidths
+    assert far.n_misplaced == 0
+
+
 def test_noise_is_left_out_and_said_so():
     X, h = mixture(1500, 2)
     model = ms.MeanShift(h).fit(X)

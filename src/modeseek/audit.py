@@ -35,6 +35,7 @@ from modeseek.engines import data
 from modeseek.exact import Traps, climb
 
 WITHIN = 0.05  # bandwidths between an exact mode and the mode of the fit that stands for it
+ASTRAY = 0.5  # bandwidths up to which a mode of the fit is told to be misplaced, rather than another one
 NOISE = -1
 NO_CLUSTER = -2  # what an exact mode belongs to that the fit does not have
 
@@ -69,6 +70,9 @@ class Audit:
         Points that the sample was drawn from.
     n_noise : int
         Points of the sample labelled noise (-1), which are left out: the statements are about the other points.
+    n_misplaced : int
+        How many disagree only because their cluster's mode, though it leads to the exact one, lies more than 0.05
+        bandwidths from it (and up to 0.5): they are together with the right points.
     n_unsettled : int
         Points whose climb did not come to a proven end, as on a flat top; they agree where it stands at their
         cluster's centre.
@@ -87,6 +91,7 @@ class Audit:
     ends: Floats
     n_points: int
     n_noise: int
+    n_misplaced: int
     n_unsettled: int
     seconds: float
 
@@ -104,6 +109,11 @@ class Audit:
             said = (
                 f"{_count(self.n_disagree)} of {_count(self.n_samples)} sampled points disagree with exact mean shift: "
                 f"at most {_percent(self.at_most)} of all points do, at {100 * self.confidence:g} % confidence"
+            )
+        if self.n_misplaced:
+            said += (
+                f"; {_count(self.n_misplaced)} of them only because their centre lies more than {WITHIN:g} bandwidths "
+                "from the exact mode"
             )
         if self.n_noise:
             said += f"; {_count(self.n_noise)} labelled noise were left out"
@@ -182,13 +192,16 @@ def audit(
         raise ValueError(f"clusters must have shape ({len(found)},), one for each mode, got {names.shape}.")
     drawn = _sample(len(points), int(n_samples), random_state)
     rows = drawn[given[drawn] != NOISE]
-    wrong, ends, n_unsettled = np.empty(0, bool), np.empty((0, points.shape[1])), 0
+    wrong, ends, n_unsettled, n_misplaced = np.empty(0, bool), np.empty((0, points.shape[1])), 0, 0
     if rows.size:
         definition, traps = Definition(points, weights, data.positive(bandwidth, "bandwidth"), n_jobs), Traps()
         starts, inverse = np.unique(np.asarray(points[rows], np.float64), axis=0, return_inverse=True)
         reached, ends = climb(definition, starts, traps)
         reached, ends = reached[inverse.reshape(-1)], ends[inverse.reshape(-1)]
-        wrong = given[rows] != _expected(definition, traps, reached, ends, found, names)
+        expected, distance = _expected(definition, traps, reached, ends, found, names)
+        astray = distance > WITHIN
+        wrong = (given[rows] != expected) | astray
+        n_misplaced = int((astray & (given[rows] == expected)).sum())
         n_unsettled = int((reached < 0).sum())
     k, checked = int(wrong.sum()), len(rows)
     complete = checked + len(drawn) - len(rows) == len(points) and checked > 0
@@ -205,6 +218,7 @@ def audit(
         ends=ends[wrong],
         n_points=len(points),
         n_noise=len(drawn) - checked,
+        n_misplaced=n_misplaced,
         n_unsettled=n_unsettled,
         seconds=time.perf_counter() - begin,
     )
@@ -230,19 +244,23 @@ def _sample(n: int, n_samples: int, random_state: int | np.random.RandomState | 
 
 def _expected(
     definition: Definition, traps: Traps, reached: Ints, ends: Floats, modes: Floats, clusters: NDArray[Any]
-) -> NDArray[Any]:
-    """Return the label that each climb calls for, given the exact mode it reached (-1: none) and where it ended."""
+) -> tuple[NDArray[Any], Floats]:
+    """Return the label that each climb calls for, and how far off the mode of the fit is, in bandwidths.
+
+    ``reached`` is the exact mode of each climb (-1: none) and ``ends`` where it ended.
+    """
     expected = np.full(len(reached), NO_CLUSTER)
     if not len(modes):
-        return expected
+        return expected, np.full(len(reached), np.inf)
     distance, nearest = cKDTree(modes).query(ends)
-    close = distance <= WITHIN * definition.bandwidth
+    distance /= definition.bandwidth
+    close = distance <= ASTRAY
     # the mode of the fit must stand for this exact mode, not merely lie near it
     candidates, which = np.unique(nearest[close], return_inverse=True)
     stands_for, _ = climb(definition, modes[candidates], traps)
     same = (stands_for[which.reshape(-1)] == reached[close]) | (reached[close] < 0)
     expected[np.flatnonzero(close)[same]] = clusters[nearest[close][same]]
-    return expected
+    return expected, distance
 
 
 def upper_bound(k: int, n: int, confidence: float) -> float:
