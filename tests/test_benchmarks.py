@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from benchmarks import data, figures, harness, mean_shift, reference
+from benchmarks import audit, data, figures, harness, mean_shift, reference
 
+import modeseek as ms
 from modeseek import textbook
 
 H = 1.5
@@ -179,3 +180,22 @@ def test_the_readme_is_filled_between_its_markers():
     assert "| a | 43.2 | >= 40 | 0.9998 of 5,000 | t |" in filled
     assert "| 1,000,000 | 500 ms | 9.87 | 1 of 113 |  |" in filled
     assert filled.count("1,000,000") == 1
+
+
+def test_coverage_sees_a_bound_that_is_too_low():
+    wrong = np.arange(2000) < 20  # 1 %
+    for holds in audit.BOUNDS.values():
+        exact = audit.exact_coverage(holds, wrong, 300, 0.9)
+        assert 0.9 <= exact < 1.0
+        seen = [holds(int(k), 300, 0.9, 0.01) for k in audit.drawn(wrong, 300, 500)]
+        assert abs(np.mean(seen) - exact) < 0.06
+    as_seen = audit.exact_coverage(lambda k, s, confidence, rate: k / s >= rate, wrong, 300, 0.9)
+    assert as_seen < 0.7
+
+
+def test_planted_errors_are_caught_one_by_one():
+    X = data.blobs(1500)
+    model = ms.MeanShift(audit.H).fit(X)
+    labels, rows = audit.planted(model, 0.01)
+    assert (labels != model.labels_).sum() == len(rows) == 15
+    np.testing.assert_array_equal(np.flatnonzero(audit.verdicts(model, X, labels)), rows)

@@ -118,6 +118,45 @@ def test_columns_whose_names_hold_commas_and_brackets(tmp_path):
     assert pd.read_csv(tmp_path / "o.csv")["label"].tolist() == [0, 0, 1]
 
 
+@pytest.mark.parametrize("standardize", [[], ["--standardize"]])
+def test_audit_is_part_of_the_summary(iris, tmp_path, standardize):
+    command = ["cluster", iris, "-o", tmp_path / "out.csv", "-b", "0.5", *standardize]
+    result = run(*command, "--audit", 40)
+    assert re.search(
+        r"audit +0 of 40 sampled points disagree with exact mean shift: at most 7.3 % of all points do, at 95 %",
+        " ".join(result.stdout.split()),
+    )
+    assert "checking 40 rows against exact mean shift" in result.stderr
+    assert "audit" in re.search(r"time +(.*)", result.stdout)[1]
+    assert "0 of all 150 points disagree" in run(*command, "--audit", 3000).stdout
+    assert "disagree" not in run(*command).stdout
+
+
+def test_clusters_too_small_are_attached_or_noise(iris, tmp_path):
+    X = pd.read_csv(iris)[PETALS].to_numpy()
+    command = ["cluster", iris, "-o", tmp_path / "out.csv", "--columns", ",".join(PETALS), "-b", "0.1"]
+    for options, cluster_all in (([], True), (["--noise"], False)):
+        result = run(*command, "--min-cluster-size", 6, *options)
+        assert result.exit_code == 0, result.stderr
+        model = ms.MeanShift(0.1, min_cluster_size=6, cluster_all=cluster_all).fit(X)
+        np.testing.assert_array_equal(pd.read_csv(tmp_path / "out.csv")["label"], model.labels_)
+        n_noise = (model.labels_ < 0).sum()
+        assert (n_noise > 0) != cluster_all
+        assert (f"{n_noise} rows, labelled -1" in result.stdout) != cluster_all
+
+
+def test_all_may_be_noise(iris, tmp_path):
+    out, picture = tmp_path / "out.csv", tmp_path / "plot.png"
+    options = ["--min-cluster-size", 1000, "--noise", "--audit", 10, "--plot", picture, "--standardize"]
+    result = run("cluster", iris, "-o", out, "-b", "0.3", *options)
+    assert result.exit_code == 0, result.stderr
+    assert (pd.read_csv(out)["label"] == -1).all()
+    assert "warning: No cluster reaches min_cluster_size=1000" in result.stderr
+    assert "150 rows, labelled -1" in result.stdout
+    assert "no point was checked" in result.stdout
+    assert picture.stat().st_size > 1000
+
+
 def test_quiet(iris, tmp_path):
     result = run("cluster", iris, "-o", tmp_path / "out.csv", "-q")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
@@ -210,6 +249,9 @@ def test_output_that_cannot_be_is_said_before_the_work(iris, tmp_path, monkeypat
         ["cluster", "iris.csv"],
         ["cluster", "iris.csv", "-o", "out.csv", "-b", "wide"],
         ["cluster", "iris.csv", "-o", "out.csv", "--fidelity", "slow"],
+        ["cluster", "iris.csv", "-o", "out.csv", "--audit", "0"],
+        ["cluster", "iris.csv", "-o", "out.csv", "--audit", "some"],
+        ["cluster", "iris.csv", "-o", "out.csv", "--min-cluster-size", "0"],
         ["cluster", "iris.csv", "-o", "out.csv", "--nonsense"],
         ["nonsense"],
     ],

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from modeseek.certificate import Certificate
 from modeseek.climb import ModeFinder
 from modeseek.engines.threads import run_chunks
-from modeseek.fields import Field, Floats
+from modeseek.fields import Field, Floats, Ints
 from modeseek.label import UNKNOWN, Counts
 from modeseek.sketch import DensitySketch
 
@@ -69,24 +69,57 @@ class LabelTable(Protocol):
 
 @dataclass
 class Clustering:
-    """What a fit found; `label` gives any point, new or old, the label that the fit gives it."""
+    """What a fit found; `label` gives any point, new or old, the label that the fit gives it.
+
+    As a fit leaves it every mode is a cluster; `gather` puts modes together into clusters, or makes them noise.
+    """
 
     modes: Floats  # (k, d), by decreasing weight
-    weights: Floats  # (k,)
-    labels: NDArray[np.int32]  # (n,)
+    weights: Floats  # (k,), of the points that climb to each mode
+    labels: NDArray[np.int32]  # (n,), by cluster
     n_iter: int
     n_unsettled: int
     field: Field
     table: LabelTable
     sketch: DensitySketch | None
     certificate: Certificate | None = None
+    clusters: NDArray[np.int32] | None = None  # (k,): cluster of each mode, -1 for noise; None: one each
+    heads: Ints | None = None  # the mode that each cluster is named after; None: one each
+
+    @property
+    def centers(self) -> Floats:
+        """The mode that each cluster is named after."""
+        return self.modes if self.heads is None else self.modes[self.heads]
+
+    @property
+    def cluster_weights(self) -> Floats:
+        """Weight of the points of each cluster."""
+        if self.clusters is None or self.heads is None:
+            return self.weights
+        inside = self.clusters >= 0
+        return np.bincount(self.clusters[inside], self.weights[inside], len(self.heads)).astype(np.float64)
+
+    def gather(self, clusters: Ints, n_clusters: int, n_jobs: int | None = None) -> None:
+        """Put mode i into clusters[i] (-1: noise), one cluster of its own so far, and number by decreasing weight.
+
+        A cluster is named after the heaviest of its modes; at equal weight the one named after a heavier mode,
+        and of these the one that was first, comes first.
+        """
+        inside = np.flatnonzero(clusters >= 0)
+        heads = np.full(n_clusters, len(self.modes))
+        np.minimum.at(heads, clusters[inside], inside)  # modes come by decreasing weight
+        totals = np.bincount(clusters[inside], self.weights[inside], n_clusters)
+        order = np.lexsort((heads, -totals))
+        names = np.append(np.argsort(order), -1).astype(np.int32)  # the last entry names noise
+        self.clusters, self.heads = names[clusters], heads[order]
+        rename(self.labels, self.clusters, n_jobs)
 
     def label(self, points: NDArray[Any], **climbing: Any) -> NDArray[np.int32]:
         """Label points: by table where the fit has settled their place, by climbing elsewhere."""
         out = np.full(len(points), UNKNOWN, np.int32)
         if self.table.assign(points, out, climbing["n_jobs"]).unknown:
             climb_unknown(points, out, self.field, self.modes, **climbing)
-        return out
+        return out if self.clusters is None else self.clusters[out]
 
 
 def climb_unknown(
@@ -117,11 +150,12 @@ def finish(
     if problem.weights.size:
         weights[:] = np.bincount(labels, problem.weights, minlength=k)
     order = np.lexsort((*modes.T[::-1], -weights, members == 0))
-    if not np.array_equal(order, np.arange(k)):
-        names = np.argsort(order).astype(np.int32)
+    kept = order[: int((members > 0).sum())]
+    names = np.full(k, UNKNOWN, np.int32)  # a cell without points whose climb found a mode that no point has
+    names[kept] = np.arange(len(kept))
+    if not np.array_equal(names, np.arange(k)):
         rename(labels, names, problem.n_jobs)
         table.relabel(names)
-    kept = order[: int((members > 0).sum())]
     return Clustering(
         modes[kept], weights[kept], labels, finder.n_iter, finder.n_unsettled, finder.field, table, sketch
     )

@@ -91,6 +91,16 @@ def cluster(
     standardize: Annotated[
         bool, typer.Option("--standardize", help="Give every column mean 0 and standard deviation 1 first.")
     ] = False,
+    min_cluster_size: Annotated[
+        float, typer.Option(metavar="N", min=1, help="Clusters of fewer rows are attached to the one they lead to.")
+    ] = 1,
+    noise: Annotated[
+        bool, typer.Option("--noise", help="Label the rows of clusters that are too small -1 instead.")
+    ] = False,
+    audit: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Check the labels of N random rows against exact mean shift."),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw the clusters into this picture.")] = None,
     jobs: Jobs = None,
     label_column: Annotated[str, typer.Option(help="Name of the new column.")] = "label",
@@ -107,14 +117,21 @@ def cluster(
         check_output(data, output, label_column)
         if plot is not None:
             table.check_plot(plot)
-    options = {"bandwidth": bandwidth, "fidelity": fidelity.value, "n_jobs": jobs}
-    model, centers = table.fit(stages, data.X, standardize, options)
+    options = {
+        "bandwidth": bandwidth,
+        "fidelity": fidelity.value,
+        "min_cluster_size": min_cluster_size,
+        "cluster_all": not noise,
+        "n_jobs": jobs,
+    }
+    model, centers, checked = table.fit(stages, data.X, standardize, options, audit)
     with stages("write", f"writing {output}"), nullcontext() if plot is None else replacing(plot) as picture:
         if picture is not None:
             table.draw(picture, data, model.labels_, centers)
         write_labels(data, model.labels_, output, label_column=label_column)
     if not quiet:
         facts = {
+            "audit": checked,
             "units": "standard deviations of each column" if standardize else "",
             "written": str(output),
             "plot": str(plot or ""),

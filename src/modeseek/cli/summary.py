@@ -33,16 +33,20 @@ def print_facts(facts: Mapping[str, str]) -> None:
 
 
 def print_clusters(
-    counts: NDArray[np.integer], columns: Sequence[str], cells: Sequence[Sequence[str]], noun: str = "rows"
+    counts: NDArray[np.integer],
+    columns: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    noun: str = "rows",
+    total: int | None = None,
 ) -> None:
-    """Print the largest clusters: number, size, share and, under `columns`, the `cells` of each."""
+    """Print the largest clusters: number, size, share (of `total`) and, under `columns`, the `cells` of each."""
     table = Table(box=box.SIMPLE)
     shown = list(columns[:WIDEST])
     more = [f"(+{len(columns) - WIDEST})"] if len(columns) > WIDEST else []
     for heading in ("cluster", noun, "share", *shown, *more):
         table.add_column(heading, justify="right")
     for k, count in enumerate(counts[:LARGEST]):
-        share = f"{count / counts.sum():.1%}"
+        share = f"{count / (total or counts.sum()):.1%}"
         table.add_row(str(k), f"{count:,}", share, *cells[k][:WIDEST], *("..." for _ in more))
     console = stdout()
     console.print(table)

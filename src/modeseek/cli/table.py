@@ -13,20 +13,28 @@ from modeseek.cli.stages import Stages
 from modeseek.files import Table, check_place
 
 
-def fit(stages: Stages, X: NDArray[Any], standardize: bool, options: Mapping[str, Any]) -> tuple[Any, NDArray]:
-    """Return the fitted `MeanShift` and its centres in the units of `X`."""
+def fit(
+    stages: Stages, X: NDArray[Any], standardize: bool, options: Mapping[str, Any], audit: int | None = None
+) -> tuple[Any, NDArray, str]:
+    """Return the fitted `MeanShift`, its centres in the units of `X`, and what the audit of so many rows says."""
     with stages("load", "loading the engine"):
         from sklearn.preprocessing import StandardScaler
 
         from modeseek.estimators import MeanShift
     doing = f"clustering {len(X):,} rows"
     with stages("fit", doing), stages.watch_compiling(doing):
-        if not standardize:
-            model = MeanShift(**options).fit(X)
-            return model, model.cluster_centers_
-        scaler = StandardScaler()
-        model = MeanShift(**options).fit(scaler.fit_transform(X))
-        return model, scaler.inverse_transform(model.cluster_centers_)
+        scaler = StandardScaler() if standardize else None
+        Z = X if scaler is None else scaler.fit_transform(X)
+        model = MeanShift(**options).fit(Z)
+    centers = model.cluster_centers_
+    if scaler is not None and len(centers):
+        centers = scaler.inverse_transform(centers)
+    checked = ""
+    if audit is not None:
+        doing = f"checking {min(audit, len(Z)):,} rows against exact mean shift"
+        with stages("audit", doing), stages.watch_compiling(doing):
+            checked = str(model.audit(Z, audit, random_state=0))
+    return model, centers, checked
 
 
 def check_plot(path: Path) -> None:
@@ -57,13 +65,17 @@ def draw(path: Path, table: Table, labels: NDArray[np.int32], centers: NDArray[A
 
 def report(stages: Stages, table: Table, model: Any, centers: NDArray[Any], facts: Mapping[str, str]) -> None:
     """Print what came out."""
+    inside = model.labels_[model.labels_ >= 0]
+    n_noise = len(model.labels_) - len(inside)
     first = {
         "rows": f"{len(table.X):,}",
         "columns": ", ".join(table.columns),
         "left out": ", ".join(table.left_out),
         "clusters": f"{len(centers):,}",
+        "noise": f"{n_noise:,} rows, labelled -1" if n_noise else "",
         "bandwidth": f"{model.bandwidth_:.6g}" + (" (chosen automatically)" if model.bandwidth == "auto" else ""),
     }
     summary.print_facts({**first, **facts, **summary.cost(stages.times)})
     cells = [[f"{value:.5g}" for value in center] for center in centers[: summary.LARGEST]]
-    summary.print_clusters(np.bincount(model.labels_), table.columns, cells)
+    if len(centers):
+        summary.print_clusters(np.bincount(inside), table.columns, cells, total=len(model.labels_))

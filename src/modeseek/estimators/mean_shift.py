@@ -14,9 +14,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek import climb
+from modeseek.audit import Audit, audit
 from modeseek.bandwidth import estimate_bandwidth
 from modeseek.certificate import Certificate
 from modeseek.engines import data
+from modeseek.orphans import settle_orphans
 from modeseek.pipeline import cluster
 from modeseek.result import Clustering, Problem
 from modeseek.sketch import DensitySketch
@@ -45,6 +47,13 @@ class MeanShift(ClusterMixin, BaseEstimator):
         the number of points, and labels differ from exact ones only within a fraction of a bandwidth of a border
         between clusters. "exact": every point climbs on the points themselves in float64. Small inputs and inputs
         of more than three columns are always exact.
+    cluster_all : bool, default=True
+        What becomes of clusters lighter than ``min_cluster_size``: True attaches each to the cluster that its mode
+        climbs to along wider and wider kernels (h sqrt(2), 2h, ...); False labels their points noise, -1.
+    min_cluster_size : float, default=1
+        Least weight of a cluster: the sum of its sample weights; without weights, its number of points. 1 keeps
+        every cluster, whatever it weighs. If no cluster is heavy enough, a warning says so, and all points are put
+        into the heaviest (``cluster_all=True``) or are noise.
     max_iter : int, default=300
         Most steps of one climb; a climb that has not reached a confirmed mode by then gets ten times as many
         more before a ConvergenceWarning is given.
@@ -59,9 +68,9 @@ class MeanShift(ClusterMixin, BaseEstimator):
     Attributes
     ----------
     labels_ : ndarray of shape (n_samples,), int32
-        Cluster of each point; clusters are numbered by decreasing weight.
+        Cluster of each point; clusters are numbered by decreasing weight, noise is -1.
     cluster_centers_ : ndarray of shape (n_clusters, n_features)
-        Modes of the density.
+        Modes of the density; of a cluster that others were attached to, its own.
     cluster_weights_ : ndarray of shape (n_clusters,)
         Sum of the sample weights in each cluster; without weights, the number of points.
     bandwidth_ : float
@@ -102,6 +111,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
         "fidelity": [StrOptions({"certified", "fast", "exact"})],
+        "cluster_all": ["boolean"],
+        "min_cluster_size": [Interval(Real, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, 0.1, closed="right")],
         "n_jobs": [Integral, None],
@@ -122,6 +133,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         bandwidth: float | str | None = None,
         *,
         fidelity: str = "certified",
+        cluster_all: bool = True,
+        min_cluster_size: float = 1,
         max_iter: int = 300,
         tol: float = 1e-3,
         n_jobs: int | None = None,
@@ -129,6 +142,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
     ):
         self.bandwidth = bandwidth
         self.fidelity = fidelity
+        self.cluster_all = cluster_all
+        self.min_cluster_size = min_cluster_size
         self.max_iter = max_iter
         self.tol = tol
         self.n_jobs = n_jobs
@@ -174,6 +189,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
         _check_scale(bounds, self.bandwidth_)
         problem = Problem(points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, report=stages)
         found = cluster(problem, self.fidelity)
+        settle_orphans(problem, found, float(self.min_cluster_size), bool(self.cluster_all))
         stages("")
         if found.n_unsettled:
             warnings.warn(
@@ -184,8 +200,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
             )
         self._clustering: Clustering = found
         self.labels_ = found.labels
-        self.cluster_centers_ = found.modes.astype(points.dtype)
-        self.cluster_weights_ = found.weights
+        self.cluster_centers_ = found.centers.astype(points.dtype)
+        self.cluster_weights_ = found.cluster_weights
         self.n_iter_ = found.n_iter
         self.sketch_ = found.sketch
         self.certificate_ = found.certificate
@@ -225,6 +241,79 @@ class MeanShift(ClusterMixin, BaseEstimator):
         data.bounds(points, self.n_jobs)
         starts = np.asarray(points, np.float64)
         return climb.path(self._clustering.field, starts, tol=self.tol, max_iter=self.max_iter)
+
+    def audit(
+        self,
+        X: ArrayLike,
+        n_samples: int = 3000,
+        *,
+        confidence: float = 0.95,
+        sample_weight: ArrayLike | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Audit:
+        """Check the labels of a random sample of points against exact mean shift.
+
+        The points sampled climb by the definition, in float64 over all points, until they are proven to be home;
+        no grid, table or certificate of the fit is used. ``modeseek.audit`` holds the details.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_points, n_features)
+            The points of the fit, in the same order: the model does not keep them.
+        n_samples : int, default=3000
+            Points to check; all of them if there are fewer.
+        confidence : float, default=0.95
+            Confidence of the bounds.
+        sample_weight : array-like of shape (n_points,), optional
+            The weights of the fit.
+        random_state : int, RandomState or None
+            Decides which points are sampled.
+
+        Returns
+        -------
+        Audit
+            How many of the points disagree, which, and bounds for the share of all points that do; ``str()`` says
+            it in words.
+
+        Raises
+        ------
+        ValueError
+            If X or ``sample_weight`` are not those of the fit, or a parameter is out of range.
+
+        Examples
+        --------
+        >>> import modeseek as ms
+        >>> _, X = ms.textbook.make_data()
+        >>> model = ms.MeanShift(bandwidth=2.5).fit(X)
+        >>> print(model.audit(X))
+        0 of all 1 500 points disagree with exact mean shift
+        """
+        points = self._points(X, reset=False)
+        found = self._clustering
+        if len(points) != len(self.labels_):
+            raise ValueError(
+                f"X has {len(points)} rows, but the model was fitted to {len(self.labels_)}: "
+                "pass the points of the fit."
+            )
+        weights = data.as_weights(sample_weight, len(points))
+        total, fitted = float(weights.sum()) if weights.size else len(points), float(found.weights.sum())
+        if abs(total - fitted) > 1e-6 * fitted:
+            raise ValueError(
+                f"The weights sum to {total:g}, but those of the fit to {fitted:g}: pass the sample_weight of the fit."
+            )
+        data.bounds(points, self.n_jobs)
+        return audit(
+            points,
+            self.labels_,
+            found.modes,
+            self.bandwidth_,
+            clusters=found.clusters,
+            weights=weights,
+            n_samples=n_samples,
+            confidence=confidence,
+            random_state=random_state,
+            n_jobs=self.n_jobs,
+        )
 
     def _climbing(self) -> dict[str, Any]:
         return {"tol": self.tol, "max_iter": self.max_iter, "n_jobs": self.n_jobs}
@@ -268,6 +357,8 @@ def mean_shift(
     *,
     bandwidth: float | str | None = None,
     fidelity: str = "certified",
+    cluster_all: bool = True,
+    min_cluster_size: float = 1,
     max_iter: int = 300,
     tol: float = 1e-3,
     n_jobs: int | None = None,
@@ -283,6 +374,10 @@ def mean_shift(
         Standard deviation of the Gaussian.
     fidelity : {"fast", "exact"}, default="fast"
         How labels are found.
+    cluster_all : bool, default=True
+        Whether clusters that are too light are attached to others, or noise (-1).
+    min_cluster_size : float, default=1
+        Least weight of a cluster.
     max_iter : int, default=300
         Most steps of one climb.
     tol : float, default=1e-3
@@ -297,7 +392,7 @@ def mean_shift(
     cluster_centers : ndarray of shape (n_clusters, n_features)
         Modes of the density, by decreasing weight of their clusters.
     labels : ndarray of shape (n_samples,), int32
-        Cluster of each point.
+        Cluster of each point, -1 for noise.
 
     Examples
     --------
@@ -307,6 +402,14 @@ def mean_shift(
     >>> centers.shape, labels.shape
     ((6, 2), (1500,))
     """
-    model = MeanShift(bandwidth, fidelity=fidelity, max_iter=max_iter, tol=tol, n_jobs=n_jobs)
+    model = MeanShift(
+        bandwidth,
+        fidelity=fidelity,
+        cluster_all=cluster_all,
+        min_cluster_size=min_cluster_size,
+        max_iter=max_iter,
+        tol=tol,
+        n_jobs=n_jobs,
+    )
     model.fit(X, sample_weight=sample_weight)
     return model.cluster_centers_, model.labels_

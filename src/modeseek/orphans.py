@@ -1,0 +1,105 @@
+r"""Orphans: modes whose clusters are too light to stand on their own.
+
+In exact mean shift every point far from the others is a mode, and a cluster, of its own. A least weight of a
+cluster, ``min_cluster_size``, makes such modes *orphans*. Either they are noise, or each is attached to the cluster
+that it reaches along a wider kernel: from the orphan, climb on the density of bandwidth H = h sqrt(2), and from
+where that ends on the density of the fit. If this ends in a cluster that is kept, that is the orphan's cluster; if
+not, the same again with H = 2h, 2h sqrt(2), ... An orphan that is still without a cluster once H exceeds the width
+of the data joins the kept cluster with the nearest mode. All points of an orphan go with it.
+
+The wide densities need no fine detail: means of the occupied cells of side H / 8 stand in for the points (up to
+three columns), those of one H being made from those of the last, and the variance lost is given to the kernel.
+"""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from modeseek.cells import cell_means
+from modeseek.fields import Field, Floats, Ints, reach_of_tail
+from modeseek.fields.dense import DenseField
+from modeseek.fields.grid import GridField
+from modeseek.result import Clustering, Problem
+
+WIDER = 2.0**0.5  # factor from one bandwidth to the next
+CELLS_PER_BANDWIDTH = 8  # with 4, orphans about to come loose went elsewhere
+
+
+def settle_orphans(problem: Problem, found: Clustering, least: float, attach: bool) -> None:
+    """Attach clusters lighter than ``least`` to others, or make them noise, in place.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was clustered.
+    found : Clustering
+        Its modes by decreasing weight, and labels; gets its map from modes to clusters, and labels by cluster.
+    least : float
+        Least weight of a cluster; 1 or less keeps all.
+    attach : bool
+        Whether orphans are attached (True) or noise, -1 (False). With no cluster heavy enough, attaching keeps the
+        heaviest; otherwise everything is noise. Either is said in a warning.
+    """
+    n_kept = int((found.weights >= least).sum())
+    if least <= 1.0 or n_kept == len(found.modes):
+        return
+    if not n_kept:
+        warnings.warn(
+            f"No cluster reaches min_cluster_size={least:g}; the heaviest weighs {found.weights[0]:g}. "
+            + ("All points are put into that one." if attach else "All points are noise (-1)."),
+            UserWarning,
+            stacklevel=3,
+        )
+        n_kept = int(attach)
+    clusters = np.arange(len(found.modes))  # by decreasing weight: those kept come first
+    clusters[n_kept:] = _attach(problem, found, n_kept) if attach else -1
+    found.gather(clusters, n_kept, problem.n_jobs)
+
+
+def _attach(problem: Problem, found: Clustering, n_kept: int) -> Ints:
+    """Return the kept cluster of each orphan."""
+    orphans = found.modes[n_kept:]
+    cluster = np.full(len(orphans), -1)
+    if n_kept == 1:
+        return np.zeros(len(orphans), np.int64)
+    for field in _wider_fields(problem, found):
+        left = np.flatnonzero(cluster < 0)
+        tops, _ = field.climb(orphans[left], **problem.climbing)
+        reached = found.label(tops, **problem.climbing)
+        cluster[left] = np.where(reached < n_kept, reached, -1)
+        if (cluster >= 0).all():
+            return cluster
+    left = np.flatnonzero(cluster < 0)
+    cluster[left] = cKDTree(found.modes[:n_kept]).query(orphans[left])[1]
+    return cluster
+
+
+def _wider_fields(problem: Problem, found: Clustering) -> Iterator[Field]:
+    """Yield densities of growing bandwidth, until it exceeds the width of the data."""
+    width = float((problem.bounds[1] - problem.bounds[0]).max())
+    bandwidth = WIDER * problem.bandwidth
+    points, weights, added = _sources(problem, found)
+    while bandwidth <= WIDER * width:
+        if problem.d > 3:
+            yield DenseField(points, weights, bandwidth)
+        else:
+            points, weights, lost = cell_means(points, weights, bandwidth / CELLS_PER_BANDWIDTH)
+            added -= lost
+            summed = float(np.sqrt(bandwidth**2 - added))
+            reach = reach_of_tail(float(weights.sum()), problem.lightest)
+            yield GridField(points, weights, summed, factor=(bandwidth / summed) ** 2, reach=reach)
+        bandwidth *= WIDER
+
+
+def _sources(problem: Problem, found: Clustering) -> tuple[NDArray[Any], Floats, float]:
+    """Return what the wide densities are made from: positions, weights, and the variance an axis they have too much."""
+    sketch = found.sketch
+    if sketch is None:
+        return problem.points, problem.weights, 0.0
+    nodes = sketch.nodes()
+    occupied = nodes.occupied()
+    return nodes.positions(occupied), nodes.weights(occupied), problem.bandwidth**2 - sketch.kernel_bandwidth() ** 2
