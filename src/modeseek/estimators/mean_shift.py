@@ -20,8 +20,6 @@ from modeseek.pipeline import cluster
 from modeseek.result import Clustering, Problem
 from modeseek.sketch import DensitySketch
 
-LARGEST_RATIO = 1e12  # of spread and bandwidth, either way: beyond it float64 coordinates do not resolve
-
 
 class MeanShift(ClusterMixin, BaseEstimator):
     r"""Mean-shift clustering with a Gaussian kernel: points climb to the modes of their density.
@@ -169,7 +167,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
             )
         else:
             self.bandwidth_ = float(self.bandwidth)
-        _check_scale(bounds, self.bandwidth_)
+        data.check_scale(bounds, self.bandwidth_)
         problem = Problem(points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, report=stages)
         found = cluster(problem, self.fidelity)
         stages("")
@@ -244,20 +242,6 @@ class _Stages:
         if self.enabled and self.stage:
             print(f"[MeanShift] {self.stage}: {now - self.start:.3f} s", file=sys.stderr)
         self.stage, self.start = stage, now
-
-
-def _check_scale(bounds: NDArray[np.float64], bandwidth: float) -> None:
-    """Refuse a bandwidth that coordinates in float64 cannot resolve."""
-    with np.errstate(over="ignore"):
-        spread = float((bounds[1] - bounds[0]).max())
-    largest = float(np.abs(bounds).max())
-    if not np.isfinite(spread) or spread > 1e150:
-        raise ValueError(f"X spans {spread:g} in one column: distances overflow. Rescale X first.")
-    if bandwidth < LARGEST_RATIO**-1 * spread or bandwidth < 4 * np.spacing(largest):
-        raise ValueError(
-            f"bandwidth={bandwidth:g} is too small for data that span {spread:g} around values of up to "
-            f"{largest:g}: float64 cannot resolve it. Use a larger bandwidth, or subtract the mean from X."
-        )
 
 
 def mean_shift(

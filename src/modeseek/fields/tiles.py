@@ -1,0 +1,152 @@
+r"""The tile field: points in compact tiles, sums over the tiles within reach, float64, d <= 3.
+
+As the grid field, but laid out for points that all move at once: a tile of queries looks up its neighbours together,
+and nothing needs to be sorted again while the points move, for a mean-shift step never tears a tile apart. Weights
+beyond ``reach`` are left out; a caller chooses it so that all of them together are negligible beside the weight of
+one point (`reach_for`).
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modeseek.engines.threads import n_workers, run_chunks
+from modeseek.fields import Floats, Ints
+from modeseek.fields.dense import DenseField
+
+TILE = 32
+LEFT_OUT = 1e-8  # of the lightest point: what all weights beyond reach may add up to
+LOST = 1e3  # times that: where a query finds no more, it is summed over all points
+SAMPLE = 64, 1024  # rows on either side of the pairs that an estimate looks at
+PAIRS_PER_CHUNK = 1 << 22  # of points and queries: fewer are not worth a thread
+
+
+def reach_for(weights: Floats) -> float:
+    """Return the reach in bandwidths beyond which all mass weighs at most LEFT_OUT of the lightest point."""
+    return math.sqrt(2.0 * math.log(float(weights.sum()) / float(weights.min()) / LEFT_OUT))
+
+
+def compact_order(x: Floats, tile: int = TILE) -> Ints:
+    """Return an order of the rows that makes tiles compact: sorted into slabs, slabs into columns, and so on.
+
+    Leutenegger, Lopez and Edgington, "STR: a simple and efficient algorithm for R-tree packing", ICDE (1997).
+    """
+    n, d = x.shape
+    pieces = math.ceil((n / tile) ** (1 / d))
+    order = np.arange(n)
+    for axis in range(d):
+        slab = n if axis == 0 else tile * pieces ** (d - axis)
+        order = order[np.lexsort((x[order, axis], np.arange(n) // slab))]
+    return order
+
+
+def pairs_within(x: Floats, distance: float) -> float:
+    """Estimate how many ordered pairs of rows are within a distance, from a sample of both (the same every time)."""
+    few, many = (x[:: -(-len(x) // size)] for size in SAMPLE)
+    squares = np.zeros((len(few), len(many)))
+    for a, b in zip(few.T, many.T, strict=True):
+        squares += np.square(np.subtract.outer(a, b))
+    return float((squares <= distance * distance).mean()) * float(len(x)) ** 2
+
+
+class TileField:
+    """Mean shift over the points within reach, for points that move.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, d), d <= 3
+        Points, in an order that keeps consecutive ones together (`compact_order`).
+    weights : ndarray of shape (n,)
+        Weights above 0.
+    bandwidth : float
+        Standard deviation of the Gaussian.
+    """
+
+    def __init__(self, points: Floats, weights: Floats, bandwidth: float):
+        self.points, self.weights, self.bandwidth = points, weights, bandwidth
+        reach = reach_for(weights)
+        self.scale, self.cut = 0.5 / bandwidth**2, 0.5 * reach * reach
+
+    def advance(self, n_jobs: int | None = None) -> Floats:
+        """Return where each point moves in one step."""
+        sources = _Tiles(self.points)
+        return self._moved(self.points, sources, sources, n_jobs)[0]
+
+    def carry(self, queries: Floats, n_jobs: int | None = None) -> Floats:
+        """Return where other points move in one step."""
+        order = compact_order(queries)
+        ordered = queries[order]
+        ends, density = self._moved(ordered, _Tiles(self.points), _Tiles(ordered), n_jobs)
+        lost = density <= LOST * LEFT_OUT * self.weights.min()
+        if lost.any():
+            everything = DenseField(self.points, self.weights, self.bandwidth)
+            ends[lost] = everything.shift(ordered[lost])[0]
+        out = np.empty_like(ends)
+        out[order] = ends
+        return out
+
+    def _moved(self, queries: Floats, sources: "_Tiles", targets: "_Tiles", n_jobs: int | None) -> tuple[Floats, Floats]:
+        from modeseek.engines.cpu import tiles
+
+        sums = np.empty((len(queries), 4))
+        n_tiles = len(targets.low)
+        chunk = max(1, PAIRS_PER_CHUNK // (TILE * len(self.points)))
+        runs = np.empty((n_workers(n_tiles, n_jobs, chunk), 2 * len(sources.low)), np.int64)
+
+        def work(worker: int, first: int, end: int) -> None:
+            tiles.sums(
+                *sources.columns, self.weights, sources.low, sources.high, TILE, self.scale, self.cut,
+                *targets.columns, targets.low, targets.high, first, end, runs[worker], sums,
+            )  # fmt: skip
+
+        run_chunks(n_tiles, work, n_jobs, chunk)
+        density = sums[:, 0]
+        step = sums[:, 4 - queries.shape[1] :] / np.where(density > 0.0, density, 1.0)[:, None]
+        return queries + step, density
+
+
+class _Tiles:
+    """Points as three columns, and the boxes of their tiles."""
+
+    def __init__(self, points: Floats):
+        from modeseek.engines.cpu import tiles
+
+        n, d = points.shape
+        self.columns = np.zeros((3, n))
+        self.columns[3 - d :] = points.T
+        self.low, self.high = np.empty((2, -(-n // TILE), 3))
+        tiles.boxes(*self.columns, TILE, self.low, self.high)
+
+
+def sweep_tiles(
+    points: Floats, weights: Floats, place: NDArray[np.int64], batch: int, bandwidth: float
+) -> Floats:
+    """Move points once, batch after batch in the order of ``place``, each seeing where those before it have gone.
+
+    Parameters
+    ----------
+    points, weights, bandwidth
+        As for `TileField`.
+    place : ndarray of shape (n_rows,)
+        Row of ``points`` that each row of the data is, -1 for none.
+    batch : int
+        Rows of the data in a batch.
+
+    Returns
+    -------
+    ndarray of shape (n, d)
+        The moved points.
+    """
+    from modeseek.engines.cpu import tiles
+
+    found = _Tiles(points)
+    reach = reach_for(weights)
+    runs, sums, moved = np.empty(2 * len(found.low), np.int64), np.empty(4), np.empty((min(batch, len(place)), 3))
+    at_once = max(1, PAIRS_PER_CHUNK // (batch * len(points))) * batch  # an interrupt waits for so many rows
+    for first in range(0, len(place), at_once):
+        tiles.sweep(
+            *found.columns, weights, found.low, found.high, TILE, 0.5 / bandwidth**2, 0.5 * reach * reach,
+            place, batch, first, min(first + at_once, len(place)), runs, sums, moved,
+        )  # fmt: skip
+    return np.ascontiguousarray(found.columns[3 - points.shape[1] :].T)
