@@ -26,6 +26,7 @@ from modeseek.engines import data
 from modeseek.fields import Floats, Ints
 from modeseek.fields.dense import DenseField
 from modeseek.fields.mesh import MeshField, mesh_size
+from modeseek.fields.nodes import extent
 from modeseek.fields.tiles import TileField, compact_order, pairs_within, reach_for, sweep_tiles
 from modeseek.label import KeyLabels
 from modeseek.result import Problem
@@ -33,10 +34,11 @@ from modeseek.result import Problem
 DENSE_POINTS = 512  # up to here nothing is compiled
 COINCIDE = 1e-8  # bandwidths: points this close are one
 WORTH_MERGING = 0.9  # of the points: merging must leave fewer
-SAMPLE = 2048  # points that tell whether merging is worth it
+SAMPLE = 512  # points that tell whether merging is worth it
 TOGETHER = 0.1  # bandwidths: at the end, points linked by shorter distances have come together
 MAX_NODES = 1 << 23  # 256 MiB of tables
 MAX_RATIO = 1e12  # of all weight and the least one: beyond, exponentials in tiles are not exact enough
+FEW_PAIRS = 4_000_000  # so few are summed before a mesh is considered
 PAIR, NODE, POINT = 1.0, 0.15, 70.0  # nanoseconds: a pair of points; a node and tap; a point on a mesh, by 4^(d - 2)
 
 
@@ -201,28 +203,33 @@ def _simultaneous(blurred: Blurred, problem: Problem) -> Iterator[Floats]:
             moved_by.forget()
         blurred.positions = ends
         blurred.rounds.append(moved_by)
-        way = np.sqrt(np.square(ends - x).sum(axis=1)) / h
+        way = _lengths(ends - x) / h
         _merge(blurred)
         yield way
+
+
+def _lengths(x: Floats) -> Floats:
+    """Return the length of each row."""
+    return np.sqrt(np.einsum("ij,ij->i", x, x))
 
 
 def _mesh_pays(x: Floats, weights: Floats, h: float) -> bool:
     """Compare the modelled costs of a round on a mesh and over pairs of points."""
     d = x.shape[1]
+    if len(x) ** 2 <= FEW_PAIRS:
+        return False
     n_nodes, n_taps = mesh_size(x, weights, h)
     if n_nodes > MAX_NODES:
         return False
     mesh = NODE * n_nodes * n_taps * (d * (d + 3) / 2) + POINT * len(x) * 4.0 ** (d - 2)
-    if mesh > PAIR * len(x) ** 2:
-        return False
     return mesh < PAIR * pairs_within(x, reach_for(weights) * h)
 
 
 def _merge(blurred: Blurred) -> None:
     """Let points that coincide become one of their weights' sum, where that leaves clearly fewer."""
     x, w = blurred.positions, blurred.weights
-    low, side = x.min(axis=0), COINCIDE * blurred.bandwidth
-    by_cell = float((x.max(axis=0) - low).max()) < 2.0**50 * side
+    (low, high), side = extent(x), COINCIDE * blurred.bandwidth
+    by_cell = float((high - low).max()) < 2.0**50 * side
 
     def keys(points: Floats) -> Ints:
         return cell_indices(points, low, side) if by_cell else bit_patterns(points)
@@ -298,7 +305,7 @@ def _in_batches(blurred: Blurred, problem: Problem, batch: int) -> Iterator[Floa
             blurred.positions = sweep_tiles(x, w, place, batch, h)
             moved_by = TileField(blurred.positions, w, h)
         blurred.rounds.append(moved_by)
-        yield np.sqrt(np.square(blurred.positions - x).sum(axis=1)) / h
+        yield _lengths(blurred.positions - x) / h
 
 
 # --------------------------------------------------------------------------------------------------- clustering

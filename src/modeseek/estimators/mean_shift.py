@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek import climb
 from modeseek.bandwidth import estimate_bandwidth
+from modeseek.blurring import BlurredClusters, cluster_by_blurring
 from modeseek.engines import data
 from modeseek.pipeline import cluster
 from modeseek.result import Clustering, Problem
@@ -42,9 +43,17 @@ class MeanShift(ClusterMixin, BaseEstimator):
         the number of points, and labels differ from exact ones only within a fraction of a bandwidth of a border
         between clusters. "exact": every point climbs on the points themselves in float64. Small inputs and inputs
         of more than three columns are always exact.
+    blurring : bool, default=False
+        Move the points themselves, all of them in every round, until no round moves one by more than ``tol``
+        bandwidths or after ``max_iter`` rounds (`blur`); points that have come together are one cluster.
+        ``cluster_centers_`` are where they have come to, ``n_iter_`` is the number of rounds, and ``fidelity`` does
+        not matter. `predict` carries new points along: each round moves them by the points as they lay when it began.
+    batch_size : int, optional
+        With ``blurring``: rows move in place, so many at a time, and a batch sees those before it where they have
+        just moved to, as in the fast.ai notebook. None: all at once.
     max_iter : int, default=300
         Most steps of one climb; a climb that has not reached a confirmed mode by then gets ten times as many
-        more before a ConvergenceWarning is given.
+        more before a ConvergenceWarning is given. With ``blurring``: most rounds.
     tol : float, default=1e-3
         A climb rests when the way it still has to go is less than ``tol`` bandwidths. Modes are then polished, so
         their accuracy does not depend on it.
@@ -75,6 +84,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
     See Also
     --------
     mean_shift : The functional form.
+    blur : Where blurring moves the points.
     estimate_bandwidth : What ``bandwidth="auto"`` does.
     sklearn.cluster.MeanShift : Flat kernel: its bandwidth is a radius, about twice h.
 
@@ -99,6 +109,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
         "fidelity": [StrOptions({"fast", "exact"})],
+        "blurring": ["boolean"],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, 0.1, closed="right")],
         "n_jobs": [Integral, None],
@@ -118,6 +130,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         bandwidth: float | str | None = None,
         *,
         fidelity: str = "fast",
+        blurring: bool = False,
+        batch_size: int | None = None,
         max_iter: int = 300,
         tol: float = 1e-3,
         n_jobs: int | None = None,
@@ -125,6 +139,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
     ):
         self.bandwidth = bandwidth
         self.fidelity = fidelity
+        self.blurring = blurring
+        self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
         self.n_jobs = n_jobs
@@ -155,6 +171,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
             If X is sparse, or does not hold real numbers.
         """
         self._validate_params()
+        if self.batch_size is not None and not self.blurring:
+            raise ValueError(f"batch_size={self.batch_size} is of use with blurring=True only.")
         stages = _Stages(self.verbose)
         stages("check")
         points = self._points(X, reset=True)
@@ -169,16 +187,22 @@ class MeanShift(ClusterMixin, BaseEstimator):
             self.bandwidth_ = float(self.bandwidth)
         data.check_scale(bounds, self.bandwidth_)
         problem = Problem(points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, report=stages)
-        found = cluster(problem, self.fidelity)
+        found: Clustering | BlurredClusters
+        if self.blurring:
+            found = cluster_by_blurring(problem, self.batch_size)
+            unsettled = f"points were still moved by the last round by more than tol={self.tol:g} bandwidths"
+        else:
+            found = cluster(problem, self.fidelity)
+            unsettled = "of the climbs did not come to rest at a mode"
         stages("")
         if found.n_unsettled:
             warnings.warn(
-                f"{found.n_unsettled} of the climbs did not come to rest at a mode; their labels say where "
-                f"they stood. Increase max_iter={self.max_iter}.",
+                f"{found.n_unsettled} {unsettled}; their labels say where they stood. "
+                f"Increase max_iter={self.max_iter}.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        self._clustering: Clustering = found
+        self._clustering = found
         self.labels_ = found.labels
         self.cluster_centers_ = found.modes.astype(points.dtype)
         self.cluster_weights_ = found.weights
@@ -218,6 +242,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         """
         points = self._points(X, reset=False)
         data.bounds(points, self.n_jobs)
+        if isinstance(self._clustering, BlurredClusters):
+            return self._clustering.path(points, self.n_jobs)
         starts = np.asarray(points, np.float64)
         return climb.path(self._clustering.field, starts, tol=self.tol, max_iter=self.max_iter)
 

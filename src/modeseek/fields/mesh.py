@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from modeseek.engines.threads import n_workers, run_chunks
 from modeseek.fields import Floats
 from modeseek.fields.dense import DenseField
-from modeseek.fields.nodes import Box, Nodes, node_box
+from modeseek.fields.nodes import Box, Nodes, extent, node_box
 from modeseek.fields.table import tabulate
 from modeseek.fields.tiles import reach_for
 
@@ -49,8 +49,8 @@ def spacing_for(weights: Floats) -> float:
 
 def mesh_box(points: Floats, delta: float) -> Box:
     """Return the nodes around points; the lowest of them is the origin."""
-    low = points.min(axis=0)
-    return node_box(low, points.max(axis=0), low, delta, MARGIN)
+    low, high = extent(points)
+    return node_box(low, high, low, delta, MARGIN)
 
 
 def mesh_size(points: Floats, weights: Floats, bandwidth: float) -> tuple[int, int]:
@@ -97,7 +97,7 @@ class MeshField:
     def __init__(self, points: Floats, weights: Floats, bandwidth: float, n_jobs: int | None = None):
         self.bandwidth, self.lightest = bandwidth, float(weights.min())
         self.spacing, self.reach = spacing_for(weights), reach_for(weights)
-        low, delta = points.min(axis=0), self.spacing * bandwidth
+        low, delta = extent(points)[0], self.spacing * bandwidth
         box = mesh_box(points, delta)
         # a power of two, so that sums of equal weights are exact
         unit = 2.0 ** (MASS_BITS - math.ceil(math.log2(float(weights.sum()))))

@@ -15,7 +15,7 @@ from modeseek.engines.threads import n_workers, run_chunks
 from modeseek.fields import Floats, Ints
 from modeseek.fields.dense import DenseField
 
-TILE = 32
+TILE = 24
 LEFT_OUT = 1e-8  # of the lightest point: what all weights beyond reach may add up to
 LOST = 1e3  # times that: where a query finds no more, it is summed over all points
 SAMPLE = 64, 1024  # rows on either side of the pairs that an estimate looks at
@@ -96,7 +96,7 @@ class TileField:
 
         def work(worker: int, first: int, end: int) -> None:
             tiles.sums(
-                *sources.columns, self.weights, sources.low, sources.high, TILE, self.scale, self.cut,
+                *sources.columns, self.weights, self.points.shape[1] < 3, sources.low, sources.high, TILE, self.scale, self.cut,
                 *targets.columns, targets.low, targets.high, first, end, runs[worker], sums,
             )  # fmt: skip
 
@@ -146,7 +146,7 @@ def sweep_tiles(
     at_once = max(1, PAIRS_PER_CHUNK // (batch * len(points))) * batch  # an interrupt waits for so many rows
     for first in range(0, len(place), at_once):
         tiles.sweep(
-            *found.columns, weights, found.low, found.high, TILE, 0.5 / bandwidth**2, 0.5 * reach * reach,
+            *found.columns, weights, points.shape[1] < 3, found.low, found.high, TILE, 0.5 / bandwidth**2, 0.5 * reach * reach,
             place, batch, first, min(first + at_once, len(place)), runs, sums, moved,
         )  # fmt: skip
     return np.ascontiguousarray(found.columns[3 - points.shape[1] :].T)

@@ -4,13 +4,13 @@ r"""Sums over points in tiles: only the tiles within reach of a tile of queries 
 
 A tile is ``tile`` consecutive points; ``low`` and ``high`` (tiles, 3) are the corners of its box. Any order of the
 points gives the same sums up to rounding, but only an order that keeps tiles small is quick. Three contiguous columns;
-lower dimensions are padded with zero columns in front.
+lower dimensions are padded with zero columns in front (``flat``: at least one).
 """
 
 import numpy as np
 
 from modeseek.engines.cpu import inline, kernel
-from modeseek.engines.cpu.points import _sum_run
+from modeseek.engines.cpu.points import _exp_neg, _sum_run
 
 
 @inline
@@ -39,13 +39,33 @@ def _runs_within(low, high, q_low, q_high, radius2, runs):
 
 
 @inline
-def _sum_runs(px, py, pz, w, tile, runs, k, x, y, z, c, cut, s):
+def _sum_flat_run(py, pz, w, y, z, c, cut, s):
+    """Do as `_sum_run` where all first coordinates are the same: up to two dimensions, a tenth less work."""
+    s0 = s2 = s3 = 0.0
+    for i in range(py.size):
+        dy = py[i] - y
+        dz = pz[i] - z
+        e = (dy * dy + dz * dz) * c
+        g = w[i] * _exp_neg(min(e, cut)) if e < cut else 0.0
+        s0 += g
+        s2 += g * dy
+        s3 += g * dz
+    s[0] += s0
+    s[2] += s2
+    s[3] += s3
+
+
+@inline
+def _sum_runs(px, py, pz, w, flat, tile, runs, k, x, y, z, c, cut, s):
     """Sum over the points of k ranges of tiles around a query."""
     s[:] = 0.0
     for j in range(k):
         start = runs[2 * j] * tile
         stop = min(runs[2 * j + 1] * tile, px.size)
-        _sum_run(px[start:stop], py[start:stop], pz[start:stop], w[start:stop], x, y, z, c, cut, s)
+        if flat:
+            _sum_flat_run(py[start:stop], pz[start:stop], w[start:stop], y, z, c, cut, s)
+        else:
+            _sum_run(px[start:stop], py[start:stop], pz[start:stop], w[start:stop], x, y, z, c, cut, s)
 
 
 @kernel
@@ -60,16 +80,16 @@ def boxes(px, py, pz, tile, low, high):
 
 
 @kernel
-def sums(px, py, pz, w, low, high, tile, c, cut, qx, qy, qz, q_low, q_high, first, end, runs, out):
+def sums(px, py, pz, w, flat, low, high, tile, c, cut, qx, qy, qz, q_low, q_high, first, end, runs, out):
     """Fill the rows of out (m, 4) of the queries in their tiles [first, end)."""
     for t in range(first, end):
         k = _runs_within(low, high, q_low[t], q_high[t], cut / c, runs)
         for r in range(t * tile, min((t + 1) * tile, qx.size)):
-            _sum_runs(px, py, pz, w, tile, runs, k, qx[r], qy[r], qz[r], c, cut, out[r])
+            _sum_runs(px, py, pz, w, flat, tile, runs, k, qx[r], qy[r], qz[r], c, cut, out[r])
 
 
 @kernel
-def sweep(px, py, pz, w, low, high, tile, c, cut, place, batch, first, end, runs, s, moved):
+def sweep(px, py, pz, w, flat, low, high, tile, c, cut, place, batch, first, end, runs, s, moved):
     """Move the rows [first, end), batch after batch and in place: a batch sees where those before it have gone.
 
     ``place`` (n,) is where each row is among the points, -1 for none; ``first`` is the beginning of a batch.
@@ -83,7 +103,7 @@ def sweep(px, py, pz, w, low, high, tile, c, cut, place, batch, first, end, runs
                 m = moved[r - start]
                 m[0], m[1], m[2] = px[i], py[i], pz[i]
                 k = _runs_within(low, high, m, m, cut / c, runs)
-                _sum_runs(px, py, pz, w, tile, runs, k, m[0], m[1], m[2], c, cut, s)
+                _sum_runs(px, py, pz, w, flat, tile, runs, k, m[0], m[1], m[2], c, cut, s)
                 for axis in range(3):
                     m[axis] += s[1 + axis] / s[0]
         for r in range(start, stop):
