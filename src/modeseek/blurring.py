@@ -20,13 +20,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from modeseek.cells import bit_patterns, cell_indices, compress
+from modeseek.cells import bit_patterns, cell_indices, distinct_rows, hashes
 from modeseek.climb import group_by_location
 from modeseek.engines import data
 from modeseek.fields import Floats, Ints
 from modeseek.fields.dense import DenseField
 from modeseek.fields.mesh import MeshField, mesh_size
 from modeseek.fields.nodes import extent
+from modeseek.fields.patches import PatchField, patches
 from modeseek.fields.tiles import TileField, compact_order, pairs_within, reach_for, sweep_tiles
 from modeseek.label import KeyLabels
 from modeseek.result import Problem
@@ -39,14 +40,20 @@ TOGETHER = 0.1  # bandwidths: at the end, points linked by shorter distances hav
 MAX_NODES = 1 << 23  # 256 MiB of tables
 MAX_RATIO = 1e12  # of all weight and the least one: beyond, exponentials in tiles are not exact enough
 FEW_PAIRS = 4_000_000  # so few are summed before a mesh is considered
-PAIR, NODE, POINT = 1.0, 0.15, 70.0  # nanoseconds: a pair of points; a node and tap; a point on a mesh, by 4^(d - 2)
+# nanoseconds: a pair of points; a node and tap; a point on a mesh, by 8^(d - 2); a point to be put into patches
+PAIR, NODE, POINT, PATCHING = 0.8, 0.15, 100.0, 1000.0
+CROWD = 2000  # points of a patch that may have a mesh
 
 
 class MovingField(Protocol):
-    """What a round of blurring needs of the points as they lie."""
+    """The points as they lie when a round begins."""
+
+    def advance(self, n_jobs: int | None = None) -> Floats:
+        """Return where each of the points moves in the round."""
+        ...
 
     def carry(self, queries: Floats, n_jobs: int | None = None) -> Floats:
-        """Return where points, old or new, move in one step."""
+        """Return where other points move in the round."""
         ...
 
 
@@ -184,45 +191,51 @@ def _is_dense(blurred: Blurred, n: int) -> bool:
 def _simultaneous(blurred: Blurred, problem: Problem) -> Iterator[Floats]:
     """Move all points, round after round; yield the way of each."""
     h, n_jobs = problem.bandwidth, problem.n_jobs
+    dense, sorted_ = _is_dense(blurred, problem.n), False
     _merge(blurred)
-    unsorted = True
     while True:
         x, w = blurred.positions, blurred.weights
-        moved_by: MovingField
-        if _is_dense(blurred, problem.n):
-            moved_by = DenseField(x, w, h)
-        elif _mesh_pays(x, w, h):
-            moved_by = MeshField(x, w, h, n_jobs)
-        else:
-            if unsorted:
+        moved_by: MovingField | None = DenseField(x, w, h) if dense else _crowd_field(x, w, h, n_jobs)
+        if moved_by is None:
+            if not sorted_:  # once: points that move together stay together
                 _reorder(blurred, compact_order(x))
-                x, w, unsorted = blurred.positions, blurred.weights, False
+                x, w, sorted_ = blurred.positions, blurred.weights, True
             moved_by = TileField(x, w, h)
-        ends = moved_by.advance(n_jobs) if isinstance(moved_by, TileField) else moved_by.carry(x, n_jobs)
-        if isinstance(moved_by, MeshField):
-            moved_by.forget()
-        blurred.positions = ends
+        blurred.positions = moved_by.advance(n_jobs)
         blurred.rounds.append(moved_by)
-        way = _lengths(ends - x) / h
+        way = _lengths(blurred.positions - x) / h
         _merge(blurred)
         yield way
+
+
+def _crowd_field(x: Floats, weights: Floats, h: float, n_jobs: int | None) -> MovingField | None:
+    """Return a mesh, or meshes, where that is quicker than summing pairs of points; else None."""
+    if len(x) ** 2 <= FEW_PAIRS:
+        return None
+    pairs = pairs_within(x, reach_for(weights) * h)
+    nodes, cost = _mesh_cost(x, weights, h)
+    if nodes <= MAX_NODES and cost < PAIR * pairs:
+        return MeshField(x, weights, h, n_jobs)
+    if PAIR * pairs < PATCHING * len(x):
+        return None
+    crowded = []
+    for rows in patches(x, reach_for(weights) * h, CROWD):
+        nodes, cost = _mesh_cost(x[rows], weights[rows], h)
+        if nodes <= MAX_NODES and cost < PAIR * float(len(rows)) ** 2:
+            crowded.append(rows)
+    return PatchField(x, weights, h, crowded, n_jobs) if crowded else None
+
+
+def _mesh_cost(x: Floats, weights: Floats, h: float) -> tuple[int, float]:
+    """Return the nodes of a mesh, and the nanoseconds of a round on it."""
+    d = x.shape[1]
+    nodes, taps = mesh_size(x, weights, h)
+    return nodes, NODE * nodes * taps * (d * (d + 3) / 2) + POINT * len(x) * 8.0 ** (d - 2)
 
 
 def _lengths(x: Floats) -> Floats:
     """Return the length of each row."""
     return np.sqrt(np.einsum("ij,ij->i", x, x))
-
-
-def _mesh_pays(x: Floats, weights: Floats, h: float) -> bool:
-    """Compare the modelled costs of a round on a mesh and over pairs of points."""
-    d = x.shape[1]
-    if len(x) ** 2 <= FEW_PAIRS:
-        return False
-    n_nodes, n_taps = mesh_size(x, weights, h)
-    if n_nodes > MAX_NODES:
-        return False
-    mesh = NODE * n_nodes * n_taps * (d * (d + 3) / 2) + POINT * len(x) * 4.0 ** (d - 2)
-    return mesh < PAIR * pairs_within(x, reach_for(weights) * h)
 
 
 def _merge(blurred: Blurred) -> None:
@@ -234,10 +247,10 @@ def _merge(blurred: Blurred) -> None:
     def keys(points: Floats) -> Ints:
         return cell_indices(points, low, side) if by_cell else bit_patterns(points)
 
-    sample = _mixed(keys(x[:: -(-len(x) // SAMPLE)]))
+    sample = hashes(keys(x[:: -(-len(x) // SAMPLE)]))
     if len(np.unique(sample)) > WORTH_MERGING * len(sample):
         return
-    number, first = _numbered(keys(x))
+    number, first = distinct_rows(keys(x))
     if len(first) > WORTH_MERGING * len(x):
         return
     total = np.bincount(number, w)
@@ -245,30 +258,6 @@ def _merge(blurred: Blurred) -> None:
     shift = np.stack([np.bincount(number, w * column) for column in offsets.T], axis=-1) / total[:, None]
     blurred.positions, blurred.weights = x[first] + shift, total
     blurred.owners = np.where(blurred.owners >= 0, number[blurred.owners], -1)
-
-
-def _mixed(keys: Ints) -> Ints:
-    """Hash rows of integers: equal rows have equal hashes, and others hardly ever."""
-    mixed = np.zeros(len(keys), np.int64)
-    for column in keys.T:
-        mixed = (mixed ^ column) * np.int64(-7046029254386353131)  # wraps around
-        mixed ^= mixed >> 29
-    return mixed
-
-
-def _numbered(keys: Ints) -> tuple[Ints, Ints]:
-    """Return the number of each row among the distinct rows, and the first row of each, which gives their order."""
-    mixed = _mixed(keys)
-    distinct = np.unique(mixed)
-    number = np.searchsorted(distinct, mixed)
-    first = np.empty(len(distinct), np.int64)
-    first[number[::-1]] = np.arange(len(keys) - 1, -1, -1)  # the last to be written is the first row
-    if not np.array_equal(keys[first][number], keys):  # two rows, one hash
-        _, number, first = compress(keys)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return rank[number], first[order]
 
 
 def _reorder(blurred: Blurred, order: Ints) -> None:

@@ -51,6 +51,10 @@ class DenseField:
         q = (queries - self.centre) / self.bandwidth
         return self._scaled_shift(q, n_jobs)[0] * self.bandwidth + self.centre
 
+    def advance(self, n_jobs: int | None = None) -> Floats:
+        """Return the mean at each point."""
+        return self._scaled_shift(self.points, n_jobs)[0] * self.bandwidth + self.centre
+
     def move(self, rows: Ints, n_jobs: int | None = None) -> None:
         """Move some of the points (all of weight above 0) to their means, in place."""
         moved, _ = self._scaled_shift(self.points[rows], n_jobs)

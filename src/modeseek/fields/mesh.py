@@ -91,7 +91,7 @@ class MeshField:
     Attributes
     ----------
     nodes : Nodes
-        The masses; all that is kept once `forget` was called.
+        The masses; all that is kept once the points have moved.
     """
 
     def __init__(self, points: Floats, weights: Floats, bandwidth: float, n_jobs: int | None = None):
@@ -103,6 +103,7 @@ class MeshField:
         unit = 2.0 ** (MASS_BITS - math.ceil(math.log2(float(weights.sum()))))
         self.nodes = Nodes(np.zeros(box.shape, np.int64), box, low, delta, unit)
         self._deposit(points, weights, n_jobs)
+        self._points: Floats | None = points
         self._table: Floats | None = None
 
     def _geometry(self) -> tuple[Floats, float, NDArray[np.int64]]:
@@ -129,12 +130,28 @@ class MeshField:
             self._table = tabulate(self.nodes.masses, *taps(self.spacing, self.reach), 4, n_jobs)
         return self._table
 
+    def advance(self, n_jobs: int | None = None) -> Floats:
+        """Return where each point moves in one step; points and table are let go, the masses stay."""
+        points, self._points = self._points, None
+        assert points is not None, "points advance once"
+        moved = self.carry(points, n_jobs)
+        self.forget()
+        return moved
+
     def forget(self) -> None:
         """Let the table go; it is made again when it is needed."""
         self._table = None
 
     def carry(self, queries: Floats, n_jobs: int | None = None) -> Floats:
         """Return where points, old or new, move in one step."""
+        out, density = self.means(queries, n_jobs)
+        lost = density == 0.0
+        if lost.any():
+            out[lost] = self._over_all_nodes(queries[lost])
+        return out
+
+    def means(self, queries: Floats, n_jobs: int | None = None) -> tuple[Floats, Floats]:
+        """Return where queries move, and the density there: 0, and no move, where the points are out of reach."""
         from modeseek.engines.cpu.mesh import STEP
 
         kernel, table, geometry = STEP[queries.shape[1]], self._tabulated(n_jobs), self._geometry()
@@ -145,15 +162,17 @@ class MeshField:
             kernel(queries[start:stop], *geometry, table, least, out[start:stop], density[start:stop])
 
         run_chunks(len(queries), work, n_jobs, ROWS_PER_CHUNK)
-        lost = density == 0.0
-        if lost.any():
-            out[lost] = self._over_all_nodes(queries[lost])
-        return out
+        density /= self.nodes.units_per_weight
+        return out, density
+
+    def sources(self) -> tuple[Floats, Floats]:
+        """Return positions and weights of the nodes that hold mass."""
+        occupied = self.nodes.occupied()
+        return self.nodes.positions(occupied), self.nodes.weights(occupied)
 
     def _over_all_nodes(self, queries: Floats) -> Floats:
         """Step over all nodes: to second order in the spacing, for queries that no point is near."""
-        nodes, h = self.nodes, self.bandwidth
-        occupied = nodes.occupied()
-        narrower = h * math.sqrt(1.0 - (DEGREE + 1) / 12 * self.spacing**2)
-        means, _ = DenseField(nodes.positions(occupied), nodes.weights(occupied), narrower).shift(queries)
+        h = self.bandwidth
+        narrower = h * math.sqrt(1.0 - (DEGREE + 1) / 12 * self.spacing**2)  # the spline has a variance of its own
+        means = DenseField(*self.sources(), narrower).carry(queries)
         return queries + (h / narrower) ** 2 * (means - queries)

@@ -75,16 +75,26 @@ class TileField:
 
     def carry(self, queries: Floats, n_jobs: int | None = None) -> Floats:
         """Return where other points move in one step."""
+        out, density = self.means(queries, n_jobs)
+        lost = density == 0.0
+        if lost.any():
+            out[lost] = DenseField(self.points, self.weights, self.bandwidth).carry(queries[lost], n_jobs)
+        return out
+
+    def means(self, queries: Floats, n_jobs: int | None = None) -> tuple[Floats, Floats]:
+        """Return where queries move, and the density there: 0, and no move, where the points are out of reach."""
         order = compact_order(queries)
         ordered = queries[order]
         ends, density = self._moved(ordered, _Tiles(self.points), _Tiles(ordered), n_jobs)
         lost = density <= LOST * LEFT_OUT * self.weights.min()
-        if lost.any():
-            everything = DenseField(self.points, self.weights, self.bandwidth)
-            ends[lost] = everything.shift(ordered[lost])[0]
-        out = np.empty_like(ends)
-        out[order] = ends
-        return out
+        out, densities = np.empty_like(ends), np.empty(len(ends))
+        out[order] = np.where(lost[:, None], ordered, ends)
+        densities[order] = np.where(lost, 0.0, density)
+        return out, densities
+
+    def sources(self) -> tuple[Floats, Floats]:
+        """Return the points and their weights."""
+        return self.points, self.weights
 
     def _moved(self, queries: Floats, sources: "_Tiles", targets: "_Tiles", n_jobs: int | None) -> tuple[Floats, Floats]:
         from modeseek.engines.cpu import tiles
