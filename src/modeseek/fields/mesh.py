@@ -34,7 +34,7 @@ MARGIN = 5  # nodes around the points that deposit and interpolation touch
 STEP_ERROR = 1e-5  # bandwidths: the bound on what aliasing may add to a step; what is measured is far below
 MASS_BITS = 61  # all masses together are below 2^MASS_BITS units
 ROWS_PER_CHUNK = 1 << 15
-LEAST = 1e-3  # of the lightest point: a query with a smaller density is summed over all nodes
+LEAST = 1e-2  # of the lightest point: a query with a smaller density is summed over all points
 
 
 def spacing_for(weights: Floats) -> float:
@@ -87,35 +87,30 @@ class MeshField:
         Standard deviation of the Gaussian.
     n_jobs : int, optional
         Threads.
-
-    Attributes
-    ----------
-    nodes : Nodes
-        The masses; all that is kept once the points have moved.
     """
 
     def __init__(self, points: Floats, weights: Floats, bandwidth: float, n_jobs: int | None = None):
-        self.bandwidth, self.lightest = bandwidth, float(weights.min())
+        self.points, self.weights, self.bandwidth = points, weights, bandwidth
         self.spacing, self.reach = spacing_for(weights), reach_for(weights)
         low, delta = extent(points)[0], self.spacing * bandwidth
         box = mesh_box(points, delta)
         # a power of two, so that sums of equal weights are exact
         unit = 2.0 ** (MASS_BITS - math.ceil(math.log2(float(weights.sum()))))
         self.nodes = Nodes(np.zeros(box.shape, np.int64), box, low, delta, unit)
-        self._deposit(points, weights, n_jobs)
-        self._points: Floats | None = points
+        self._deposit(n_jobs)
         self._table: Floats | None = None
 
     def _geometry(self) -> tuple[Floats, float, NDArray[np.int64]]:
         nodes = self.nodes
         return nodes.corner, 1.0 / nodes.delta, np.array(nodes.box.shape, np.int64)
 
-    def _deposit(self, points: Floats, weights: Floats, n_jobs: int | None) -> None:
+    def _deposit(self, n_jobs: int | None) -> None:
         from modeseek.engines.cpu.mesh import DEPOSIT
 
-        kernel, geometry, nodes = DEPOSIT[points.shape[1]], self._geometry(), self.nodes
+        points, weights, nodes = self.points, self.weights, self.nodes
+        kernel, geometry = DEPOSIT[points.shape[1]], self._geometry()
         workers = n_workers(len(points), n_jobs, ROWS_PER_CHUNK)
-        workers = min(workers, 1 + int(points.nbytes // nodes.masses.nbytes))  # private meshes no larger than the points
+        workers = min(workers, 1 + int(points.nbytes // nodes.masses.nbytes))  # copies no larger than the points
         grids = [nodes.masses.reshape(-1)] + [np.zeros(nodes.box.n_nodes, np.int64) for _ in range(workers - 1)]
 
         def work(worker: int, start: int, stop: int) -> None:
@@ -131,10 +126,8 @@ class MeshField:
         return self._table
 
     def advance(self, n_jobs: int | None = None) -> Floats:
-        """Return where each point moves in one step; points and table are let go, the masses stay."""
-        points, self._points = self._points, None
-        assert points is not None, "points advance once"
-        moved = self.carry(points, n_jobs)
+        """Return where each point moves in one step; the table is let go."""
+        moved = self.carry(self.points, n_jobs)
         self.forget()
         return moved
 
@@ -147,7 +140,7 @@ class MeshField:
         out, density = self.means(queries, n_jobs)
         lost = density == 0.0
         if lost.any():
-            out[lost] = self._over_all_nodes(queries[lost])
+            out[lost] = DenseField(self.points, self.weights, self.bandwidth).carry(queries[lost], n_jobs)
         return out
 
     def means(self, queries: Floats, n_jobs: int | None = None) -> tuple[Floats, Floats]:
@@ -156,7 +149,7 @@ class MeshField:
 
         kernel, table, geometry = STEP[queries.shape[1]], self._tabulated(n_jobs), self._geometry()
         out, density = np.empty_like(queries), np.empty(len(queries))
-        least = LEAST * self.lightest * self.nodes.units_per_weight
+        least = LEAST * float(self.weights.min()) * self.nodes.units_per_weight
 
         def work(_: int, start: int, stop: int) -> None:
             kernel(queries[start:stop], *geometry, table, least, out[start:stop], density[start:stop])
@@ -164,15 +157,3 @@ class MeshField:
         run_chunks(len(queries), work, n_jobs, ROWS_PER_CHUNK)
         density /= self.nodes.units_per_weight
         return out, density
-
-    def sources(self) -> tuple[Floats, Floats]:
-        """Return positions and weights of the nodes that hold mass."""
-        occupied = self.nodes.occupied()
-        return self.nodes.positions(occupied), self.nodes.weights(occupied)
-
-    def _over_all_nodes(self, queries: Floats) -> Floats:
-        """Step over all nodes: to second order in the spacing, for queries that no point is near."""
-        h = self.bandwidth
-        narrower = h * math.sqrt(1.0 - (DEGREE + 1) / 12 * self.spacing**2)  # the spline has a variance of its own
-        means = DenseField(*self.sources(), narrower).carry(queries)
-        return queries + (h / narrower) ** 2 * (means - queries)

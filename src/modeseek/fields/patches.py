@@ -49,7 +49,7 @@ class PatchField:
     def __init__(
         self, points: Floats, weights: Floats, bandwidth: float, crowded: list[Ints], n_jobs: int | None = None
     ):
-        self.bandwidth = bandwidth
+        self.points, self.weights, self.bandwidth = points, weights, bandwidth
         self.moved = np.empty_like(points)
         self.fields: list[MeshField | TileField] = []
         rest = np.ones(len(points), bool)
@@ -83,9 +83,5 @@ class PatchField:
         lost = total == 0.0
         out = queries + steps / np.where(lost, 1.0, total)[:, None]
         if lost.any():
-            sources = [part.sources() for part in self.fields]
-            everything = DenseField(
-                np.concatenate([s[0] for s in sources]), np.concatenate([s[1] for s in sources]), self.bandwidth
-            )
-            out[lost] = everything.carry(queries[lost], n_jobs)
+            out[lost] = DenseField(self.points, self.weights, self.bandwidth).carry(queries[lost], n_jobs)
         return out

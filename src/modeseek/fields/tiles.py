@@ -17,7 +17,7 @@ from modeseek.fields.dense import DenseField
 
 TILE = 24
 LEFT_OUT = 1e-8  # of the lightest point: what all weights beyond reach may add up to
-LOST = 1e3  # times that: where a query finds no more, it is summed over all points
+LOST = 1e6  # times that: where a query finds no more than this, it is summed over all points
 SAMPLE = 64, 1024  # rows on either side of the pairs that an estimate looks at
 PAIRS_PER_CHUNK = 1 << 22  # of points and queries: fewer are not worth a thread
 
@@ -92,21 +92,19 @@ class TileField:
         densities[order] = np.where(lost, 0.0, density)
         return out, densities
 
-    def sources(self) -> tuple[Floats, Floats]:
-        """Return the points and their weights."""
-        return self.points, self.weights
-
-    def _moved(self, queries: Floats, sources: "_Tiles", targets: "_Tiles", n_jobs: int | None) -> tuple[Floats, Floats]:
+    def _moved(
+        self, queries: Floats, sources: "_Tiles", targets: "_Tiles", n_jobs: int | None
+    ) -> tuple[Floats, Floats]:
         from modeseek.engines.cpu import tiles
 
-        sums = np.empty((len(queries), 4))
+        sums, flat = np.empty((len(queries), 4)), self.points.shape[1] < 3
         n_tiles = len(targets.low)
         chunk = max(1, PAIRS_PER_CHUNK // (TILE * len(self.points)))
         runs = np.empty((n_workers(n_tiles, n_jobs, chunk), 2 * len(sources.low)), np.int64)
 
         def work(worker: int, first: int, end: int) -> None:
             tiles.sums(
-                *sources.columns, self.weights, self.points.shape[1] < 3, sources.low, sources.high, TILE, self.scale, self.cut,
+                *sources.columns, self.weights, flat, sources.low, sources.high, TILE, self.scale, self.cut,
                 *targets.columns, targets.low, targets.high, first, end, runs[worker], sums,
             )  # fmt: skip
 
@@ -129,9 +127,7 @@ class _Tiles:
         tiles.boxes(*self.columns, TILE, self.low, self.high)
 
 
-def sweep_tiles(
-    points: Floats, weights: Floats, place: NDArray[np.int64], batch: int, bandwidth: float
-) -> Floats:
+def sweep_tiles(points: Floats, weights: Floats, place: NDArray[np.int64], batch: int, bandwidth: float) -> Floats:
     """Move points once, batch after batch in the order of ``place``, each seeing where those before it have gone.
 
     Parameters
@@ -150,13 +146,13 @@ def sweep_tiles(
     """
     from modeseek.engines.cpu import tiles
 
-    found = _Tiles(points)
-    reach = reach_for(weights)
+    found, flat = _Tiles(points), points.shape[1] < 3
+    scale, cut = 0.5 / bandwidth**2, 0.5 * reach_for(weights) ** 2
     runs, sums, moved = np.empty(2 * len(found.low), np.int64), np.empty(4), np.empty((min(batch, len(place)), 3))
     at_once = max(1, PAIRS_PER_CHUNK // (batch * len(points))) * batch  # an interrupt waits for so many rows
     for first in range(0, len(place), at_once):
         tiles.sweep(
-            *found.columns, weights, points.shape[1] < 3, found.low, found.high, TILE, 0.5 / bandwidth**2, 0.5 * reach * reach,
+            *found.columns, weights, flat, found.low, found.high, TILE, scale, cut,
             place, batch, first, min(first + at_once, len(place)), runs, sums, moved,
         )  # fmt: skip
     return np.ascontiguousarray(found.columns[3 - points.shape[1] :].T)
