@@ -16,7 +16,7 @@ from modeseek.fields import mesh
 from modeseek.fields.dense import DenseField
 from modeseek.fields.mesh import MeshField
 from modeseek.fields.patches import PatchField, patches
-from modeseek.fields.tiles import TileField, compact_order, sweep_tiles
+from modeseek.fields.tiles import TILE, TileField, compact_order, sweep_tiles
 from tests.naive import lattice, mixture, moons, uniform, with_outliers
 
 EXACT = 1e-6  # bandwidths: what is promised is 1e-5
@@ -103,13 +103,25 @@ def test_meshes_of_patches_are_the_sums_over_everything():
     np.testing.assert_allclose(field.carry(between), expected, atol=EXACT * h, rtol=1e-15)
 
 
-def test_a_compact_order_is_an_order_that_is_compact():
-    X = np.random.default_rng(0).uniform(size=(2400, 2))
-    order = compact_order(X, 24)
-    np.testing.assert_array_equal(np.sort(order), np.arange(2400))
-    sizes = np.ptp(X[order].reshape(-1, 24, 2), axis=1)
-    assert sizes.max() < 0.25
-    assert sizes.mean() < 0.13  # a hundred squares would have sides of 0.1
+ORDERS = {
+    "random": lambda rng: rng.uniform(size=(3200, 2)),
+    "sorted": lambda rng: np.sort(rng.uniform(size=(3200, 2)), axis=0),
+    "there and back": lambda rng: np.sort(rng.uniform(size=(3200, 2)), axis=0)[np.r_[:3200:2, 3199:0:-2]],
+    "repeats": lambda rng: np.round(rng.uniform(size=(3200, 2)), 1),
+    "3-D": lambda rng: rng.uniform(size=(1000, 3)),
+    "one": lambda rng: rng.uniform(size=(1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_a_compact_order_is_an_order_that_is_compact(name):
+    X = ORDERS[name](np.random.default_rng(0))
+    order = compact_order(X)
+    np.testing.assert_array_equal(np.sort(order), np.arange(len(X)))
+    if name == "random":
+        sizes = np.ptp(X[order].reshape(-1, TILE, 2), axis=1)
+        assert sizes.mean() < 0.15  # a hundred squares would have sides of 0.1
+        assert sizes.max() < 0.4
 
 
 # ------------------------------------------------------------------------------------ equal to the textbook
@@ -237,6 +249,21 @@ def test_coinciding_points_become_one_of_their_weight():
     assert len(blurred.positions) < 20
     assert blurred.weights.sum() == 3000
     np.testing.assert_array_equal(np.bincount(blurred.owners), blurred.weights)
+
+
+def test_narrow_tiles_pull_as_one_and_no_further_off_than_promised():
+    """Clusters as wide as a narrow tile may be, some full and some of two heavy points at the ends; lone points near."""
+    rng = np.random.default_rng(0)
+    for reach in (1.0, 3.0, 5.0):
+        ends = np.repeat([[0.0, 0.0], [9e-4, 9e-4]], TILE // 2, axis=0)
+        full = [20.0, 20.0] + 9e-4 * rng.uniform(size=(4 * TILE, 2))
+        lone = np.concatenate([[c + reach * np.array([np.cos(a), np.sin(a)])] for c in (0, 20) for a in range(16)])
+        points = np.concatenate([ends, full, lone])
+        weights = np.repeat([1e4, 1.0], [5 * TILE, len(lone)])
+        expected = np.concatenate([_weighted_step(points, weights, q) for q in points])
+        field = TileField(points, weights, 1.0)
+        np.testing.assert_allclose(field.advance(), expected, atol=5e-6)
+        assert np.abs(field.advance() - expected).max() > 1e-10  # they did
 
 
 def test_repeats_are_merged_before_the_first_round():

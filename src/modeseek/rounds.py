@@ -166,14 +166,18 @@ def _lengths(x: Floats) -> Floats:
 def _merge(blurred: Blurred) -> None:
     """Let points that coincide become one of their weights' sum, where that leaves clearly fewer."""
     x, w = blurred.positions, blurred.weights
-    (low, high), side = extent(x), COINCIDE * blurred.bandwidth
+    side = COINCIDE * blurred.bandwidth
+    sample = x[:: -(-len(x) // SAMPLE)]
+    steps = np.diff(np.sort(sample[:, 0]))
+    if len(x) == 1 or np.count_nonzero(steps <= side) < (1.0 - WORTH_MERGING) * len(steps):
+        return  # the quickest look: along one axis
+    low, high = extent(x)
     by_cell = float((high - low).max()) < 2.0**50 * side
 
     def keys(points: Floats) -> Ints:
         return cell_indices(points, low, side) if by_cell else bit_patterns(points)
 
-    sample = hashes(keys(x[:: -(-len(x) // SAMPLE)]))
-    if len(np.unique(sample)) > WORTH_MERGING * len(sample):
+    if len(np.unique(hashes(keys(sample)))) > WORTH_MERGING * len(sample):
         return
     number, first = distinct_rows(keys(x))
     if len(first) > WORTH_MERGING * len(x):

@@ -68,6 +68,66 @@ def _sum_runs(px, py, pz, w, flat, tile, runs, k, x, y, z, c, cut, s):
             _sum_run(px[start:stop], py[start:stop], pz[start:stop], w[start:stop], x, y, z, c, cut, s)
 
 
+@inline
+def _select(x, axis, order, first, end, middle):
+    """Reorder order[first:end] so that no coordinate before ``middle`` is above one from there on (Hoare 1961)."""
+    low = first
+    high = end - 1
+    random = np.uint64(1)
+    while low < high:
+        random = random * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+        pivot = x[order[low + np.int64(random >> np.uint64(33)) % (high - low + 1)], axis]
+        i = low
+        j = high
+        while i <= j:
+            while x[order[i], axis] < pivot:
+                i += 1
+            while x[order[j], axis] > pivot:
+                j -= 1
+            if i <= j:
+                order[i], order[j] = order[j], order[i]
+                i += 1
+                j -= 1
+        if middle <= j:
+            high = j
+        elif middle >= i:
+            low = i
+        else:
+            break
+
+
+@kernel
+def compact_order(x, tile, order, stack):
+    """Reorder ``order`` (n,) so that tiles of rows of x (n, d) are compact.
+
+    Rows are halved along the longest side of their box, and the halves again. Halves are whole numbers of tiles. ``stack`` (>= 64, 2) is scratch.
+    """
+    stack[0, 0] = 0
+    stack[0, 1] = x.shape[0]
+    top = 1
+    while top > 0:
+        top -= 1
+        first, end = stack[top, 0], stack[top, 1]
+        if end - first <= tile:
+            continue
+        axis = 0
+        longest = -1.0
+        for k in range(x.shape[1]):
+            low = high = x[order[first], k]
+            for i in range(first, end):
+                a = x[order[i], k]
+                low = a if a < low else low
+                high = a if a > high else high
+            if high - low > longest:
+                longest = high - low
+                axis = k
+        middle = first + (end - first + tile - 1) // tile // 2 * tile
+        _select(x, axis, order, first, end, middle)
+        stack[top, 0], stack[top, 1] = first, middle
+        stack[top + 1, 0], stack[top + 1, 1] = middle, end
+        top += 2
+
+
 @kernel
 def boxes(px, py, pz, tile, low, high):
     """Write the corners of the box of each tile."""
@@ -82,9 +142,17 @@ def boxes(px, py, pz, tile, low, high):
 @kernel
 def sums(px, py, pz, w, flat, low, high, tile, c, cut, qx, qy, qz, q_low, q_high, first, end, runs, out):
     """Fill the rows of out (m, 4) of the queries in their tiles [first, end)."""
+    radius2 = cut / c
     for t in range(first, end):
-        k = _runs_within(low, high, q_low[t], q_high[t], cut / c, runs)
+        k = _runs_within(low, high, q_low[t], q_high[t], radius2, runs)
+        size2 = 0.0
+        for axis in range(3):
+            size2 += (q_high[t, axis] - q_low[t, axis]) * (q_high[t, axis] - q_low[t, axis])
         for r in range(t * tile, min((t + 1) * tile, qx.size)):
+            if size2 > 0.25 * radius2:  # a tile that straddles clusters: each query looks up its own neighbours
+                q = out[r, 1:]
+                q[0], q[1], q[2] = qx[r], qy[r], qz[r]
+                k = _runs_within(low, high, q, q, radius2, runs)
             _sum_runs(px, py, pz, w, flat, tile, runs, k, qx[r], qy[r], qz[r], c, cut, out[r])
 
 
