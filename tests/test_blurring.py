@@ -252,7 +252,7 @@ def test_coinciding_points_become_one_of_their_weight():
 
 
 def test_narrow_tiles_pull_as_one_and_no_further_off_than_promised():
-    """Clusters as wide as a narrow tile may be, some full and some of two heavy points at the ends; lone points near."""
+    """Clusters as wide as a narrow tile may be, one full and one with all mass at its ends; lone points near them."""
     rng = np.random.default_rng(0)
     for reach in (1.0, 3.0, 5.0):
         ends = np.repeat([[0.0, 0.0], [9e-4, 9e-4]], TILE // 2, axis=0)

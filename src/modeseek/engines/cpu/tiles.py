@@ -100,7 +100,8 @@ def _select(x, axis, order, first, end, middle):
 def compact_order(x, tile, order, stack):
     """Reorder ``order`` (n,) so that tiles of rows of x (n, d) are compact.
 
-    Rows are halved along the longest side of their box, and the halves again. Halves are whole numbers of tiles. ``stack`` (>= 64, 2) is scratch.
+    Rows are halved along the longest side of their box, and the halves again. Halves are whole numbers of tiles.
+    ``stack`` (>= 64, 2) is scratch.
     """
     stack[0, 0] = 0
     stack[0, 1] = x.shape[0]
