@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from benchmarks import data, figures, harness, mean_shift, reference
+from benchmarks import blurring, data, figures, harness, mean_shift, reference
 
 from modeseek import textbook
 
@@ -179,3 +179,18 @@ def test_the_readme_is_filled_between_its_markers():
     assert "| a | 43.2 | >= 40 | 0.9998 of 5,000 | t |" in filled
     assert "| 1,000,000 | 500 ms | 9.87 | 1 of 113 |  |" in filled
     assert filled.count("1,000,000") == 1
+
+
+def test_the_exact_rounds_that_blurring_is_checked_by_are_the_textbooks():
+    X = data.blobs(700).astype(np.float64)
+    rows = np.arange(0, 700, 9)
+    expected = blurring.simultaneous(X, rounds=1)[rows]
+    np.testing.assert_allclose(blurring.exact_round(X, rows), expected, atol=1e-10)
+
+
+def test_the_benchmark_of_blurring_fails_where_a_bar_is_missed(monkeypatch, capsys):
+    monkeypatch.setattr(blurring, "uniform", lambda n: data.blobs(600))
+    assert blurring.main(["--quick", "--only", "middling"]) == 0
+    assert "pass" in capsys.readouterr().out
+    monkeypatch.setattr(blurring.ms, "blur", lambda X, h: X + 1e-3)
+    assert blurring.main(["--quick", "--only", "middling"]) == 1
