@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from benchmarks import audit, data, figures, harness, mean_shift, reference
+from benchmarks import audit, blurring, data, figures, harness, mean_shift, reference
 
 import modeseek as ms
 from modeseek import textbook
@@ -199,3 +199,18 @@ def test_planted_errors_are_caught_one_by_one():
     labels, rows = audit.planted(model, 0.01)
     assert (labels != model.labels_).sum() == len(rows) == 15
     np.testing.assert_array_equal(np.flatnonzero(audit.verdicts(model, X, labels)), rows)
+
+
+def test_the_exact_rounds_that_blurring_is_checked_by_are_the_textbooks():
+    X = data.blobs(700).astype(np.float64)
+    rows = np.arange(0, 700, 9)
+    expected = blurring.simultaneous(X, rounds=1)[rows]
+    np.testing.assert_allclose(blurring.exact_round(X, rows), expected, atol=1e-10)
+
+
+def test_the_benchmark_of_blurring_fails_where_a_bar_is_missed(monkeypatch, capsys):
+    monkeypatch.setattr(blurring, "uniform", lambda n: data.blobs(600))
+    assert blurring.main(["--quick", "--only", "middling"]) == 0
+    assert "pass" in capsys.readouterr().out
+    monkeypatch.setattr(blurring.ms, "blur", lambda X, h: X + 1e-3)
+    assert blurring.main(["--quick", "--only", "middling"]) == 1

@@ -39,6 +39,30 @@ def compress(index: Ints) -> tuple[list[Ints], Ints, Ints]:
     return levels, number, first
 
 
+def hashes(keys: Ints) -> Ints:
+    """Hash rows of integers: equal rows have equal hashes, and others hardly ever."""
+    mixed = np.zeros(len(keys), np.int64)
+    for column in keys.T:
+        mixed = (mixed ^ column) * np.int64(-7046029254386353131)  # wraps around
+        mixed ^= mixed >> 29
+    return mixed
+
+
+def distinct_rows(keys: Ints) -> tuple[Ints, Ints]:
+    """Return the number of each row among the distinct rows, and the first row of each, which gives their order."""
+    mixed = hashes(keys)
+    distinct = np.unique(mixed)
+    number = np.searchsorted(distinct, mixed)
+    first = np.empty(len(distinct), np.int64)
+    first[number[::-1]] = np.arange(len(keys) - 1, -1, -1)  # the last to be written is the first row
+    if not np.array_equal(keys[first][number], keys):  # two rows, one hash
+        _, number, first = compress(keys)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return rank[number], first[order]
+
+
 def find(levels: list[Ints], index: Ints) -> Ints:
     """Return the number of each row of ``index`` by the levels of `compress`, -1 where it is not among them."""
     number = np.zeros(len(index), np.int64)

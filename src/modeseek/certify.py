@@ -72,9 +72,10 @@ class Tubes:
         return labels
 
     def relabel(self, names: NDArray[np.int32]) -> None:
-        """Replace label i by names[i], a permutation: of cells, and of the traps themselves."""
+        """Replace label i by names[i], UNKNOWN for none: of cells, and of the traps themselves."""
         self.table.relabel(names)
-        self.traps = self.traps.reordered(np.argsort(names))
+        kept = np.flatnonzero(names >= 0)
+        self.traps = self.traps.reordered(kept[np.argsort(names[kept])])
         beside = self.bounds.near[:, 5]
         beside[beside >= 0.0] = names[beside[beside >= 0.0].astype(np.int64)]
 

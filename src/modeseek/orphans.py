@@ -23,20 +23,20 @@ from modeseek.cells import cell_means
 from modeseek.fields import Field, Floats, Ints, reach_of_tail
 from modeseek.fields.dense import DenseField
 from modeseek.fields.grid import GridField
-from modeseek.result import Clustering, Problem
+from modeseek.result import Clusters, Problem
 
 WIDER = 2.0**0.5  # factor from one bandwidth to the next
 CELLS_PER_BANDWIDTH = 8  # with 4, orphans about to come loose went elsewhere
 
 
-def settle_orphans(problem: Problem, found: Clustering, least: float, attach: bool) -> None:
+def settle_orphans(problem: Problem, found: Clusters, least: float, attach: bool) -> None:
     """Attach clusters lighter than ``least`` to others, or make them noise, in place.
 
     Parameters
     ----------
     problem : Problem
         What was clustered.
-    found : Clustering
+    found : Clusters
         Its modes by decreasing weight, and labels; gets its map from modes to clusters, and labels by cluster.
     least : float
         Least weight of a cluster; 1 or less keeps all.
@@ -60,7 +60,7 @@ def settle_orphans(problem: Problem, found: Clustering, least: float, attach: bo
     found.gather(clusters, n_kept, problem.n_jobs)
 
 
-def _attach(problem: Problem, found: Clustering, n_kept: int) -> Ints:
+def _attach(problem: Problem, found: Clusters, n_kept: int) -> Ints:
     """Return the kept cluster of each orphan."""
     orphans = found.modes[n_kept:]
     cluster = np.full(len(orphans), -1)
@@ -78,7 +78,7 @@ def _attach(problem: Problem, found: Clustering, n_kept: int) -> Ints:
     return cluster
 
 
-def _wider_fields(problem: Problem, found: Clustering) -> Iterator[Field]:
+def _wider_fields(problem: Problem, found: Clusters) -> Iterator[Field]:
     """Yield densities of growing bandwidth, until it exceeds the width of the data."""
     width = float((problem.bounds[1] - problem.bounds[0]).max())
     bandwidth = WIDER * problem.bandwidth
@@ -95,7 +95,7 @@ def _wider_fields(problem: Problem, found: Clustering) -> Iterator[Field]:
         bandwidth *= WIDER
 
 
-def _sources(problem: Problem, found: Clustering) -> tuple[NDArray[Any], Floats, float]:
+def _sources(problem: Problem, found: Clusters) -> tuple[NDArray[Any], Floats, float]:
     """Return what the wide densities are made from: positions, weights, and the variance an axis they have too much."""
     sketch = found.sketch
     if sketch is None:

@@ -1,5 +1,6 @@
 """What a clustering starts from and what it gives: the problem, the result, and how modes are numbered."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -68,23 +69,16 @@ class LabelTable(Protocol):
 
 
 @dataclass
-class Clustering:
-    """What a fit found; `label` gives any point, new or old, the label that the fit gives it.
-
-    As a fit leaves it every mode is a cluster; `gather` puts modes together into clusters, or makes them noise.
-    """
+class Clusters:
+    """Modes and the clusters they make up: one each as a fit leaves them; `gather` puts several into one, or none."""
 
     modes: Floats  # (k, d), by decreasing weight
     weights: Floats  # (k,), of the points that climb to each mode
     labels: NDArray[np.int32]  # (n,), by cluster
-    n_iter: int
-    n_unsettled: int
-    field: Field
-    table: LabelTable
-    sketch: DensitySketch | None
-    certificate: Certificate | None = None
-    clusters: NDArray[np.int32] | None = None  # (k,): cluster of each mode, -1 for noise; None: one each
-    heads: Ints | None = None  # the mode that each cluster is named after; None: one each
+    sketch: DensitySketch | None = dataclasses.field(default=None, kw_only=True)
+    certificate: Certificate | None = dataclasses.field(default=None, kw_only=True)
+    clusters: NDArray[np.int32] | None = dataclasses.field(default=None, kw_only=True)  # (k,) of each mode, -1 for noise
+    heads: Ints | None = dataclasses.field(default=None, kw_only=True)  # the mode that each cluster is named after
 
     @property
     def centers(self) -> Floats:
@@ -115,11 +109,29 @@ class Clustering:
         rename(self.labels, self.clusters, n_jobs)
 
     def label(self, points: NDArray[Any], **climbing: Any) -> NDArray[np.int32]:
+        """Label points, old or new, as the fit does."""
+        raise NotImplementedError
+
+    def by_cluster(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Turn labels by mode into labels by cluster."""
+        return labels if self.clusters is None else self.clusters[labels]
+
+
+@dataclass
+class Clustering(Clusters):
+    """What a fit found; `label` gives any point, new or old, the label that the fit gives it."""
+
+    n_iter: int
+    n_unsettled: int
+    field: Field
+    table: LabelTable
+
+    def label(self, points: NDArray[Any], **climbing: Any) -> NDArray[np.int32]:
         """Label points: by table where the fit has settled their place, by climbing elsewhere."""
         out = np.full(len(points), UNKNOWN, np.int32)
         if self.table.assign(points, out, climbing["n_jobs"]).unknown:
             climb_unknown(points, out, self.field, self.modes, **climbing)
-        return out if self.clusters is None else self.clusters[out]
+        return self.by_cluster(out)
 
 
 def climb_unknown(
@@ -157,7 +169,7 @@ def finish(
         rename(labels, names, problem.n_jobs)
         table.relabel(names)
     return Clustering(
-        modes[kept], weights[kept], labels, finder.n_iter, finder.n_unsettled, finder.field, table, sketch
+        modes[kept], weights[kept], labels, finder.n_iter, finder.n_unsettled, finder.field, table, sketch=sketch
     )
 
 

@@ -1,7 +1,7 @@
 """Checks and first looks at arrays that every part shares: dtype, shape, weights, bounds, finiteness."""
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from modeseek.engines.threads import n_workers, run_chunks
 
+LARGEST_RATIO = 1e12  # of spread and bandwidth: beyond it float64 coordinates do not resolve
 SMALL = 4096  # values: below this a scan in NumPy is quicker than loading a compiled kernel
 
 
@@ -20,6 +21,15 @@ def positive(value: object, name: str) -> float:
     if not (math.isfinite(number) and number > 0.0):
         raise ValueError(f"{name} must be a finite number above 0, got {value!r}.")
     return number
+
+
+def whole(value: object, name: str, least: int) -> int:
+    """Return an integer of at least ``least``, or say what is wrong with it."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r}.")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value!r}.")
+    return int(value)
 
 
 def as_points(X: ArrayLike) -> NDArray[Any]:
@@ -87,6 +97,20 @@ def bounds(points: NDArray[Any], n_jobs: int | None = None, name: str = "X") -> 
     if not (np.isfinite(ends).all() and np.isfinite(found[:, 2]).all()):
         _refuse_nonfinite(points, name)
     return ends
+
+
+def check_scale(bounds: NDArray[np.float64], bandwidth: float) -> None:
+    """Refuse a bandwidth that coordinates in float64 cannot resolve."""
+    with np.errstate(over="ignore"):
+        spread = float((bounds[1] - bounds[0]).max())
+    largest = float(np.abs(bounds).max())
+    if not np.isfinite(spread) or spread > 1e150:
+        raise ValueError(f"X spans {spread:g} in one column: distances overflow. Rescale X first.")
+    if bandwidth < LARGEST_RATIO**-1 * spread or bandwidth < 4 * np.spacing(largest):
+        raise ValueError(
+            f"bandwidth={bandwidth:g} is too small for data that span {spread:g} around values of up to "
+            f"{largest:g}: float64 cannot resolve it. Use a larger bandwidth, or subtract the mean from X."
+        )
 
 
 def _refuse_nonfinite(points: NDArray[Any], name: str, rows: int = 1 << 20) -> None:

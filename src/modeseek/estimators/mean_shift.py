@@ -17,13 +17,12 @@ from modeseek import climb
 from modeseek.audit import Audit, audit
 from modeseek.bandwidth import estimate_bandwidth
 from modeseek.certificate import Certificate
+from modeseek.blurring import BlurredClusters, cluster_by_blurring
 from modeseek.engines import data
 from modeseek.orphans import settle_orphans
 from modeseek.pipeline import cluster
 from modeseek.result import Clustering, Problem
 from modeseek.sketch import DensitySketch
-
-LARGEST_RATIO = 1e12  # of spread and bandwidth, either way: beyond it float64 coordinates do not resolve
 
 
 class MeanShift(ClusterMixin, BaseEstimator):
@@ -54,9 +53,17 @@ class MeanShift(ClusterMixin, BaseEstimator):
         Least weight of a cluster: the sum of its sample weights; without weights, its number of points. 1 keeps
         every cluster, whatever it weighs. If no cluster is heavy enough, a warning says so, and all points are put
         into the heaviest (``cluster_all=True``) or are noise.
+    blurring : bool, default=False
+        Move the points themselves, all of them in every round, until no round moves one by more than ``tol``
+        bandwidths or after ``max_iter`` rounds (`blur`); points that have come together are one cluster.
+        ``cluster_centers_`` are where they have come to, ``n_iter_`` is the number of rounds, and ``fidelity`` does
+        not matter. `predict` carries new points along: each round moves them by the points as they lay when it began.
+    batch_size : int, optional
+        With ``blurring``: rows move in place, so many at a time, and a batch sees those before it where they have
+        just moved to, as in the fast.ai notebook. None: all at once.
     max_iter : int, default=300
         Most steps of one climb; a climb that has not reached a confirmed mode by then gets ten times as many
-        more before a ConvergenceWarning is given.
+        more before a ConvergenceWarning is given. With ``blurring``: most rounds.
     tol : float, default=1e-3
         A climb rests when the way it still has to go is less than ``tol`` bandwidths. Modes are then polished, so
         their accuracy does not depend on it.
@@ -87,6 +94,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
     See Also
     --------
     mean_shift : The functional form.
+    blur : Where blurring moves the points.
     estimate_bandwidth : What ``bandwidth="auto"`` does.
     sklearn.cluster.MeanShift : Flat kernel: its bandwidth is a radius, about twice h.
 
@@ -113,6 +121,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         "fidelity": [StrOptions({"certified", "fast", "exact"})],
         "cluster_all": ["boolean"],
         "min_cluster_size": [Interval(Real, 1, None, closed="left")],
+        "blurring": ["boolean"],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, 0.1, closed="right")],
         "n_jobs": [Integral, None],
@@ -135,6 +145,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         fidelity: str = "certified",
         cluster_all: bool = True,
         min_cluster_size: float = 1,
+        blurring: bool = False,
+        batch_size: int | None = None,
         max_iter: int = 300,
         tol: float = 1e-3,
         n_jobs: int | None = None,
@@ -144,6 +156,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         self.fidelity = fidelity
         self.cluster_all = cluster_all
         self.min_cluster_size = min_cluster_size
+        self.blurring = blurring
+        self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
         self.n_jobs = n_jobs
@@ -174,6 +188,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
             If X is sparse, or does not hold real numbers.
         """
         self._validate_params()
+        if self.batch_size is not None and not self.blurring:
+            raise ValueError(f"batch_size={self.batch_size} is of use with blurring=True only.")
         stages = _Stages(self.verbose)
         stages("check")
         points = self._points(X, reset=True)
@@ -186,19 +202,25 @@ class MeanShift(ClusterMixin, BaseEstimator):
             )
         else:
             self.bandwidth_ = float(self.bandwidth)
-        _check_scale(bounds, self.bandwidth_)
+        data.check_scale(bounds, self.bandwidth_)
         problem = Problem(points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, report=stages)
-        found = cluster(problem, self.fidelity)
+        found: Clustering | BlurredClusters
+        if self.blurring:
+            found = cluster_by_blurring(problem, self.batch_size)
+            unsettled = f"points were still moved by the last round by more than tol={self.tol:g} bandwidths"
+        else:
+            found = cluster(problem, self.fidelity)
+            unsettled = "of the climbs did not come to rest at a mode"
         settle_orphans(problem, found, float(self.min_cluster_size), bool(self.cluster_all))
         stages("")
         if found.n_unsettled:
             warnings.warn(
-                f"{found.n_unsettled} of the climbs did not come to rest at a mode; their labels say where "
-                f"they stood. Increase max_iter={self.max_iter}.",
+                f"{found.n_unsettled} {unsettled}; their labels say where they stood. "
+                f"Increase max_iter={self.max_iter}.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        self._clustering: Clustering = found
+        self._clustering = found
         self.labels_ = found.labels
         self.cluster_centers_ = found.centers.astype(points.dtype)
         self.cluster_weights_ = found.cluster_weights
@@ -239,6 +261,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         """
         points = self._points(X, reset=False)
         data.bounds(points, self.n_jobs)
+        if isinstance(self._clustering, BlurredClusters):
+            return self._clustering.path(points, self.n_jobs)
         starts = np.asarray(points, np.float64)
         return climb.path(self._clustering.field, starts, tol=self.tol, max_iter=self.max_iter)
 
@@ -336,20 +360,6 @@ class _Stages:
         if self.enabled and self.stage:
             print(f"[MeanShift] {self.stage}: {now - self.start:.3f} s", file=sys.stderr)
         self.stage, self.start = stage, now
-
-
-def _check_scale(bounds: NDArray[np.float64], bandwidth: float) -> None:
-    """Refuse a bandwidth that coordinates in float64 cannot resolve."""
-    with np.errstate(over="ignore"):
-        spread = float((bounds[1] - bounds[0]).max())
-    largest = float(np.abs(bounds).max())
-    if not np.isfinite(spread) or spread > 1e150:
-        raise ValueError(f"X spans {spread:g} in one column: distances overflow. Rescale X first.")
-    if bandwidth < LARGEST_RATIO**-1 * spread or bandwidth < 4 * np.spacing(largest):
-        raise ValueError(
-            f"bandwidth={bandwidth:g} is too small for data that span {spread:g} around values of up to "
-            f"{largest:g}: float64 cannot resolve it. Use a larger bandwidth, or subtract the mean from X."
-        )
 
 
 def mean_shift(

@@ -46,6 +46,25 @@ class DenseField:
         means, densities = self._scaled_shift(q, None)
         return means * self.bandwidth + self.centre, densities
 
+    def carry(self, queries: Floats, n_jobs: int | None = None) -> Floats:
+        """Return the mean at each query alone."""
+        q = (queries - self.centre) / self.bandwidth
+        return self._scaled_shift(q, n_jobs)[0] * self.bandwidth + self.centre
+
+    def advance(self, n_jobs: int | None = None) -> Floats:
+        """Return the mean at each point."""
+        return self._scaled_shift(self.points, n_jobs)[0] * self.bandwidth + self.centre
+
+    def move(self, rows: Ints, n_jobs: int | None = None) -> None:
+        """Move some of the points (all of weight above 0) to their means, in place."""
+        moved, _ = self._scaled_shift(self.points[rows], n_jobs)
+        self.points[rows] = moved
+        self.half_norms[rows] = 0.5 * np.einsum("ij,ij->i", moved, moved)
+
+    def positions(self) -> Floats:
+        """Return the points."""
+        return self.points * self.bandwidth + self.centre
+
     def _scaled_shift(self, q: Floats, n_jobs: int | None) -> tuple[Floats, Floats]:
         means = np.empty_like(q)
         densities = np.empty(len(q))

@@ -9,6 +9,8 @@ the short kernel instead of to the grid, so the correlations give interpolation 
 x <- x + (h^2 / h'^2) T1(x) / T0(x), then costs 4^d reads however many points or neighbours there are.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
@@ -34,6 +36,34 @@ def kernel_taps(width: float, reach: float) -> tuple[Floats, Floats]:
     r = 1.0 * np.arange(-int(np.ceil(reach * width)), int(np.ceil(reach * width)) + 1)
     gauss = np.exp(-0.5 * np.square(r / width))
     return spline_coefficients(gauss), spline_coefficients(r * gauss)
+
+
+def tabulate(masses: NDArray[np.int64], g: Floats, rg: Floats, channels: int, n_jobs: int | None) -> Floats:
+    """Correlate masses with g for T0, and along each axis with rg for T1: (nodes * channels,), T0 first."""
+    shape = masses.shape
+    # T1 along axis k: rg on that axis, g on the others; partial results are shared, T0's path is all g
+    fields: list[NDArray[np.float64]] = [masses.reshape(-1).astype(np.float64)]
+    for axis in range(len(shape)):
+        fields = [_correlate(f, g, shape, axis, n_jobs) for f in fields] + [
+            _correlate(fields[0], rg, shape, axis, n_jobs)
+        ]
+    table = np.zeros((masses.size, channels))
+    for k, f in enumerate(fields):
+        table[:, k] = f
+    return table.reshape(-1)
+
+
+def _correlate(values: Floats, taps: Floats, shape: tuple[int, ...], axis: int, n_jobs: int | None) -> Floats:
+    from modeseek.engines.cpu.convolve import correlate
+
+    inner = math.prod(shape[axis + 1 :])
+    out = np.empty_like(values)
+
+    def work(_: int, start: int, stop: int) -> None:
+        correlate(values, taps, inner, shape[axis], out, start, stop)
+
+    run_chunks(values.size, work, n_jobs, VALUES_PER_CHUNK)
+    return out
 
 
 class TableField:
@@ -76,29 +106,7 @@ class TableField:
 
     def _tabulate(self, reach: float, n_jobs: int | None) -> Floats:
         g, rg = kernel_taps(self.kernel_bandwidth / self.nodes.delta, reach)
-        # T1 along axis k: rg on that axis, g on the others; partial results are shared, T0's path is all g
-        fields: list[NDArray[np.float64]] = [self.nodes.masses.reshape(-1).astype(np.float64)]
-        for axis in range(len(self.shape)):
-            fields = [self._correlate(f, g, axis, n_jobs) for f in fields] + [
-                self._correlate(fields[0], rg, axis, n_jobs)
-            ]
-        channels = 2 if len(self.shape) == 1 else 4
-        table = np.zeros((fields[0].size, channels))
-        for k, f in enumerate(fields):
-            table[:, k] = f
-        return table.reshape(-1)
-
-    def _correlate(self, values: Floats, taps: Floats, axis: int, n_jobs: int | None) -> Floats:
-        from modeseek.engines.cpu.convolve import correlate
-
-        inner = int(np.prod(self.shape[axis + 1 :]))
-        out = np.empty_like(values)
-
-        def work(_: int, start: int, stop: int) -> None:
-            correlate(values, taps, inner, int(self.shape[axis]), out, start, stop)
-
-        run_chunks(values.size, work, n_jobs, VALUES_PER_CHUNK)
-        return out
+        return tabulate(self.nodes.masses, g, rg, 2 if len(self.shape) == 1 else 4, n_jobs)
 
     def shift(self, queries: Floats) -> tuple[Floats, Floats]:
         """Return the relaxed mean and the density (in fixed-point mass units) at each query."""
