@@ -72,7 +72,11 @@ def everything_climbed(modes: Floats, n: int) -> Certificate:
     return Certificate(n, 0, 0, n, 0, 0.0, None, modes, np.zeros(len(modes)), rows, codes)
 
 
-def certify(modes: Floats, radii: Floats, spacing: float, error: float, n: int, rows: Ints, codes: NDArray[np.uint8]) -> Certificate:
+def certify(
+    modes: Floats, radii: Floats, spacing: float, error: float, n: int, rows: Ints, codes: NDArray[np.uint8]
+) -> Certificate:
     """Return the certificate of n points of which ``rows`` are not interior but as ``codes`` say."""
-    count = np.bincount(codes, minlength=4)
-    return Certificate(n, n - len(rows), *map(int, count[BOUNDARY:]), error, spacing, modes, radii, rows, codes)
+    _, boundary, climbed, undecided = np.bincount(codes, minlength=4).tolist()
+    return Certificate(
+        n, n - len(rows), boundary, climbed, undecided, error, spacing, modes, radii, rows, codes
+    )  # fmt: skip

@@ -120,7 +120,9 @@ class Tubes:
             size = split // parts
             inside = np.indices((size,) * d).reshape(d, -1).T
 
-            def settle(rows: Ints, label: NDArray[np.int64], owner=owner, corner=corner, size=size, inside=inside) -> None:
+            def settle(
+                rows: Ints, label: NDArray[np.int64], owner=owner, corner=corner, size=size, inside=inside
+            ) -> None:
                 at = corner[rows][:, None] * size + inside
                 blocks[(owner[rows][:, None], *np.moveaxis(at, -1, 0))] = label[:, None]
 
@@ -145,7 +147,9 @@ class Tubes:
         """Return the proven label of each point by its own tube, UNKNOWN where it is lost."""
         nodes = self.field.nodes
         starts = (np.asarray(points, np.float64) - nodes.corner) / nodes.delta
-        rounding = 8.0 * float(np.spacing(np.abs(nodes.corner).max() + nodes.delta * max(self.field.shape))) / nodes.delta
+        rounding = (
+            8.0 * float(np.spacing(np.abs(nodes.corner).max() + nodes.delta * max(self.field.shape))) / nodes.delta
+        )
         return self.run(starts, rounding + SLIVER * 1e-3, POINT_STEPS, n_jobs)
 
     def follow(self, points: NDArray[Any], n_jobs: int | None = None, *, add: bool = False) -> NDArray[np.int32]:
@@ -161,8 +165,8 @@ class Tubes:
         ends[elsewhere], _ = self.field.climb(ends[elsewhere], tol=0.0, max_iter=POINT_STEPS, n_jobs=n_jobs)
         nearest = self.traps.nearest(ends, near)
         if add and (nearest == UNKNOWN).any():
-            group, first = group_by_location(ends[nearest == UNKNOWN], 0.5 * near)
-            self.traps = self.traps.with_places(ends[nearest == UNKNOWN][first])
+            new = ends[nearest == UNKNOWN]
+            self.traps = self.traps.with_places(new[group_by_location(new, 0.5 * near)[1]])
             nearest = self.traps.nearest(ends, near)
         return nearest.astype(np.int32)
 

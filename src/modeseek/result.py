@@ -77,8 +77,8 @@ class Clusters:
     labels: NDArray[np.int32]  # (n,), by cluster
     sketch: DensitySketch | None = dataclasses.field(default=None, kw_only=True)
     certificate: Certificate | None = dataclasses.field(default=None, kw_only=True)
-    clusters: NDArray[np.int32] | None = dataclasses.field(default=None, kw_only=True)  # (k,) of each mode, -1 for noise
-    heads: Ints | None = dataclasses.field(default=None, kw_only=True)  # the mode that each cluster is named after
+    clusters: NDArray[np.int32] | None = dataclasses.field(default=None, kw_only=True)  # of each mode, -1: noise
+    heads: Ints | None = dataclasses.field(default=None, kw_only=True)  # the mode that names each cluster
 
     @property
     def centers(self) -> Floats:

@@ -250,9 +250,7 @@ class DensitySketch:
     def nodes(self) -> Nodes:
         """Return the masses and where they are."""
         assert self.origin is not None
-        return Nodes(
-            self.masses, self.box, self.origin, self.delta, 2.0**UNIT_BITS / self.weight_scale, self.degree
-        )
+        return Nodes(self.masses, self.box, self.origin, self.delta, 2.0**UNIT_BITS / self.weight_scale, self.degree)
 
     def density(self, Q: ArrayLike) -> Floats:
         r"""Evaluate the kernel density estimate.

@@ -16,8 +16,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from modeseek import climb
 from modeseek.audit import Audit, audit
 from modeseek.bandwidth import estimate_bandwidth
-from modeseek.certificate import Certificate
 from modeseek.blurring import BlurredClusters, cluster_by_blurring
+from modeseek.certificate import Certificate
 from modeseek.engines import data
 from modeseek.orphans import settle_orphans
 from modeseek.pipeline import cluster

@@ -26,8 +26,8 @@ from scipy import fft
 
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import Ints
+from modeseek.fields.errors import axis_errors
 from modeseek.fields.nodes import MARGIN
-from modeseek.fields.errors import AxisErrors, axis_errors
 from modeseek.fields.table import TableField
 
 Floats = NDArray[np.float64]
@@ -115,7 +115,9 @@ def cell_bounds(field: TableField, lightest: float, n_jobs: int | None = None) -
     return CellBounds(known, low, high, wide, maxima, stationary)
 
 
-def bend(field: TableField, bounds: CellBounds, places: Floats, radius: float | Floats) -> tuple[Floats, Floats, Floats]:
+def bend(
+    field: TableField, bounds: CellBounds, places: Floats, radius: float | Floats
+) -> tuple[Floats, Floats, Floats]:
     """Bound the eigenvalues of J - I over balls around places.
 
     Returns the least eigenvalue anywhere, the largest anywhere, and what the largest is at least everywhere. The

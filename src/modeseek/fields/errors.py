@@ -76,15 +76,15 @@ def axis_errors(spacing: float, degree: int, kernel_bandwidth: float, reach: flo
         d = spacing * (offset - x) / FINE
         k = np.exp(-0.5 * d * d)
         place = {j: j * FINE - x + margin * FINE for j in spline}
-        k0 = sum(b * G0[place[j]] for j, b in spline.items()) / amplitude
-        k1 = sum(b * G1[place[j]] for j, b in spline.items()) / amplitude
+        k0 = np.sum([b * G0[place[j]] for j, b in spline.items()], axis=0) / amplitude
+        k1 = np.sum([b * G1[place[j]] for j, b in spline.items()], axis=0) / amplitude
         bins = np.minimum((np.abs(d) / (0.5 * spacing)).astype(np.int64), count - 1)
         np.maximum.at(largest["e0"], bins, np.abs(k0 - k))
         np.maximum.at(largest["e1"], bins, np.abs(k1 - d * k0))
         d, k0, bins = d[nodes], k0[nodes], bins[nodes]
         node = {j: place[j][nodes] // FINE for j in spline}
-        minus_dk0 = sum(b * slope0[node[j]] for j, b in spline.items()) / amplitude
-        minus_dk1 = sum(b * slope1[node[j]] for j, b in spline.items()) / amplitude
+        minus_dk0 = np.sum([b * slope0[node[j]] for j, b in spline.items()], axis=0) / amplitude
+        minus_dk1 = np.sum([b * slope1[node[j]] for j, b in spline.items()], axis=0) / amplitude
         np.maximum.at(largest["d1"], bins, np.abs(minus_dk0 + d * k0))
         np.maximum.at(largest["e2"], bins, np.abs(minus_dk1 + (d * d - 1.0) * k0))
     return AxisErrors(0.5 * spacing, **{name: INFLATION * values for name, values in largest.items()})

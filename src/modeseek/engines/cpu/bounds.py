@@ -162,7 +162,7 @@ def differences(steps, inner, start, stop, hessian, swing, curve, four, d):
 def gather(
     around, scales, inner, start, stop, highest, wrong, second, fourth, sixth, eighth, four, doubt, coarser, beyond, d
 ):
-    """What interpolation around each node leaves out, linear or by cubics, and how wrong what it interpolates is."""
+    """Bound what interpolation around each node leaves out, linear or by cubics, and the errors that it takes over."""
     side = scales[3]
     axes, pairs = 1.0 * d, d * (d - 1.0)
     for p in range(start, stop):

@@ -5,10 +5,14 @@ The quadratic B-spline gives the node nearest to a point, at offset u in [-1/2, 
     b_{-1} = (1/2 - u)^2 / 2,   b_0 = 3/4 - u^2,   b_{+1} = (1/2 + u)^2 / 2.
 
 They sum to one, reproduce the mean, and have the same variance 1/4 for every u. The cubic one gives the node below,
-at offset u in [0, 1], its neighbour below and two above (1 - u)^3 / 6, 2/3 - u^2 (1 - u / 2) and the same mirrored:
-variance 1/3, and the same third moment for every u too. Weights are products over the axes, rounded to integers of 1/unit, so that sums are exact: any order of adding gives the same bits.
-``w`` has one weight per row, or length 0 for unit weights. Grids are C-ordered and flat; node indices count
-from ``origin``, wherever the grid begins, so that a point's weights do not depend on the grid; ``offset`` is
+at offset u in [0, 1], its neighbour below and two above
+
+    (1 - u)^3 / 6,   2/3 - u^2 (1 - u / 2),   the same with 1 - u for u,   u^3 / 6,
+
+with variance 1/3, and the same third moment for every u too. Weights are products over the axes, rounded to integers
+of 1/unit, so that sums are exact: any order of adding gives the same bits. ``w`` has one weight per row, or length 0
+for unit weights. Grids are C-ordered and flat; node indices count from ``origin``, wherever the grid begins, so that
+a point's weights do not depend on the grid; ``offset`` is
 the flat index of the grid's first node.
 """
 

@@ -1,6 +1,4 @@
-"""One sweep of union-find over grid cells by falling density: where does the part of each mode meet another?"""
-
-import numpy as np
+"""One sweep of union-find over grid cells by falling density: where the part of each mode meets another."""
 
 from modeseek.engines.cpu import inline, kernel
 
