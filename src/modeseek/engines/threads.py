@@ -8,6 +8,7 @@ thread sees Ctrl-C, so an interrupt takes effect within one chunk.
 import itertools
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from functools import cache
 from numbers import Integral
 
@@ -69,3 +70,11 @@ def run_chunks(
 def n_workers(n: int, n_jobs: int | None = None, chunk: int = ROWS_PER_CHUNK) -> int:
     """Return how many workers `run_chunks` will use: never more than there are chunks."""
     return max(1, min(effective_n_jobs(n_jobs), -(-n // chunk)))
+
+
+def single_threaded_blas() -> AbstractContextManager[object]:
+    """Keep BLAS to one thread a call: the threads are ours, and sums then do not depend on their number."""
+    import scipy.linalg  # noqa: F401  the library that compiled kernels call must be loaded to be limited
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")

@@ -24,6 +24,11 @@ _PER_LN2, _LN2_HIGH, _LN2_LOW = np.float32(1.4426950408889634), np.float32(0.693
 _C3, _C4, _C5, _C6 = np.float32(1 / 6), np.float32(1 / 24), np.float32(1 / 120), np.float32(1 / 720)
 
 
+def work_size(m, d):
+    """Return how many numbers a tile of up to m queries needs to work."""
+    return 2 * m * d + m + 2 * PACK + PACK * d + PACK * m
+
+
 @inline
 def _exp_neg32(s):
     """exp(-s) for 0 <= s <= 80 to 4e-7, relative: 2^k times a Taylor polynomial on [-ln 2 / 2, ln 2 / 2]."""

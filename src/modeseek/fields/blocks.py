@@ -1,0 +1,266 @@
+r"""The blocks field: compact blocks of points, dense tiles between those within reach; any dimension.
+
+    m(q) = sum_i w_i exp(-|q - x_i|^2 / 2 h^2) x_i / sum_i w_i exp(-|q - x_i|^2 / 2 h^2)
+
+Points and queries are grouped as the leaves of a kd-tree. A tile of queries meets the blocks within REACH, so that
+only weights below one rounding error of the weight at distance zero are left out; where no block is far, in many
+dimensions, what remains is the dense form in cache-sized tiles, of which BLAS does two thirds or more.
+
+A climb goes a long way to a mode that others have reached before, so a few pilots go first, and their modes become
+traps (see ``traps``). The others then climb in float32 tiles with a bound on their distance from the exact path,
+
+    delta' <= tr(Cov) / h^2 e^{2 delta R} delta + eta,
+
+eta bounding the rounding of one step; one that is in a trap with all its delta has arrived, as the exact path has.
+Whatever is not decided before delta grows too large climbs again from its start in float64. So labels are those of
+float64, whatever the tiles were.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from modeseek.engines.threads import n_workers, run_chunks, single_threaded_blas
+from modeseek.fields import CONCAVE, REACH, Floats, Ints
+from modeseek.fields.compact import LEAF, compact_groups, extents, without
+from modeseek.fields.dense import DenseField
+from modeseek.fields.traps import SAME, Traps, settle, trap_radius
+
+WIDEST = 128.0  # bandwidths: a wider tile of queries would lose digits about its middle
+ROUNDING = 2.0**-24  # of float32
+LARGEST_ERROR = 0.05  # bandwidths that a float32 climb may be off
+PILOTS = 128  # one start of so many goes first, then four times as many, while these still find new modes
+FRUITFUL = 0.02  # new modes by start
+MAX_DRIFT = 0.1  # bandwidths that polishing may move a resting point
+FAINT = 1e-6  # of all weight: a lower density may hang on points out of reach
+
+
+class BlocksField:
+    """Mean shift over the points of blocks within reach.
+
+    Parameters
+    ----------
+    points : array-like of shape (n, d)
+        Points.
+    weights : array-like of shape (n,)
+        Weights; length 0 means unit weights. Points of weight 0 are dropped.
+    bandwidth : float
+        Standard deviation h of the Gaussian.
+
+    Attributes
+    ----------
+    n_pairs : int
+        Weights computed so far.
+    n_again : int
+        Climbs that float32 could not decide.
+    traps : Traps
+        Modes found so far and the balls around them.
+    """
+
+    def __init__(self, points: ArrayLike, weights: ArrayLike, bandwidth: float):
+        x = np.asarray(points, np.float64)
+        w = np.asarray(weights, np.float64) if np.size(weights) else np.ones(len(x))
+        x, w = x[w > 0.0], w[w > 0.0]
+        self.bandwidth = bandwidth
+        self.centre = x.mean(axis=0)
+        x = (x - self.centre) / bandwidth
+        order, self.starts = compact_groups(x)
+        self.points, self.weights = x[order], w[order]
+        self.heaviest = float(w.max())
+        self.weights /= self.heaviest  # so that float32 holds them
+        self.total, self.lightest = float(self.weights.sum()), float(self.weights.min())
+        self.lower, self.upper, self.middles, self.radii = extents(self.points, self.starts)
+        self.traps = Traps.none(x.shape[1])
+        self.n_pairs = self.n_again = 0
+
+    # ---------------------------------------------------------------------------------------------- one step
+
+    def shift(self, queries: Floats, n_jobs: int | None = None) -> tuple[Floats, Floats]:
+        """Return the mean and the unnormalised density at each query."""
+        q = self._scaled(queries)
+        order, tiles = compact_groups(q, WIDEST)
+        out = np.empty((len(q), 4 + q.shape[1]))
+        with single_threaded_blas():
+            out[order] = self._step(q[order], tiles, np.float64, n_jobs)
+        return out[:, 4:] * self.bandwidth + self.centre, out[:, 0] * self.heaviest
+
+    def _scaled(self, x: Floats) -> Floats:
+        return (np.asarray(x, np.float64) - self.centre) / self.bandwidth
+
+    def _step(self, x: Floats, tiles: Ints, dtype: type, n_jobs: int | None) -> Floats:
+        """Return the rows of `tile_sums` for the tiles of x; in float64, over all points where too few are near."""
+        from modeseek.engines.cpu.tiles import tile_sums, work_size
+
+        d = x.shape[1]
+        out = np.empty((len(x), 4 + d))
+        pairs = np.zeros(len(tiles) - 1, np.int64)
+        size = work_size(LEAF, d)
+        scratch = [
+            (np.empty(len(self.radii), np.int64), np.empty((3, d)), np.empty(size, dtype))
+            for _ in range(n_workers(len(pairs), n_jobs, 1))
+        ]
+
+        def work(worker: int, tile: int, _: int) -> None:
+            rows = slice(tiles[tile], tiles[tile + 1])
+            pairs[tile] = tile_sums(
+                self.points, self.weights, self.starts, self.lower, self.upper, self.middles, self.radii, REACH,
+                x[rows], *scratch[worker], out[rows],
+            )  # fmt: skip
+
+        run_chunks(len(pairs), work, n_jobs, 1)
+        self.n_pairs += int(pairs.sum())
+        if dtype is np.float64:
+            faint = np.flatnonzero(out[:, 0] < min(FAINT * self.total, 0.5 * self.lightest))
+            if faint.size:
+                out[faint, 4:], out[faint, 0] = DenseField(self.points, self.weights, 1.0).shift(x[faint])
+                self.n_pairs += len(faint) * len(self.points)
+        return out
+
+    # ------------------------------------------------------------------------------------------------ climbs
+
+    def climb(self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None) -> tuple[Floats, Ints]:
+        """Climb every start to rest, or into a trap: then it ends at the mode. With ``tol=0`` there are no traps."""
+        x = self._scaled(starts)
+        with single_threaded_blas():
+            if tol == 0.0:
+                ends, steps = self._to_rest(x, Traps.none(x.shape[1]), tol, max_iter, n_jobs)
+            else:
+                ends, steps = self._by_rounds(x, tol, max_iter, n_jobs)
+        return ends * self.bandwidth + self.centre, steps
+
+    def _by_rounds(self, x: Floats, tol: float, max_iter: int, n_jobs: int | None) -> tuple[Floats, Ints]:
+        """Climb a few starts first, and more while these still find new modes; then the rest."""
+        order, _ = compact_groups(x, WIDEST)
+        ends, steps = x.copy(), np.zeros(len(x), np.int64)
+        waiting = np.ones(len(x), bool)
+        stride = PILOTS
+        while waiting.any():
+            chosen = order[stride // 2 :: stride] if stride > 1 else order
+            chosen = chosen[waiting[chosen]]
+            waiting[chosen] = False
+            stride = stride // 4 if self._climb(x, chosen, ends, steps, tol, max_iter, n_jobs) else 1
+        return ends, steps
+
+    def _climb(
+        self, x: Floats, rows: Ints, ends: Floats, steps: Ints, tol: float, max_iter: int, n_jobs: int | None
+    ) -> bool:
+        """Climb the chosen rows of x; tell whether they found many new modes."""
+        known = len(self.traps)
+        if known:
+            ends[rows], steps[rows] = self._roughly(x[rows], tol, max_iter, n_jobs)
+            rows = rows[steps[rows] < 0]
+            self.n_again += len(rows)
+        if not rows.size:
+            return False
+        ends[rows], steps[rows] = self._to_rest(x[rows], self.traps, tol, max_iter, n_jobs)
+        self._add_traps(ends[rows])
+        return len(self.traps) - known > FRUITFUL * len(rows)
+
+    def _to_rest(self, x: Floats, traps: Traps, tol: float, max_iter: int, n_jobs: int | None) -> tuple[Floats, Ints]:
+        """Climb in float64 until a climb rests or is caught; steps are negative where max_iter cut it short."""
+        order, tiles = compact_groups(x, WIDEST)
+        ends, steps = x.copy(), np.full(len(x), -max_iter, np.int64)
+        x, previous = x[order], np.full(len(x), np.inf)
+        for n in range(max_iter + 1):
+            mode, done = traps.catch(x, np.zeros(len(x)))
+            x[done] = traps.centres[mode[done]]
+            if n:
+                length = np.sqrt(np.square(x - before).sum(axis=1))  # noqa: F821
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    q = length / previous
+                done |= (length <= tol) & ((length <= 1e-9 * tol) | ((n > 1) & (length <= tol * (1.0 - q))))
+                previous = length
+            ends[order] = x
+            steps[order[done]] = max(n, 1)
+            if done.all() or n == max_iter:
+                break
+            x, order, previous, tiles = x[~done], order[~done], previous[~done], without(tiles, ~done)
+            if n & (n + 1) == 0 and n:  # after 1, 3, 7 ... steps
+                again, tiles = compact_groups(x, WIDEST)
+                x, order, previous = x[again], order[again], previous[again]
+            before = x
+            x = self._step(x, tiles, np.float64, n_jobs)[:, 4:]
+        return ends, steps
+
+    def _roughly(self, x: Floats, tol: float, max_iter: int, n_jobs: int | None) -> tuple[Floats, Ints]:
+        """Climb in float32 until a climb is caught for certain; steps are negative where it was not."""
+        order, tiles = compact_groups(x, WIDEST)
+        ends, steps = x.copy(), np.full(len(x), -1, np.int64)
+        x, error = x[order], np.zeros(len(x))
+        for n in range(max_iter + 1):
+            mode, done = self.traps.catch(x, error)
+            ends[order[done]] = self.traps.centres[mode[done]]
+            steps[order[done]] = max(n, 1)
+            kept = ~done & (error <= LARGEST_ERROR)
+            if n == max_iter or not kept.any():
+                break
+            x, order, error, tiles = x[kept], order[kept], error[kept], without(tiles, kept)
+            sums = self._step(x, tiles, np.float32, n_jobs)
+            error = self._error(x, sums, error)
+            error[np.square(sums[:, 4:] - x).sum(axis=1) <= tol * tol] = np.inf  # it rests where no trap is
+            x = sums[:, 4:]
+        return ends, steps
+
+    def _error(self, x: Floats, sums: Floats, error: Floats) -> Floats:
+        """Bound the distance of a float32 step from that of the exact path, in bandwidths.
+
+        With a = |q - c|, the exponent of a point at distance r is off by at most u (A + B r + C r^2): the product
+        of d terms in any order, the two norms, two sums, coordinates rounded about c, and the exponential.
+        """
+        from modeseek.engines.cpu.tiles import PACK
+
+        d = x.shape[1]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            density, a = sums[:, 0], np.sqrt(2.0 * sums[:, 3])
+            r2, r4 = 2.1 * sums[:, 1] / density, 4.2 * sums[:, 2] / density  # means of r^2 and r^4, a little more
+            variance = 1.05 * np.maximum(r2 / 1.05 - np.square(sums[:, 4:] - x).sum(axis=1), 1e-3 * r2)
+            r = np.sqrt(r2)
+            exponents = (d + 5) * a * a + 11 + (d + 7) * a * r + 3.5 * np.sqrt(r4)
+            rounding = ROUNDING * (1.1 * exponents * np.sqrt(variance) + (2.2 * PACK + 2) * (a + r))
+            left_out = 2.0 * REACH * np.exp(-0.5 * REACH**2) * self.total / density
+            growth = variance * np.exp(2.0 * REACH * error) + 1e-6
+            bound = growth * error + rounding + left_out
+        return np.where(np.isfinite(bound), bound, np.inf)
+
+    # ------------------------------------------------------------------------------------------------- modes
+
+    def _add_traps(self, resting: Floats) -> None:
+        """Set a trap at each new mode near the resting points."""
+        _, distance = self.traps.nearest(resting)
+        resting = resting[distance > SAME]
+        if not resting.size:
+            return
+        cells = np.unique(np.round(resting / 0.02), axis=0, return_index=True)[1]
+        modes = settle(self._newton, resting[np.sort(cells)], MAX_DRIFT)
+        for z in modes:
+            if self.traps.nearest(z[None])[1][0] > SAME:
+                offsets, weights, outside = self._around(z)
+                self.traps.add(z[None], np.array([trap_radius(offsets, weights, outside)]))
+
+    def _around(self, z: Floats) -> tuple[Floats, Floats, float]:
+        """Return offsets and weights of the points in blocks within reach of z, and the own weight of all others."""
+        gap = np.maximum(np.maximum(self.lower - z, z - self.upper), 0.0)
+        near = np.repeat(np.square(gap).sum(axis=1) <= REACH * REACH, np.diff(self.starts))
+        offsets, own = self.points[near] - z, self.weights[near]
+        weights = own * np.exp(-0.5 * np.einsum("ij,ij->i", offsets, offsets))
+        return offsets, weights, max(self.total - float(own.sum()), 0.0)
+
+    def newton(self, queries: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return the Newton step to the stationary point near each query, and whether log f is concave there."""
+        steps, concave = self._newton(self._scaled(queries))
+        return steps * self.bandwidth, concave
+
+    def _newton(self, q: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        steps, concave = np.zeros_like(q), np.zeros(len(q), bool)
+        for r in range(len(q)):
+            offsets, weights, _ = self._around(q[r])
+            total = weights.sum()
+            if total < min(FAINT * self.total, 0.5 * self.lightest):
+                continue  # no mode is so faint
+            kept = weights > 1e-18 * total
+            offsets, weights = offsets[kept], weights[kept] / total
+            s = weights @ offsets
+            hessian = np.eye(len(s)) - (offsets * weights[:, None]).T @ offsets + np.outer(s, s)  # I - J
+            concave[r] = np.linalg.eigvalsh(hessian)[0] > CONCAVE
+            if concave[r]:
+                steps[r] = np.linalg.solve(hessian, s)
+        return steps, concave

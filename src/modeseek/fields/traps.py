@@ -1,0 +1,127 @@
+r"""Trap balls: what enters one has arrived at its mode.
+
+Let z be a mode, y_i = x_i - z in bandwidths, and w_i the weights of the points at z (kernel and own) with sum W. At
+x = z + u the weights are w_i exp(y_i.u - |u|^2 / 2), and their sum is at least W exp(-|u|^2 / 2) (Jensen's
+inequality; the mean of y_i is 0 at a mode). So the Jacobian J of the step, the covariance of the points under the
+weights at x, has norm at most
+
+    q(s) = largest eigenvalue of  sum_i w_i exp(s |y_i|) y_i y_i^T / W,      s = |u|,
+
+and, J being integrated along the ray from z to x, |m(x) - z| <= Q(r) |x - z| on the ball of radius r, with
+Q(r) = int_0^r q(s) ds / r. Where Q(r) < 1 every step from the ball leads closer to z by that factor: z is the only
+mode in it, and every path that enters ends there. q is convex in s, so the trapezoidal rule bounds Q from above.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modeseek.fields import REACH, Floats, Ints
+
+RADII = (0.0, 0.03, 0.06, 0.12, 0.24, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.4, 2.8)  # bandwidths
+CONTRACTION = 0.98  # what Q(r) may be at most
+IGNORED = 1e-3  # share of q that is bounded by its trace instead
+PAIRS_AT_ONCE = 1 << 20
+SAME = 1e-6  # bandwidths between two positions of one mode
+
+
+@dataclass
+class Traps:
+    """Balls (centres in bandwidths) in which every path ends at the centre."""
+
+    centres: Floats  # (k, d)
+    radii: Floats  # (k,); 0: nothing is caught
+
+    @classmethod
+    def none(cls, d: int) -> "Traps":
+        """Return no traps, in d dimensions."""
+        return cls(np.empty((0, d)), np.empty(0))
+
+    def __len__(self) -> int:
+        return len(self.radii)
+
+    def add(self, centres: Floats, radii: Floats) -> None:
+        """Add balls."""
+        self.centres = np.concatenate([self.centres, centres])
+        self.radii = np.concatenate([self.radii, radii])
+
+    def nearest(self, x: Floats) -> tuple[Ints, Floats]:
+        """Return the nearest centre of each row and its distance, infinite where there are none."""
+        index, distance = np.zeros(len(x), np.int64), np.full(len(x), np.inf)
+        if not len(self):
+            return index, distance
+        norms = 0.5 * np.einsum("ij,ij->i", self.centres, self.centres)
+        rows = max(1, PAIRS_AT_ONCE // len(self))
+        for start in range(0, len(x), rows):
+            part = slice(start, start + rows)
+            index[part] = (x[part] @ self.centres.T - norms).argmax(axis=1)  # rounding may choose another: harmless
+            distance[part] = np.sqrt(np.square(x[part] - self.centres[index[part]]).sum(axis=1))
+        return index, distance
+
+    def catch(self, x: Floats, error: Floats) -> tuple[Ints, NDArray[np.bool_]]:
+        """Return the nearest trap of each row, and whether it holds all positions within ``error`` of the row."""
+        index, distance = self.nearest(x)
+        radius = self.radii[index] if len(self) else np.zeros(len(x))
+        return index, distance + error < radius
+
+
+def trap_radius(offsets: Floats, weights: Floats, outside: float) -> float:
+    """Return the radius of the trap around a mode, in bandwidths; 0 if there is none.
+
+    Parameters
+    ----------
+    offsets : ndarray of shape (n, d)
+        The points about the mode, in bandwidths: at least those within REACH.
+    weights : ndarray of shape (n,)
+        Their weights at the mode.
+    outside : float
+        Total of the own weights of all points left out.
+    """
+    kept = weights > 0.0
+    outside /= weights.sum()
+    offsets, weights = offsets[kept], weights[kept] / weights.sum()
+    distances = np.sqrt(np.einsum("ij,ij->i", offsets, offsets))
+    traces = weights * np.square(distances)
+    radius = integral = before = 0.0
+    for k, s in enumerate(RADII):
+        # exp(s r - r^2 / 2) r^2 falls with r beyond REACH
+        tail = outside * REACH**2 * math.exp((s - 0.5 * REACH) * REACH)
+        q = _largest(offsets, weights * np.exp(s * distances), traces * np.exp(s * distances)) + tail
+        if k:
+            integral += 0.5 * (before + q) * (s - RADII[k - 1])
+            if not integral <= CONTRACTION * s:
+                break
+            radius = s
+        before = q
+    return radius
+
+
+def _largest(offsets: Floats, weights: Floats, traces: Floats) -> float:
+    """Bound the largest eigenvalue of sum_i w_i y_i y_i^T from above; many small terms by their traces."""
+    kept = traces > IGNORED / len(traces)
+    y = offsets[kept] * np.sqrt(weights[kept])[:, None]
+    small = float(traces[~kept].sum())
+    if not len(y):
+        return small
+    gram = y.T @ y if y.shape[1] <= len(y) else y @ y.T
+    return float(np.linalg.eigvalsh(gram)[-1]) * (1.0 + 1e-9) + small
+
+
+def settle(newton: Callable[[Floats], tuple[Floats, NDArray[np.bool_]]], x: Floats, widest: float) -> Floats:
+    """Newton's method from resting points; return the distinct modes found, none farther than ``widest`` away."""
+    start, x = x, x.copy()
+    moving = np.arange(len(x))
+    done = np.zeros(len(x), bool)
+    for _ in range(12):
+        step, concave = newton(x[moving])
+        x[moving] += step
+        near = concave & (np.square(x[moving] - start[moving]).sum(axis=1) <= widest**2)
+        settled = near & (np.square(step).sum(axis=1) <= 1e-20)
+        done[moving[settled]] = True
+        moving = moving[near & ~settled]
+        if not moving.size:
+            break
+    return x[done]
