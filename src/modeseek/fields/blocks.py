@@ -23,7 +23,7 @@ from modeseek.engines.threads import n_workers, run_chunks, single_threaded_blas
 from modeseek.fields import CONCAVE, REACH, Floats, Ints
 from modeseek.fields.compact import LEAF, compact_groups, extents, without
 from modeseek.fields.dense import DenseField
-from modeseek.fields.traps import SAME, Traps, settle, trap_radius
+from modeseek.fields.traps import SAME, Traps, trap_radius
 
 WIDEST = 128.0  # bandwidths: a wider tile of queries would lose digits about its middle
 ROUNDING = 2.0**-24  # of float32
@@ -31,6 +31,9 @@ LARGEST_ERROR = 0.05  # bandwidths that a float32 climb may be off
 PILOTS = 128  # one start of so many goes first, then four times as many, while these still find new modes
 FRUITFUL = 0.02  # new modes by start
 MAX_DRIFT = 0.1  # bandwidths that polishing may move a resting point
+NEWTON_STEPS = 12
+SETTLED = 1e-10  # bandwidths
+SAME_REST = 0.02  # bandwidths, about: of resting points closer than this one is polished
 FAINT = 1e-6  # of all weight: a lower density may hang on points out of reach
 
 
@@ -152,7 +155,7 @@ class BlocksField:
         if not rows.size:
             return False
         ends[rows], steps[rows] = self._to_rest(x[rows], self.traps, tol, max_iter, n_jobs)
-        self._add_traps(ends[rows])
+        self._add_traps(ends[rows], n_jobs)
         return len(self.traps) - known > FRUITFUL * len(rows)
 
     def _to_rest(self, x: Floats, traps: Traps, tol: float, max_iter: int, n_jobs: int | None) -> tuple[Floats, Ints]:
@@ -223,18 +226,52 @@ class BlocksField:
 
     # ------------------------------------------------------------------------------------------------- modes
 
-    def _add_traps(self, resting: Floats) -> None:
+    def _add_traps(self, resting: Floats, n_jobs: int | None) -> None:
         """Set a trap at each new mode near the resting points."""
         _, distance = self.traps.nearest(resting)
         resting = resting[distance > SAME]
         if not resting.size:
             return
-        cells = np.unique(np.round(resting / 0.02), axis=0, return_index=True)[1]
-        modes = settle(self._newton, resting[np.sort(cells)], MAX_DRIFT)
-        for z in modes:
-            if self.traps.nearest(z[None])[1][0] > SAME:
-                offsets, weights, outside = self._around(z)
-                self.traps.add(z[None], np.array([trap_radius(offsets, weights, outside)]))
+        _, first = np.unique(np.round(resting / SAME_REST), axis=0, return_index=True)
+        modes = self._settle(resting[np.sort(first)], n_jobs)
+        radii = np.zeros(len(modes))
+
+        def work(_: int, i: int, __: int) -> None:
+            radii[i] = trap_radius(*self._around(modes[i]))
+
+        run_chunks(len(modes), work, n_jobs, 1)
+        self.traps.add(modes, radii)
+
+    def _settle(self, start: Floats, n_jobs: int | None) -> Floats:
+        """Newton's method with the first Hessian, from resting points; return the distinct new modes it finds."""
+        hessian = np.empty((len(start), start.shape[1], start.shape[1]))
+
+        def work(_: int, i: int, __: int) -> None:
+            hessian[i] = self._hessian(start[i])[1]
+
+        run_chunks(len(start), work, n_jobs, 1)
+        concave = np.linalg.eigvalsh(hessian)[:, 0] > CONCAVE
+        if not concave.any():
+            return start[:0]
+        start, hessian = start[concave], hessian[concave]
+        order, tiles = compact_groups(start, WIDEST)
+        start, hessian = start[order], hessian[order]
+        z, settled = start.copy(), np.zeros(len(start), bool)
+        for _ in range(NEWTON_STEPS):
+            s = self._step(z, tiles, np.float64, n_jobs)[:, 4:] - z
+            step = np.linalg.solve(hessian, s[:, :, None])[:, :, 0]
+            z += step
+            settled = np.square(step).sum(axis=1) <= SETTLED**2
+            if settled.all():
+                break
+        z = z[settled & (np.square(z - start).sum(axis=1) <= MAX_DRIFT**2)]
+        known = Traps(self.traps.centres, self.traps.radii)
+        new = []
+        for row in z:
+            if known.nearest(row[None])[1][0] > SAME:
+                known.add(row[None], np.zeros(1))
+                new.append(row)
+        return np.array(new).reshape(-1, start.shape[1])
 
     def _around(self, z: Floats) -> tuple[Floats, Floats, float]:
         """Return offsets and weights of the points in blocks within reach of z, and the own weight of all others."""
@@ -244,23 +281,32 @@ class BlocksField:
         weights = own * np.exp(-0.5 * np.einsum("ij,ij->i", offsets, offsets))
         return offsets, weights, max(self.total - float(own.sum()), 0.0)
 
-    def newton(self, queries: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-        """Return the Newton step to the stationary point near each query, and whether log f is concave there."""
-        steps, concave = self._newton(self._scaled(queries))
-        return steps * self.bandwidth, concave
+    def _hessian(self, z: Floats) -> tuple[Floats, Floats]:
+        """Return m(z) - z and I - J, the negative Hessian of log f times h^2; -I where nothing is near enough."""
+        offsets, weights, _ = self._around(z)
+        total = weights.sum()
+        if total < min(FAINT * self.total, 0.5 * self.lightest):
+            return np.zeros_like(z), -np.eye(len(z))  # no mode is so faint
+        weights /= total
+        s = weights @ offsets
+        offsets *= np.sqrt(weights)[:, None]
+        return s, np.eye(len(z)) - offsets.T @ offsets + np.outer(s, s)
 
-    def _newton(self, q: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    def newton(self, queries: Floats, n_jobs: int | None = None) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return the Newton step to the stationary point near each query, and whether log f is concave there."""
+        q = self._scaled(queries)
         steps, concave = np.zeros_like(q), np.zeros(len(q), bool)
-        for r in range(len(q)):
-            offsets, weights, _ = self._around(q[r])
-            total = weights.sum()
-            if total < min(FAINT * self.total, 0.5 * self.lightest):
-                continue  # no mode is so faint
-            kept = weights > 1e-18 * total
-            offsets, weights = offsets[kept], weights[kept] / total
-            s = weights @ offsets
-            hessian = np.eye(len(s)) - (offsets * weights[:, None]).T @ offsets + np.outer(s, s)  # I - J
-            concave[r] = np.linalg.eigvalsh(hessian)[0] > CONCAVE
-            if concave[r]:
-                steps[r] = np.linalg.solve(hessian, s)
-        return steps, concave
+        mode, distance = self.traps.nearest(q)
+        known = distance <= SETTLED if not len(self.traps) else (distance <= SETTLED) & (self.traps.radii[mode] > 0)
+        concave[known] = True
+        rest = np.flatnonzero(~known)
+
+        def work(_: int, i: int, __: int) -> None:
+            s, hessian = self._hessian(q[rest[i]])
+            concave[rest[i]] = np.linalg.eigvalsh(hessian)[0] > CONCAVE
+            if concave[rest[i]]:
+                steps[rest[i]] = np.linalg.solve(hessian, s)
+
+        with single_threaded_blas():
+            run_chunks(len(rest), work, n_jobs, 1)
+        return steps * self.bandwidth, concave

@@ -13,7 +13,6 @@ mode in it, and every path that enters ends there. q is convex in s, so the trap
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +20,9 @@ from numpy.typing import NDArray
 
 from modeseek.fields import REACH, Floats, Ints
 
-RADII = (0.0, 0.03, 0.06, 0.12, 0.24, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.4, 2.8)  # bandwidths
+RADII = (0.0, 0.03, 0.1, 0.25, 0.5, 0.8, 1.2, 1.6, 2.0, 2.5)  # bandwidths
 CONTRACTION = 0.98  # what Q(r) may be at most
-IGNORED = 1e-3  # share of q that is bounded by its trace instead
+IGNORED = 0.01  # of q, the least terms of which are bounded by their trace
 PAIRS_AT_ONCE = 1 << 20
 SAME = 1e-6  # bandwidths between two positions of one mode
 
@@ -101,27 +100,12 @@ def trap_radius(offsets: Floats, weights: Floats, outside: float) -> float:
 
 def _largest(offsets: Floats, weights: Floats, traces: Floats) -> float:
     """Bound the largest eigenvalue of sum_i w_i y_i y_i^T from above; many small terms by their traces."""
-    kept = traces > IGNORED / len(traces)
+    ascending = np.sort(traces)
+    dropped = int(np.searchsorted(np.cumsum(ascending), IGNORED))
+    if dropped == len(traces):
+        return IGNORED
+    kept = traces >= ascending[dropped]
     y = offsets[kept] * np.sqrt(weights[kept])[:, None]
     small = float(traces[~kept].sum())
-    if not len(y):
-        return small
     gram = y.T @ y if y.shape[1] <= len(y) else y @ y.T
     return float(np.linalg.eigvalsh(gram)[-1]) * (1.0 + 1e-9) + small
-
-
-def settle(newton: Callable[[Floats], tuple[Floats, NDArray[np.bool_]]], x: Floats, widest: float) -> Floats:
-    """Newton's method from resting points; return the distinct modes found, none farther than ``widest`` away."""
-    start, x = x, x.copy()
-    moving = np.arange(len(x))
-    done = np.zeros(len(x), bool)
-    for _ in range(12):
-        step, concave = newton(x[moving])
-        x[moving] += step
-        near = concave & (np.square(x[moving] - start[moving]).sum(axis=1) <= widest**2)
-        settled = near & (np.square(step).sum(axis=1) <= 1e-20)
-        done[moving[settled]] = True
-        moving = moving[near & ~settled]
-        if not moving.size:
-            break
-    return x[done]
