@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from modeseek.fields import REACH, Floats, Ints
 
-RADII = (0.0, 0.03, 0.1, 0.25, 0.5, 0.8, 1.2, 1.6, 2.0, 2.5)  # bandwidths
+RADII = (0.1, 0.3, 0.7, 1.2, 1.8, 2.5)  # bandwidths at which q is computed
 CONTRACTION = 0.98  # what Q(r) may be at most
-IGNORED = 0.01  # of q, the least terms of which are bounded by their trace
+IGNORED = 0.05  # of q, the least terms of which are bounded by their trace
 PAIRS_AT_ONCE = 1 << 20
 SAME = 1e-6  # bandwidths between two positions of one mode
 
@@ -84,17 +84,25 @@ def trap_radius(offsets: Floats, weights: Floats, outside: float) -> float:
     offsets, weights = offsets[kept], weights[kept] / weights.sum()
     distances = np.sqrt(np.einsum("ij,ij->i", offsets, offsets))
     traces = weights * np.square(distances)
-    radius = integral = before = 0.0
-    for k, s in enumerate(RADII):
+
+    def bound(s: float) -> float:
         # exp(s r - r^2 / 2) r^2 falls with r beyond REACH
         tail = outside * REACH**2 * math.exp((s - 0.5 * REACH) * REACH)
-        q = _largest(offsets, weights * np.exp(s * distances), traces * np.exp(s * distances)) + tail
-        if k:
-            integral += 0.5 * (before + q) * (s - RADII[k - 1])
-            if not integral <= CONTRACTION * s:
-                break
-            radius = s
-        before = q
+        growth = np.exp(s * distances)
+        return _largest(offsets, weights * growth, traces * growth) + tail
+
+    radius, integral, before = 0.0, 0.0, bound(0.0)
+    if before >= CONTRACTION:
+        return 0.0
+    for s in RADII:
+        q = bound(s)
+        if integral + 0.5 * (before + q) * (s - radius) > CONTRACTION * s:
+            # the chord lies above q: where does its integral meet the line?
+            slope, excess = (q - before) / (s - radius), before - CONTRACTION
+            room = CONTRACTION * radius - integral
+            return radius + (1.0 - 1e-9) * (math.sqrt(excess * excess + 2.0 * slope * room) - excess) / slope
+        integral += 0.5 * (before + q) * (s - radius)
+        radius, before = s, q
     return radius
 
 
@@ -105,7 +113,8 @@ def _largest(offsets: Floats, weights: Floats, traces: Floats) -> float:
     if dropped == len(traces):
         return IGNORED
     kept = traces >= ascending[dropped]
-    y = offsets[kept] * np.sqrt(weights[kept])[:, None]
-    small = float(traces[~kept].sum())
+    y = (offsets[kept] * np.sqrt(weights[kept])[:, None]).astype(np.float32)
     gram = y.T @ y if y.shape[1] <= len(y) else y @ y.T
-    return float(np.linalg.eigvalsh(gram)[-1]) * (1.0 + 1e-9) + small
+    # of sums of n products in float32, in any order
+    rounding = (max(y.shape) + 8) * 2.0**-24 * float(traces[kept].sum())
+    return float(np.linalg.eigvalsh(gram.astype(np.float64))[-1]) + rounding + float(traces[~kept].sum())
