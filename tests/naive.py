@@ -19,6 +19,13 @@ def mixture(n: int, d: int, seed: int = 0) -> tuple[np.ndarray, float]:
     return (centres[which] + rng.normal(size=(n, d))).astype(np.float32), 0.9
 
 
+def wide_mixture(n: int, d: int, seed: int = 0) -> tuple[np.ndarray, float]:
+    """Twelve overlapping Gaussians in many dimensions (float32), with a bandwidth that many dimensions need."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(12, d)) * 2.0
+    return (centres[rng.integers(0, 12, n)] + rng.normal(size=(n, d))).astype(np.float32), 0.5 * d**0.5
+
+
 def uniform(n: int, d: int, seed: int = 0) -> tuple[np.ndarray, float]:
     """Noise: many weak modes and long ridges, the hard case."""
     return np.random.default_rng(seed).uniform(size=(n, d)) * {1: 60, 2: 14, 3: 7}[d], 1.0
@@ -65,6 +72,9 @@ EXACT = {"fidelity": "exact"}
 ROUTES = [
     Route("dense, 2-D", lambda: mixture(400, 2)),
     Route("dense, 6-D", lambda: mixture(600, 6)),
+    Route("blocks, 4-D", lambda: mixture(2600, 4)),
+    Route("blocks, 6-D", lambda: mixture(2600, 6)),
+    Route("blocks, 16-D", lambda: wide_mixture(2600, 16)),
     Route("points, 1-D", lambda: mixture(1500, 1), EXACT),
     Route("points, 2-D", lambda: uniform(700, 2), EXACT),
     Route("points, 3-D", lambda: mixture(1000, 3), EXACT),

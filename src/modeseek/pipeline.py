@@ -3,8 +3,8 @@
 Points become a density (a sketch of them where that pays, the points themselves where not); starts climb it to
 its modes; modes become labels. `cluster` chooses the route:
 
-- **dense**, up to a few hundred points, or more than three columns: every point climbs on all points;
-- **points**, ``fidelity="exact"``: every distinct point climbs on the points within reach, in float64;
+- **points**, few of them, more than three columns, or ``fidelity="exact"``: every distinct point climbs on the
+  points, as float64 does; `choose_field` says whether they are summed densely, by grid cells or in blocks;
 - **cells**, ``fidelity="fast"``: a spline sketch, its kernel sums tabulated, and cells that climb for the points
   they hold; where the grid would be too large, weighted cell means stand in for the points.
 """
@@ -15,8 +15,8 @@ import numpy as np
 
 from modeseek.cells import bit_patterns, cell_indices, cell_means
 from modeseek.climb import ModeFinder
+from modeseek.costs import DENSE_POINTS, choose_field
 from modeseek.fields import reach_of_tail
-from modeseek.fields.dense import DenseField
 from modeseek.fields.grid import GridField, newton_over_all
 from modeseek.fields.nodes import node_box
 from modeseek.fields.table import TableField
@@ -24,7 +24,6 @@ from modeseek.label import CellLabels, KeyLabels, label_cells, label_sub_cells
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import Bins, DensitySketch, bin_points
 
-DENSE_POINTS = 512  # below, compiling and tabulating cost more than they save
 POLISH_PAIRS = 20_000_000  # modes x points that polishing on the raw points may cost
 SPACINGS = {1: (0.125, 0.25, 0.5), 2: (0.25, 0.5), 3: (1 / 3, 0.5)}  # in bandwidths, finest first
 SPLIT = {1: 9, 2: 5, 3: 5}  # sub-cells per axis of a mixed cell
@@ -35,15 +34,13 @@ SPARSE_SPLIT = 2
 
 def cluster(problem: Problem, fidelity: str) -> Clustering:
     """Cluster by mean shift: ``fidelity`` is "fast" or "exact"."""
-    if problem.n <= DENSE_POINTS or problem.d > 3:
-        return _every_point(problem, dense=True)
-    if fidelity == "exact":
-        return _every_point(problem, dense=False)
+    if problem.n <= DENSE_POINTS or problem.d > 3 or fidelity == "exact":
+        return _every_point(problem)
     spacing = affordable_spacing(problem)
     if spacing is not None:
         return _by_cells(problem, spacing)
     if problem.n <= MIN_NODES // NODES_PER_POINT:
-        return _every_point(problem, dense=False)
+        return _every_point(problem)
     return _by_sparse_cells(problem)
 
 
@@ -57,16 +54,16 @@ def affordable_spacing(problem: Problem) -> float | None:
     return None
 
 
-def _every_point(problem: Problem, dense: bool) -> Clustering:
-    """Every distinct point climbs on the points."""
+def _every_point(problem: Problem) -> Clustering:
+    """Every distinct point climbs on the points, summed as costs least."""
     problem.report("merge repeats")
     keys = KeyLabels(problem.points, bit_patterns)
     points = np.asarray(problem.points[keys.first_rows], np.float64)
     weights = problem.weights if problem.weights.size else None
     weights = np.bincount(keys.numbers, weights).astype(np.float64)
-    make_field = DenseField if dense else GridField
-    field = make_field(points, weights, problem.bandwidth)
-    return _climb_keys(problem, ModeFinder(field, field, **problem.climbing), keys)
+    problem.report("choose how to sum")
+    field, why = choose_field(points, weights, problem.bandwidth)
+    return _climb_keys(problem, ModeFinder(field, field, **problem.climbing), keys, why)
 
 
 def _by_cells(problem: Problem, spacing: float) -> Clustering:
@@ -135,9 +132,9 @@ def _by_sparse_cells(problem: Problem) -> Clustering:
     return _climb_keys(problem, ModeFinder(field, field, **problem.climbing), keys)
 
 
-def _climb_keys(problem: Problem, finder: ModeFinder, keys: KeyLabels) -> Clustering:
+def _climb_keys(problem: Problem, finder: ModeFinder, keys: KeyLabels, why: str = "") -> Clustering:
     """Climb from the first point of each key; every point takes the mode of its key."""
-    problem.report("climb")
+    problem.report(f"climb ({why})" if why else "climb")
     keys.labels = finder.find(np.asarray(problem.points[keys.first_rows], np.float64)).astype(np.int32)
     problem.report("label")
     labels = np.empty(problem.n, np.int32)

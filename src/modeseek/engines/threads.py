@@ -13,6 +13,7 @@ from functools import cache
 from numbers import Integral
 
 import joblib
+from threadpoolctl import ThreadpoolController
 
 ROWS_PER_CHUNK = 1 << 18
 
@@ -72,9 +73,14 @@ def n_workers(n: int, n_jobs: int | None = None, chunk: int = ROWS_PER_CHUNK) ->
     return max(1, min(effective_n_jobs(n_jobs), -(-n // chunk)))
 
 
+@cache
+def _blas() -> ThreadpoolController:
+    """Find the BLAS libraries, once: a search takes milliseconds."""
+    import scipy.linalg  # noqa: F401  the library that compiled kernels call must be loaded to be found
+
+    return ThreadpoolController().select(user_api="blas")
+
+
 def single_threaded_blas() -> AbstractContextManager[object]:
     """Keep BLAS to one thread a call: the threads are ours, and sums then do not depend on their number."""
-    import scipy.linalg  # noqa: F401  the library that compiled kernels call must be loaded to be limited
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(1, user_api="blas")
+    return _blas().limit(limits=1)

@@ -80,6 +80,8 @@ class BlocksField:
     def shift(self, queries: Floats, n_jobs: int | None = None) -> tuple[Floats, Floats]:
         """Return the mean and the unnormalised density at each query."""
         q = self._scaled(queries)
+        if not len(q):
+            return q, np.empty(0)
         order, tiles = compact_groups(q, WIDEST)
         out = np.empty((len(q), 4 + q.shape[1]))
         with single_threaded_blas():
@@ -118,11 +120,27 @@ class BlocksField:
                 self.n_pairs += len(faint) * len(self.points)
         return out
 
+    def pairs_left(self, reach: float, sample: int) -> tuple[float, float]:
+        """Estimate from some blocks how many of the n^2 pairs of points are left in tiles, and how many in reach."""
+        chosen = np.unique(np.linspace(0, len(self.radii) - 1, sample).astype(np.int64))
+        sizes = np.diff(self.starts)
+        in_tiles = in_reach = 0.0
+        for b in chosen:
+            gap = np.maximum(np.maximum(self.lower - self.upper[b], self.lower[b] - self.upper), 0.0)
+            near = np.square(gap).sum(axis=1) <= reach * reach
+            in_tiles += float(sizes[near].sum())
+            offsets = self._around(self.points[self.starts[b]])[0]
+            in_reach += float((np.einsum("ij,ij->i", offsets, offsets) <= reach * reach).sum())
+        per_point = len(self.points) / len(chosen)
+        return in_tiles * per_point, in_reach * per_point
+
     # ------------------------------------------------------------------------------------------------ climbs
 
     def climb(self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None) -> tuple[Floats, Ints]:
         """Climb every start to rest, or into a trap: then it ends at the mode. With ``tol=0`` there are no traps."""
         x = self._scaled(starts)
+        if not len(x):
+            return x, np.zeros(0, np.int64)
         with single_threaded_blas():
             if tol == 0.0:
                 ends, steps = self._to_rest(x, Traps.none(x.shape[1]), tol, max_iter, n_jobs)
@@ -148,7 +166,7 @@ class BlocksField:
     ) -> bool:
         """Climb the chosen rows of x; tell whether they found many new modes."""
         known = len(self.traps)
-        if known:
+        if known and rows.size:
             ends[rows], steps[rows] = self._roughly(x[rows], tol, max_iter, n_jobs)
             rows = rows[steps[rows] < 0]
             self.n_again += len(rows)
@@ -163,11 +181,12 @@ class BlocksField:
         order, tiles = compact_groups(x, WIDEST)
         ends, steps = x.copy(), np.full(len(x), -max_iter, np.int64)
         x, previous = x[order], np.full(len(x), np.inf)
+        before = x
         for n in range(max_iter + 1):
             mode, done = traps.catch(x, np.zeros(len(x)))
             x[done] = traps.centres[mode[done]]
             if n:
-                length = np.sqrt(np.square(x - before).sum(axis=1))  # noqa: F821
+                length = np.sqrt(np.square(x - before).sum(axis=1))
                 with np.errstate(divide="ignore", invalid="ignore"):
                     q = length / previous
                 done |= (length <= tol) & ((length <= 1e-9 * tol) | ((n > 1) & (length <= tol * (1.0 - q))))
@@ -240,7 +259,7 @@ class BlocksField:
             radii[i] = trap_radius(*self._around(modes[i]))
 
         run_chunks(len(modes), work, n_jobs, 1)
-        self.traps.add(modes, radii)
+        self.traps = self.traps.and_more(modes, radii)
 
     def _settle(self, start: Floats, n_jobs: int | None) -> Floats:
         """Newton's method with the first Hessian, from resting points; return the distinct new modes it finds."""
@@ -265,13 +284,12 @@ class BlocksField:
             if settled.all():
                 break
         z = z[settled & (np.square(z - start).sum(axis=1) <= MAX_DRIFT**2)]
-        known = Traps(self.traps.centres, self.traps.radii)
-        new = []
-        for row in z:
-            if known.nearest(row[None])[1][0] > SAME:
-                known.add(row[None], np.zeros(1))
-                new.append(row)
-        return np.array(new).reshape(-1, start.shape[1])
+        z = z[self.traps.nearest(z)[1] > SAME]
+        kept: list[int] = []
+        for i in range(len(z)):
+            if not kept or np.square(z[kept] - z[i]).sum(axis=1).min() > SAME**2:
+                kept.append(i)
+        return z[kept]
 
     def _around(self, z: Floats) -> tuple[Floats, Floats, float]:
         """Return offsets and weights of the points in blocks within reach of z, and the own weight of all others."""
@@ -297,7 +315,8 @@ class BlocksField:
         q = self._scaled(queries)
         steps, concave = np.zeros_like(q), np.zeros(len(q), bool)
         mode, distance = self.traps.nearest(q)
-        known = distance <= SETTLED if not len(self.traps) else (distance <= SETTLED) & (self.traps.radii[mode] > 0)
+        known = distance <= SETTLED
+        known[known] = self.traps.radii[mode[known]] > 0.0
         concave[known] = True
         rest = np.flatnonzero(~known)
 

@@ -10,7 +10,7 @@ and, until something better fits, for many columns.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modeseek.engines.threads import run_chunks
+from modeseek.engines.threads import run_chunks, single_threaded_blas
 from modeseek.fields import CONCAVE, Floats, Ints
 
 TILE_VALUES = 1 << 19  # weights held at once by one thread
@@ -63,7 +63,8 @@ class DenseField:
             means[start:stop] = exponents @ self.points / sums[:, None]
             densities[start:stop] = sums * np.exp(nearest)
 
-        run_chunks(len(q), work, n_jobs, rows)
+        with single_threaded_blas():  # the threads are ours; more of them would wait for each other
+            run_chunks(len(q), work, n_jobs, rows)
         return means, densities
 
     def _exponents(self, tile: Floats) -> Floats:

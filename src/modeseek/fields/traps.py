@@ -27,7 +27,7 @@ PAIRS_AT_ONCE = 1 << 20
 SAME = 1e-6  # bandwidths between two positions of one mode
 
 
-@dataclass
+@dataclass(frozen=True)
 class Traps:
     """Balls (centres in bandwidths) in which every path ends at the centre."""
 
@@ -42,10 +42,9 @@ class Traps:
     def __len__(self) -> int:
         return len(self.radii)
 
-    def add(self, centres: Floats, radii: Floats) -> None:
-        """Add balls."""
-        self.centres = np.concatenate([self.centres, centres])
-        self.radii = np.concatenate([self.radii, radii])
+    def and_more(self, centres: Floats, radii: Floats) -> "Traps":
+        """Return these balls and more: those who read them meanwhile see the old ones, whole."""
+        return Traps(np.concatenate([self.centres, centres]), np.concatenate([self.radii, radii]))
 
     def nearest(self, x: Floats) -> tuple[Ints, Floats]:
         """Return the nearest centre of each row and its distance, infinite where there are none."""
