@@ -1,5 +1,7 @@
 """The blocks field against the textbook: steps, pruning, error bounds, traps, labels; and controls that must fail."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -289,7 +291,7 @@ def test_groups_are_small_compact_and_hold_every_row_once(n, d, seed, spread):
     assert sizes.sum() == n
     assert sizes.min() >= 1
     assert sizes.max() <= LEAF
-    assert all(np.ptp(x[order[a:b]], axis=0).max() <= WIDEST for a, b in zip(starts[:-1], starts[1:], strict=True))
+    assert all(np.ptp(x[order[a:b]], axis=0).max() <= WIDEST for a, b in pairwise(starts))
     kept = rng.random(n) < 0.3
     left = without(starts, kept)
     assert left[-1] == kept.sum()
