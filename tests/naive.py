@@ -31,6 +31,11 @@ def uniform(n: int, d: int, seed: int = 0) -> tuple[np.ndarray, float]:
     return np.random.default_rng(seed).uniform(size=(n, d)) * {1: 60, 2: 14, 3: 7}[d], 1.0
 
 
+def sparse(n: int) -> tuple[np.ndarray, float]:
+    """So few points within reach of each that only cells leave out enough."""
+    return np.random.default_rng(0).uniform(size=(n, 2)) * 400, 1.0
+
+
 def moons(n: int) -> tuple[np.ndarray, float]:
     """Two thin moons: curved ridges."""
     return make_moons(n, noise=0.1, random_state=0)[0], 0.15
@@ -77,6 +82,7 @@ ROUTES = [
     Route("blocks, 16-D", lambda: wide_mixture(2600, 16)),
     Route("points, 1-D", lambda: mixture(1500, 1), EXACT),
     Route("points, 2-D", lambda: uniform(700, 2), EXACT),
+    Route("points, sparse", lambda: sparse(3000), EXACT),
     Route("points, 3-D", lambda: mixture(1000, 3), EXACT),
     Route("points, lattice", lambda: lattice(2000), EXACT),
     Route("cells, 1-D", lambda: uniform(1500, 1), agreement=0.995),

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 import modeseek as ms
 from modeseek.climb import ModeFinder
 from modeseek.costs import choose_field
+from modeseek.engines.threads import single_threaded_blas
 from modeseek.fields import REACH
-from modeseek.fields.blocks import LARGEST_ERROR, WIDEST, BlocksField
+from modeseek.fields.block_sums import WIDEST
+from modeseek.fields.blocks import LARGEST_ERROR, BlocksField
 from modeseek.fields.compact import LEAF, compact_groups, without
 from modeseek.fields.dense import DenseField
 from modeseek.fields.traps import CONTRACTION, trap_radius
@@ -78,7 +80,7 @@ def test_pruning_drops_most_pairs_and_nothing_that_matters():
 
 
 def test_control_too_short_a_reach_is_caught(monkeypatch):
-    monkeypatch.setattr("modeseek.fields.blocks.REACH", 1.0)
+    monkeypatch.setattr("modeseek.fields.block_sums.REACH", 1.0)
     X, h = data(3, n=4000)
     means, _ = naive_step(X, X[:200], h)
     assert np.abs(BlocksField(X, [], h).shift(X[:200])[0] - means).max() > 1e-6 * h
@@ -327,3 +329,22 @@ def test_a_fit_says_which_way_it_took(capsys):
     X, h = data(6, n=2500)
     ms.MeanShift(h, verbose=True).fit(X)
     assert "climb (blocks:" in capsys.readouterr().err
+
+
+def test_blas_has_its_threads_back_when_the_last_user_leaves():
+    from threadpoolctl import threadpool_info
+
+    def threads():
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    with single_threaded_blas():
+        pass  # now every library is loaded
+    before = threads()
+    first, second = single_threaded_blas(), single_threaded_blas()
+    first.__enter__()
+    second.__enter__()
+    assert set(threads()) == {1}
+    first.__exit__(None, None, None)  # overlapping, not nested, as in two Python threads
+    assert set(threads()) == {1}
+    second.__exit__(None, None, None)
+    assert threads() == before

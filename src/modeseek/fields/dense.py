@@ -3,8 +3,7 @@ r"""The dense field: weights between every query and every point, in tiles; NumP
     m(q) = sum_i w_i exp(-(|q - x_i|^2 - a) / 2 h^2) x_i / sum_i w_i exp(-(|q - x_i|^2 - a) / 2 h^2)
 
 with a the least squared distance, so that the mean is right however far q is from the data. Coordinates are
-centred first, so that |q|^2 + |x|^2 - 2 q.x does not cancel. It compiles nothing: the choice for small inputs
-and, until something better fits, for many columns.
+centred first, so that |q|^2 + |x|^2 - 2 q.x does not cancel. It compiles nothing: the choice for small inputs.
 """
 
 import numpy as np
