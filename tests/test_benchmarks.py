@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from benchmarks import data, figures, harness, mean_shift, reference
+from benchmarks import data, figures, harness, high_dimensions, mean_shift, reference
 
 from modeseek import textbook
 
@@ -179,3 +179,14 @@ def test_the_readme_is_filled_between_its_markers():
     assert "| a | 43.2 | >= 40 | 0.9998 of 5,000 | t |" in filled
     assert "| 1,000,000 | 500 ms | 9.87 | 1 of 113 |  |" in filled
     assert filled.count("1,000,000") == 1
+
+
+@pytest.mark.parametrize("d", [16, 64])
+def test_the_batched_rival_of_many_dimensions_ends_at_the_modes(d):
+    X, h = high_dimensions.clusters(300, d, high_dimensions.APART)
+    X += np.float32(10.0)
+    ends = high_dimensions.batched(X, h) * h + X.mean(axis=0)
+    exact = textbook.climb(X[::10].astype(float), X[:20].astype(float), h, tol=1e-6)  # another density: a control
+    assert np.abs(ends[:20] - exact).max() > 0.1 * h
+    exact = textbook.climb(X.astype(float), X[:20].astype(float), h, tol=1e-6)
+    assert np.linalg.norm(ends[:20] - exact, axis=1).max() < 0.02 * h
