@@ -30,6 +30,7 @@ SPREADS = {16: 2.0, 64: 1.5}  # standard deviation of the centres, that of a clu
 APART = 4.0
 BATCH = 500  # the notebook's
 TOL = 1e-3
+NOISE = 1e-6  # bandwidths: float32 may never come closer to rest
 PAIRS = 1e9  # of the reference
 SGEMM = 4096
 
@@ -57,7 +58,7 @@ def batched(X: NDArray[np.float32], bandwidth: float, tol: float = TOL, max_iter
             length[s] = np.sqrt(np.square(means - x[s]).sum(1))
             x[s] = means
         with np.errstate(divide="ignore", invalid="ignore"):
-            rested |= (length <= tol) & ((length == 0) | ((n > 0) & (length <= tol * (1 - length / previous))))
+            rested |= (length <= tol) & ((length <= NOISE) | ((n > 0) & (length <= tol * (1 - length / previous))))
         if rested.all():
             break
         previous = length
