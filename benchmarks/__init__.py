@@ -4,6 +4,7 @@ Run from the root of the repository::
 
     python -m benchmarks.mean_shift            # everything: some 10 to 15 minutes on 2 cores, 6 GB of memory
     python -m benchmarks.mean_shift --quick    # up to 60 000 points, no photograph: a few minutes
+    python -m benchmarks.high_dimensions       # 16 and 64 dimensions, against the batched form: some minutes
     python -m benchmarks.startup               # imports, first fits and compilation alone
     python -m benchmarks.figures               # redraw the figures from benchmarks/results
 

@@ -19,9 +19,21 @@ def mixture(n: int, d: int, seed: int = 0) -> tuple[np.ndarray, float]:
     return (centres[which] + rng.normal(size=(n, d))).astype(np.float32), 0.9
 
 
+def wide_mixture(n: int, d: int, seed: int = 0) -> tuple[np.ndarray, float]:
+    """Twelve overlapping Gaussians in many dimensions (float32), with a bandwidth that many dimensions need."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(12, d)) * 2.0
+    return (centres[rng.integers(0, 12, n)] + rng.normal(size=(n, d))).astype(np.float32), 0.5 * d**0.5
+
+
 def uniform(n: int, d: int, seed: int = 0) -> tuple[np.ndarray, float]:
     """Noise: many weak modes and long ridges, the hard case."""
     return np.random.default_rng(seed).uniform(size=(n, d)) * {1: 60, 2: 14, 3: 7}[d], 1.0
+
+
+def sparse(n: int) -> tuple[np.ndarray, float]:
+    """So few points within reach of each that only cells leave out enough."""
+    return np.random.default_rng(0).uniform(size=(n, 2)) * 400, 1.0
 
 
 def moons(n: int) -> tuple[np.ndarray, float]:
@@ -65,8 +77,12 @@ EXACT = {"fidelity": "exact"}
 ROUTES = [
     Route("dense, 2-D", lambda: mixture(400, 2)),
     Route("dense, 6-D", lambda: mixture(600, 6)),
+    Route("blocks, 4-D", lambda: mixture(2600, 4)),
+    Route("blocks, 6-D", lambda: mixture(2600, 6)),
+    Route("blocks, 16-D", lambda: wide_mixture(2600, 16)),
     Route("points, 1-D", lambda: mixture(1500, 1), EXACT),
     Route("points, 2-D", lambda: uniform(700, 2), EXACT),
+    Route("points, sparse", lambda: sparse(3000), EXACT),
     Route("points, 3-D", lambda: mixture(1000, 3), EXACT),
     Route("points, lattice", lambda: lattice(2000), EXACT),
     Route("cells, 1-D", lambda: uniform(1500, 1), agreement=0.995),

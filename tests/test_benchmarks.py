@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from benchmarks import audit, blurring, data, figures, harness, mean_shift, reference
+from benchmarks import audit, blurring, data, figures, harness, high_dimensions, mean_shift, reference
 
 import modeseek as ms
 from modeseek import textbook
+from modeseek.engines.threads import single_threaded_blas
 
 H = 1.5
 
@@ -214,3 +215,15 @@ def test_the_benchmark_of_blurring_fails_where_a_bar_is_missed(monkeypatch, caps
     assert "pass" in capsys.readouterr().out
     monkeypatch.setattr(blurring.ms, "blur", lambda X, h: X + 1e-3)
     assert blurring.main(["--quick", "--only", "middling"]) == 1
+
+
+@pytest.mark.parametrize("d", [16, 64])
+def test_the_batched_rival_of_many_dimensions_ends_at_the_modes(d):
+    X, h = high_dimensions.clusters(300, d, high_dimensions.APART)
+    X, h = X + np.float32(10.0), 1.5 * h  # so few points need a wider kernel, or climbs are long
+    with single_threaded_blas():
+        ends = high_dimensions.batched(X, h) * h + X.mean(axis=0)
+    exact = textbook.climb(X[::10].astype(float), X[:20].astype(float), h, tol=1e-6)  # another density: a control
+    assert np.abs(ends[:20] - exact).max() > 0.1 * h
+    exact = textbook.climb(X.astype(float), X[:20].astype(float), h, tol=1e-6)
+    assert np.linalg.norm(ends[:20] - exact, axis=1).max() < 0.02 * h

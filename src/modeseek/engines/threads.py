@@ -6,12 +6,17 @@ thread sees Ctrl-C, so an interrupt takes effect within one chunk.
 """
 
 import itertools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from numbers import Integral
+from typing import Any
 
 import joblib
+from threadpoolctl import ThreadpoolController
 
 ROWS_PER_CHUNK = 1 << 18
 
@@ -69,3 +74,42 @@ def run_chunks(
 def n_workers(n: int, n_jobs: int | None = None, chunk: int = ROWS_PER_CHUNK) -> int:
     """Return how many workers `run_chunks` will use: never more than there are chunks."""
     return max(1, min(effective_n_jobs(n_jobs), -(-n // chunk)))
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Find the BLAS libraries, once: a search takes milliseconds."""
+    import scipy.linalg  # noqa: F401  the library that compiled kernels call must be loaded to be found
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Keep BLAS to one thread a call: the threads are ours, and sums then do not depend on their number.
+
+    The limit is the whole process's: whoever comes first sets it, and whoever leaves last restores what was before.
+    """
+    with _limit.lock:
+        if not _limit.users:
+            _limit.limiter = _blas().limit(limits=1)
+        _limit.users += 1
+    try:
+        yield
+    finally:
+        with _limit.lock:
+            _limit.users -= 1
+            if not _limit.users and _limit.limiter is not None:
+                _limit.limiter.restore_original_limits()
+
+
+@dataclass
+class _Limit:
+    """Who keeps BLAS to one thread at present."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    users: int = 0
+    limiter: Any = None
+
+
+_limit = _Limit()

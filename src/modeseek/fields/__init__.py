@@ -1,8 +1,9 @@
 """Only the closest points count: four ways to sum a kernel, one interface of two verbs.
 
 ``shift(queries)`` makes one mean-shift step and returns (means, densities); ``climb(starts, ...)`` repeats it
-until each start rests. ``dense`` sums over everything (any dimension), ``grid`` over sorted points within
-reach (d <= 3), ``table`` interpolates sums tabulated on a sketch's own grid (d <= 3).
+until each start rests. ``dense`` sums over everything (any dimension), ``blocks`` over compact blocks of points
+within reach, in tiles (any dimension), ``grid`` over sorted points within reach (d <= 3), ``table`` interpolates
+sums tabulated on a sketch's own grid (d <= 3).
 """
 
 import math

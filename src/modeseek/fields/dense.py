@@ -3,14 +3,13 @@ r"""The dense field: weights between every query and every point, in tiles; NumP
     m(q) = sum_i w_i exp(-(|q - x_i|^2 - a) / 2 h^2) x_i / sum_i w_i exp(-(|q - x_i|^2 - a) / 2 h^2)
 
 with a the least squared distance, so that the mean is right however far q is from the data. Coordinates are
-centred first, so that |q|^2 + |x|^2 - 2 q.x does not cancel. It compiles nothing: the choice for small inputs
-and, until something better fits, for many columns.
+centred first, so that |q|^2 + |x|^2 - 2 q.x does not cancel. It compiles nothing: the choice for small inputs.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modeseek.engines.threads import run_chunks
+from modeseek.engines.threads import run_chunks, single_threaded_blas
 from modeseek.fields import CONCAVE, Floats, Ints
 
 TILE_VALUES = 1 << 19  # weights held at once by one thread
@@ -82,7 +81,8 @@ class DenseField:
             means[start:stop] = exponents @ self.points / sums[:, None]
             densities[start:stop] = sums * np.exp(nearest)
 
-        run_chunks(len(q), work, n_jobs, rows)
+        with single_threaded_blas():  # the threads are ours; more of them would wait for each other
+            run_chunks(len(q), work, n_jobs, rows)
         return means, densities
 
     def _exponents(self, tile: Floats) -> Floats:

@@ -1,0 +1,122 @@
+r"""Sums over blocks of points within reach, for tiles of queries; any dimension.
+
+Points and queries are grouped as the leaves of a kd-tree. A tile of queries meets the blocks within REACH, so that
+only weights below one rounding error of the weight at distance zero are left out. All lengths inside are in
+bandwidths and about the mean of the points.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from modeseek.engines.threads import n_workers, run_chunks, single_threaded_blas
+from modeseek.fields import REACH, Floats, Ints
+from modeseek.fields.compact import LEAF, compact_groups, extents
+from modeseek.fields.dense import DenseField
+
+WIDEST = 128.0  # bandwidths: a wider tile of queries would lose digits about its middle
+FAINT = 1e-6  # of all weight: a lower density may hang on points out of reach
+
+
+class BlockSums:
+    """Points in compact blocks, and kernel sums over them.
+
+    Parameters
+    ----------
+    points : array-like of shape (n, d)
+        Points.
+    weights : array-like of shape (n,)
+        Weights; length 0 means unit weights. Points of weight 0 are dropped.
+    bandwidth : float
+        Standard deviation h of the Gaussian.
+    """
+
+    def __init__(self, points: ArrayLike, weights: ArrayLike, bandwidth: float):
+        x = np.asarray(points, np.float64)
+        w = np.asarray(weights, np.float64) if np.size(weights) else np.ones(len(x))
+        x, w = x[w > 0.0], w[w > 0.0]
+        self.bandwidth = bandwidth
+        self.centre = x.mean(axis=0)
+        x = (x - self.centre) / bandwidth
+        order, self.starts = compact_groups(x)
+        self.points, self.weights = x[order], w[order]
+        self.heaviest = float(w.max())
+        self.weights /= self.heaviest  # so that float32 holds them
+        self.total, self.lightest = float(self.weights.sum()), float(self.weights.min())
+        self.lower, self.upper, self.middles, self.radii = extents(self.points, self.starts)
+        self.n_pairs = 0
+
+    def shift(self, queries: Floats, n_jobs: int | None = None) -> tuple[Floats, Floats]:
+        """Return the mean and the unnormalised density at each query."""
+        q = self._scaled(queries)
+        if not len(q):
+            return q, np.empty(0)
+        order, tiles = compact_groups(q, WIDEST)
+        out = np.empty((len(q), 4 + q.shape[1]))
+        with single_threaded_blas():
+            out[order] = self._step(q[order], tiles, np.float64, n_jobs)
+        return out[:, 4:] * self.bandwidth + self.centre, out[:, 0] * self.heaviest
+
+    def _scaled(self, x: Floats) -> Floats:
+        return (np.asarray(x, np.float64) - self.centre) / self.bandwidth
+
+    def _step(self, x: Floats, tiles: Ints, dtype: type, n_jobs: int | None) -> Floats:
+        """Return the rows of `tile_sums` for the tiles of x; in float64, over all points where too few are near."""
+        from modeseek.engines.cpu.block_tiles import tile_sums, work_size
+
+        d = x.shape[1]
+        out = np.empty((len(x), 4 + d))
+        pairs = np.zeros(len(tiles) - 1, np.int64)
+        size = work_size(LEAF, d)
+        scratch = [
+            (np.empty(len(self.radii), np.int64), np.empty((3, d)), np.empty(size, dtype))
+            for _ in range(n_workers(len(pairs), n_jobs, 1))
+        ]
+
+        def work(worker: int, tile: int, _: int) -> None:
+            rows = slice(tiles[tile], tiles[tile + 1])
+            pairs[tile] = tile_sums(
+                self.points, self.weights, self.starts, self.lower, self.upper, self.middles, self.radii, REACH,
+                x[rows], *scratch[worker], out[rows],
+            )  # fmt: skip
+
+        run_chunks(len(pairs), work, n_jobs, 1)
+        self.n_pairs += int(pairs.sum())
+        if dtype is np.float64:
+            faint = np.flatnonzero(out[:, 0] < min(FAINT * self.total, 0.5 * self.lightest))
+            if faint.size:
+                out[faint, 4:], out[faint, 0] = DenseField(self.points, self.weights, 1.0).shift(x[faint])
+                self.n_pairs += len(faint) * len(self.points)
+        return out
+
+    def pairs_left(self, reach: float, sample: int) -> tuple[float, float]:
+        """Estimate from some blocks how many of the n^2 pairs of points are left in tiles, and how many in reach."""
+        chosen = np.unique(np.linspace(0, len(self.radii) - 1, sample).astype(np.int64))
+        sizes = np.diff(self.starts)
+        in_tiles = in_reach = 0.0
+        for b in chosen:
+            gap = np.maximum(np.maximum(self.lower - self.upper[b], self.lower[b] - self.upper), 0.0)
+            near = np.square(gap).sum(axis=1) <= reach * reach
+            in_tiles += float(sizes[near].sum())
+            offsets = self._around(self.points[self.starts[b]])[0]
+            in_reach += float((np.einsum("ij,ij->i", offsets, offsets) <= reach * reach).sum())
+        per_point = len(self.points) / len(chosen)
+        return in_tiles * per_point, in_reach * per_point
+
+    def _around(self, z: Floats) -> tuple[Floats, Floats, float]:
+        """Return offsets and weights of the points in blocks within reach of z, and the own weight of all others."""
+        gap = np.maximum(np.maximum(self.lower - z, z - self.upper), 0.0)
+        near = np.repeat(np.square(gap).sum(axis=1) <= REACH * REACH, np.diff(self.starts))
+        offsets, own = self.points[near] - z, self.weights[near]
+        weights = own * np.exp(-0.5 * np.einsum("ij,ij->i", offsets, offsets))
+        return offsets, weights, max(self.total - float(own.sum()), 0.0)
+
+    def _hessian(self, z: Floats) -> tuple[Floats, Floats]:
+        """Return m(z) - z and I - J, the negative Hessian of log f times h^2; -I where nothing is near enough."""
+        offsets, weights, _ = self._around(z)
+        total = weights.sum()
+        if total < min(FAINT * self.total, 0.5 * self.lightest):
+            return np.zeros_like(z), -np.eye(len(z))  # no mode is so faint
+        weights /= total
+        s = weights @ offsets
+        offsets *= np.sqrt(weights)[:, None]
+        return s, np.eye(len(z)) - offsets.T @ offsets + np.outer(s, s)

@@ -1,0 +1,119 @@
+r"""Trap balls: what enters one has arrived at its mode.
+
+Let z be a mode, y_i = x_i - z in bandwidths, and w_i the weights of the points at z (kernel and own) with sum W. At
+x = z + u the weights are w_i exp(y_i.u - |u|^2 / 2), and their sum is at least W exp(-|u|^2 / 2) (Jensen's
+inequality; the mean of y_i is 0 at a mode). So the Jacobian J of the step, the covariance of the points under the
+weights at x, has norm at most
+
+    q(s) = largest eigenvalue of  sum_i w_i exp(s |y_i|) y_i y_i^T / W,      s = |u|,
+
+and, J being integrated along the ray from z to x, |m(x) - z| <= Q(r) |x - z| on the ball of radius r, with
+Q(r) = int_0^r q(s) ds / r. Where Q(r) < 1 every step from the ball leads closer to z by that factor: z is the only
+mode in it, and every path that enters ends there. q is convex in s, so the trapezoidal rule bounds Q from above.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modeseek.fields import REACH, Floats, Ints
+
+RADII = (0.1, 0.3, 0.7, 1.2, 1.8, 2.5)  # bandwidths at which q is computed
+CONTRACTION = 0.98  # what Q(r) may be at most
+IGNORED = 0.05  # of q, the least terms of which are bounded by their trace
+PAIRS_AT_ONCE = 1 << 20
+SAME = 1e-6  # bandwidths between two positions of one mode
+
+
+@dataclass(frozen=True)
+class Traps:
+    """Balls (centres in bandwidths) in which every path ends at the centre."""
+
+    centres: Floats  # (k, d)
+    radii: Floats  # (k,); 0: nothing is caught
+
+    @classmethod
+    def none(cls, d: int) -> "Traps":
+        """Return no traps, in d dimensions."""
+        return cls(np.empty((0, d)), np.empty(0))
+
+    def __len__(self) -> int:
+        return len(self.radii)
+
+    def and_more(self, centres: Floats, radii: Floats) -> "Traps":
+        """Return these balls and more: those who read them meanwhile see the old ones, whole."""
+        return Traps(np.concatenate([self.centres, centres]), np.concatenate([self.radii, radii]))
+
+    def nearest(self, x: Floats) -> tuple[Ints, Floats]:
+        """Return the nearest centre of each row and its distance, infinite where there are none."""
+        index, distance = np.zeros(len(x), np.int64), np.full(len(x), np.inf)
+        if not len(self):
+            return index, distance
+        norms = 0.5 * np.einsum("ij,ij->i", self.centres, self.centres)
+        rows = max(1, PAIRS_AT_ONCE // len(self))
+        for start in range(0, len(x), rows):
+            part = slice(start, start + rows)
+            index[part] = (x[part] @ self.centres.T - norms).argmax(axis=1)  # rounding may choose another: harmless
+            distance[part] = np.sqrt(np.square(x[part] - self.centres[index[part]]).sum(axis=1))
+        return index, distance
+
+    def catch(self, x: Floats, error: Floats) -> tuple[Ints, NDArray[np.bool_]]:
+        """Return the nearest trap of each row, and whether it holds all positions within ``error`` of the row."""
+        index, distance = self.nearest(x)
+        radius = self.radii[index] if len(self) else np.zeros(len(x))
+        return index, distance + error < radius
+
+
+def trap_radius(offsets: Floats, weights: Floats, outside: float) -> float:
+    """Return the radius of the trap around a mode, in bandwidths; 0 if there is none.
+
+    Parameters
+    ----------
+    offsets : ndarray of shape (n, d)
+        The points about the mode, in bandwidths: at least those within REACH.
+    weights : ndarray of shape (n,)
+        Their weights at the mode.
+    outside : float
+        Total of the own weights of all points left out.
+    """
+    kept = weights > 0.0
+    outside /= weights.sum()
+    offsets, weights = offsets[kept], weights[kept] / weights.sum()
+    distances = np.sqrt(np.einsum("ij,ij->i", offsets, offsets))
+    traces = weights * np.square(distances)
+
+    def bound(s: float) -> float:
+        # exp(s r - r^2 / 2) r^2 falls with r beyond REACH
+        tail = outside * REACH**2 * math.exp((s - 0.5 * REACH) * REACH)
+        growth = np.exp(s * distances)
+        return _largest(offsets, weights * growth, traces * growth) + tail
+
+    radius, integral, before = 0.0, 0.0, bound(0.0)
+    if before >= CONTRACTION:
+        return 0.0
+    for s in RADII:
+        q = bound(s)
+        if integral + 0.5 * (before + q) * (s - radius) > CONTRACTION * s:
+            # the chord lies above q: where does its integral meet the line?
+            slope, excess = (q - before) / (s - radius), before - CONTRACTION
+            room = CONTRACTION * radius - integral
+            return radius + (1.0 - 1e-9) * (math.sqrt(excess * excess + 2.0 * slope * room) - excess) / slope
+        integral += 0.5 * (before + q) * (s - radius)
+        radius, before = s, q
+    return radius
+
+
+def _largest(offsets: Floats, weights: Floats, traces: Floats) -> float:
+    """Bound the largest eigenvalue of sum_i w_i y_i y_i^T from above; many small terms by their traces."""
+    ascending = np.sort(traces)
+    dropped = int(np.searchsorted(np.cumsum(ascending), IGNORED))
+    if dropped == len(traces):
+        return IGNORED
+    kept = traces >= ascending[dropped]
+    y = (offsets[kept] * np.sqrt(weights[kept])[:, None]).astype(np.float32)
+    gram = y.T @ y if y.shape[1] <= len(y) else y @ y.T
+    # of sums of n products in float32, in any order
+    rounding = (max(y.shape) + 8) * 2.0**-24 * float(traces[kept].sum())
+    return float(np.linalg.eigvalsh(gram.astype(np.float64))[-1]) + rounding + float(traces[~kept].sum())

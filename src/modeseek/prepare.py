@@ -1,0 +1,43 @@
+"""What routes share: how fine a grid is affordable, the sketch on it, modes polished on the points."""
+
+import numpy as np
+
+from modeseek.fields import Floats
+from modeseek.fields.grid import newton_over_all
+from modeseek.fields.nodes import node_box
+from modeseek.result import Problem
+from modeseek.sketch import Bins, DensitySketch, bin_points
+
+MIN_NODES, NODES_PER_POINT, MAX_NODES = 1 << 18, 16, 1 << 23  # what a table may cost
+POLISH_PAIRS = 20_000_000  # modes x points that polishing on the raw points may cost
+
+
+def affordable_spacings(problem: Problem, spacings: tuple[float, ...]) -> list[float]:
+    """Return the spacings, in bandwidths, whose table is worth its cost for so many points."""
+    budget = min(MAX_NODES, max(MIN_NODES, NODES_PER_POINT * problem.n))
+    low, high = problem.bounds
+    return [s for s in spacings if node_box(low, high, low, s * problem.bandwidth).n_nodes <= budget]
+
+
+def make_sketch(problem: Problem, spacing: float, degree: int = 2) -> tuple[DensitySketch, Bins | None]:
+    """Sketch the points; with quadratic splines by way of bins where that is quicker."""
+    heaviest = float(problem.weights.max()) if problem.weights.size else 1.0
+    sketch = DensitySketch(
+        problem.bandwidth,
+        spacing=spacing,
+        origin=problem.bounds[0],
+        weight_scale=2.0 ** np.ceil(np.log2(heaviest)),
+        degree=degree,
+    )
+    bins = None
+    if degree == 2 and not problem.weights.size:
+        bins = bin_points(problem.points, problem.bounds, sketch.delta, problem.n_jobs)
+    points, weights = (bins.means, bins.counts) if bins else (problem.points, problem.weights)
+    return sketch.add_scanned(points, weights, problem.bounds, problem.n_jobs), bins
+
+
+def polish_modes(problem: Problem, modes: Floats) -> Floats:
+    """Move modes by one Newton step on all points, unless there are too many of both."""
+    if len(modes) * problem.n > POLISH_PAIRS:
+        return modes
+    return newton_over_all(problem.points, problem.weights, problem.bandwidth, modes, problem.n_jobs)

@@ -1,0 +1,116 @@
+r"""The proven route: labels equal to those of exact mean shift, in time linear in the number of points.
+
+    sketch -> tabulate -> bound the errors -> flood -> prove cells -> prove points -> climb exactly what is left
+
+It is tried on a coarse table first, and on a finer one where that leaves too much open. Only points whose labels even
+the finest cannot prove climb on the points themselves; what is too much work is left undecided, and reported.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modeseek.cells import bit_patterns
+from modeseek.certificate import BOUNDARY, CLIMBED, UNDECIDED, certify
+from modeseek.certify import ProvenLabels, Tubes, recount
+from modeseek.climb import ModeFinder
+from modeseek.fields import REACH, Ints, reach_of_tail
+from modeseek.fields.bounds import cell_bounds
+from modeseek.fields.grid import GridField
+from modeseek.fields.table import TableField
+from modeseek.flood import flood
+from modeseek.label import UNKNOWN, KeyLabels
+from modeseek.prepare import affordable_spacings, make_sketch, polish_modes
+from modeseek.result import Clustering, Problem, finish
+from modeseek.sketch import DensitySketch
+
+SPACINGS = {1: (1 / 16, 1 / 64), 2: (1 / 12, 1 / 24, 1 / 36), 3: (1 / 4, 1 / 6, 1 / 8)}  # in bandwidths, coarsest first
+DEGREE = 3  # of the splines: cubic ones bound the error of every point far lower than quadratic ones
+TAIL = 1e-6  # of the lightest point: the most that what is out of reach may weigh
+MOST_OPEN = 0.5  # of the points: with more open after the cells a finer table is taken at once
+MOST_UNDECIDED = 1e-3  # of the points: with more open after the points' own tubes too
+STEPS = 20.0  # of an exact climb, about
+EXACT_PAIRS, EXACT_POINTS = 4e9, 1 << 22  # most pairs, and points to sort, that exact climbs of a few may cost
+
+
+def exact_pairs(problem: Problem, starts: int) -> float:
+    """Estimate the pairs that exact climbs of so many starts sum: points within reach, times steps."""
+    extent = np.maximum(problem.bounds[1] - problem.bounds[0], problem.bandwidth)
+    share = float(np.minimum(2.0 * REACH * problem.bandwidth / extent, 1.0).prod())
+    return float(starts) * problem.n * share * STEPS
+
+
+def by_proof(problem: Problem) -> Clustering | None:
+    """Prove labels cell by cell, then point by point, on ever finer tables until few are open; those climb exactly.
+
+    Returns None where no table is affordable.
+    """
+    spacings = affordable_spacings(problem, SPACINGS[problem.d])
+    if not spacings:
+        return None
+    labels = np.empty(problem.n, np.int32)
+    for spacing in spacings:
+        sketch, tubes = _prove_cells(problem, spacing)
+        problem.report("look up")
+        counts = tubes.table.assign(problem.points, labels, problem.n_jobs)
+        if counts.unknown > MOST_OPEN * problem.n and spacing != spacings[-1]:
+            continue
+        problem.report(f"prove {counts.unknown} points")
+        rows = np.flatnonzero(labels == UNKNOWN) if counts.unknown else np.empty(0, np.int64)
+        labels[rows] = tubes.settle_points(problem.points[rows], problem.n_jobs)
+        codes = np.where(labels[rows] == UNKNOWN, UNDECIDED, BOUNDARY).astype(np.uint8)
+        if np.count_nonzero(codes == UNDECIDED) <= MOST_UNDECIDED * problem.n:
+            break
+    table = ProvenLabels(tubes)
+    for settle, code in ((_climb_exactly, CLIMBED), (_follow, UNDECIDED)):
+        lost = np.flatnonzero(labels[rows] == UNKNOWN)
+        if lost.size:
+            labels[rows[lost]] = found = settle(problem, table, rows[lost])
+            codes[lost[found != UNKNOWN]] = code
+    finder = ModeFinder(tubes.field, None, **problem.climbing)
+    finder.positions, finder.n_iter = tubes.traps.centres, tubes.n_iter
+    result = finish(problem, finder, table, labels, recount(counts, labels[rows]), sketch)
+    radii = tubes.traps.radii[: len(result.modes)]  # in the order of the labels now
+    result.certificate = certify(result.modes, radii, spacing, tubes.largest_error(), problem.n, rows, codes)
+    return result
+
+
+def _prove_cells(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes]:
+    """Sketch, tabulate, bound, flood, and prove what can be proven for whole cells; number the modes by mass."""
+    problem.report(f"sketch, nodes {spacing:.3g} bandwidths apart")
+    sketch, _ = make_sketch(problem, spacing, DEGREE)
+    problem.report("tabulate")
+    reach = reach_of_tail(problem.total_weight, problem.lightest, TAIL)
+    field = TableField(
+        sketch.nodes(), problem.bandwidth, sketch.kernel_bandwidth(),
+        lightest=problem.lightest, reach=reach, n_jobs=problem.n_jobs,
+    )  # fmt: skip
+    problem.report("bound the errors")
+    bounds = cell_bounds(field, problem.lightest, problem.n_jobs)
+    problem.report("flood")
+    tubes = Tubes.of(field, bounds, flood(field, bounds, problem.lightest))
+    problem.report("prove cells")
+    tubes.settle_cells(problem.n, problem.lightest, problem.n_jobs)
+    problem.report("polish")
+    modes = tubes.traps.centres
+    modes[:] = polish_modes(problem, modes)
+    tubes.relabel(np.argsort(np.argsort(-tubes.table.masses(sketch.masses.reshape(-1), len(modes)))).astype(np.int32))
+    return sketch, tubes
+
+
+def _climb_exactly(problem: Problem, table: ProvenLabels, rows: Ints) -> NDArray[np.int32]:
+    """Climb from rows on the points themselves, if that is affordable; UNKNOWN where it is not or proves nothing."""
+    unknown = np.full(len(rows), UNKNOWN, np.int32)
+    if problem.n > EXACT_POINTS or exact_pairs(problem, len(rows)) > EXACT_PAIRS:
+        return unknown
+    problem.report(f"climb {len(rows)} points exactly")
+    exact = GridField(problem.points, problem.weights, problem.bandwidth)
+    keys = KeyLabels(problem.points[rows], bit_patterns)
+    keys.labels = table.tubes.climb_exactly(exact, problem.points[rows[keys.first_rows]], problem.n_jobs)
+    table.climbed = keys
+    return keys.labels[keys.numbers]
+
+
+def _follow(problem: Problem, table: ProvenLabels, rows: Ints) -> NDArray[np.int32]:
+    """Label rows by their tabulated paths; where those end at no mode known so far, there is one more."""
+    problem.report(f"follow {len(rows)} paths that prove nothing")
+    return table.tubes.follow(problem.points[rows], problem.n_jobs, add=True)
