@@ -68,12 +68,16 @@ class Certificate:
 
 def everything_climbed(modes: Floats, n: int) -> Certificate:
     """Return the certificate of a fit in which every point climbed on the points."""
-    rows, codes = np.arange(n), np.full(n, CLIMBED, np.uint8)
-    return Certificate(n, 0, 0, n, 0, 0.0, None, modes, np.zeros(len(modes)), rows, codes)
+    return certify(modes, np.zeros(len(modes)), None, 0.0, n, np.arange(n), np.full(n, CLIMBED, np.uint8))
+
+
+def nothing_decided(modes: Floats, n: int) -> Certificate:
+    """Return the certificate of a fit that proves nothing."""
+    return certify(modes, np.zeros(len(modes)), None, np.inf, n, np.arange(n), np.full(n, UNDECIDED, np.uint8))
 
 
 def certify(
-    modes: Floats, radii: Floats, spacing: float, error: float, n: int, rows: Ints, codes: NDArray[np.uint8]
+    modes: Floats, radii: Floats, spacing: float | None, error: float, n: int, rows: Ints, codes: NDArray[np.uint8]
 ) -> Certificate:
     """Return the certificate of n points of which ``rows`` are not interior but as ``codes`` say."""
     _, boundary, climbed, undecided = np.bincount(codes, minlength=4).tolist()

@@ -16,7 +16,7 @@ from modeseek.fields.dense import DenseField
 from modeseek.fields.grid import GridField
 
 DENSE_POINTS = 512  # below, loading compiled kernels costs more than they save, whatever the model says
-LOADING = 0.3  # seconds
+LOADING = 0.1  # seconds
 STEPS, STEPS_TO_TRAP = 15, 3
 DENSE_PAIR, GRID_PAIR, BLOCKS_PAIR, BLOCKS_COLUMN = 5e-9, 2e-9, 0.4e-9, 0.04e-9  # seconds a pair (and column)
 SAMPLE = 64  # blocks whose pairs are counted
@@ -62,3 +62,16 @@ def choose_field(points: Floats, weights: Floats, bandwidth: float) -> tuple[Poi
     if best == "dense":
         return DenseField(points, weights, bandwidth), f"dense: {why}"
     return blocks, f"blocks: {why}"
+
+
+def pairs_within_reach(starts: int, n: int, bounds: Floats, bandwidth: float) -> float:
+    """Estimate the pairs that one step of so many starts sums, from the bounds (2, d) of the data alone."""
+    extent = np.maximum(bounds[1] - bounds[0], bandwidth)
+    return float(starts) * n * float(np.minimum(2.0 * REACH * bandwidth / extent, 1.0).prod())
+
+
+def seconds_of_exact_climbs(n: int, bounds: Floats, bandwidth: float) -> float:
+    """Estimate what it costs to let every one of n points climb on the points."""
+    pair = BLOCKS_PAIR + BLOCKS_COLUMN * bounds.shape[1]
+    in_blocks = STEPS_TO_TRAP * pair * pairs_within_reach(n, n, bounds, bandwidth)
+    return min(STEPS * DENSE_PAIR * float(n) ** 2, LOADING + in_blocks)

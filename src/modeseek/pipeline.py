@@ -16,21 +16,21 @@ from functools import partial
 import numpy as np
 
 from modeseek.cells import bit_patterns, cell_indices, cell_means
-from modeseek.certificate import everything_climbed
+from modeseek.certificate import everything_climbed, nothing_decided
 from modeseek.climb import ModeFinder
-from modeseek.costs import DENSE_POINTS, choose_field
+from modeseek.costs import DENSE_POINTS, choose_field, seconds_of_exact_climbs
 from modeseek.fields import reach_of_tail
 from modeseek.fields.grid import GridField
 from modeseek.fields.table import TableField
 from modeseek.label import CellLabels, KeyLabels, label_cells, label_sub_cells
 from modeseek.prepare import MIN_NODES, NODES_PER_POINT, affordable_spacings, make_sketch, polish_modes
-from modeseek.proven import by_proof, exact_pairs
+from modeseek.proven import by_proof, seconds_of_proof
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import DensitySketch
 
 SPACINGS = {1: (0.125, 0.25, 0.5), 2: (0.25, 0.5), 3: (1 / 3, 0.5)}  # in bandwidths, finest first
 SPLIT = {1: 9, 2: 5, 3: 5}  # sub-cells per axis of a mixed cell
-CHEAP_PAIRS = 3e7  # exact climbs of all points that cost less than a table
+PATIENCE = 600.0  # seconds of exact climbs, where no table is possible, before labels are left undecided instead
 SPARSE_SPACING = 0.25  # cells of the sparse route, in bandwidths
 SPARSE_SPLIT = 2
 
@@ -40,8 +40,10 @@ def cluster(problem: Problem, fidelity: str) -> Clustering:
     if problem.n <= DENSE_POINTS or problem.d > 3 or fidelity == "exact":
         return _every_point(problem)
     if fidelity == "certified":
-        few = exact_pairs(problem, problem.n) <= CHEAP_PAIRS
-        return (None if few else by_proof(problem)) or _every_point(problem)
+        exact = seconds_of_exact_climbs(problem.n, problem.bounds, problem.bandwidth)
+        if seconds_of_proof(problem) < exact:
+            return by_proof(problem)
+        return _every_point(problem) if exact <= PATIENCE else _by_sparse_cells(problem)
     spacings = affordable_spacings(problem, SPACINGS[problem.d])
     if spacings:
         return _by_cells(problem, spacings[0])
@@ -108,7 +110,9 @@ def _by_sparse_cells(problem: Problem) -> Clustering:
     field = GridField(means, weights, kernel_bandwidth, factor=(h / kernel_bandwidth) ** 2, reach=reach)
     side = SPARSE_SPACING / SPARSE_SPLIT * h
     keys = KeyLabels(problem.points, partial(cell_indices, origin=problem.bounds[0], side=side))
-    return _climb_keys(problem, ModeFinder(field, field, **problem.climbing), keys)
+    found = _climb_keys(problem, ModeFinder(field, field, **problem.climbing), keys)
+    found.certificate = nothing_decided(found.modes, problem.n)
+    return found
 
 
 def _climb_keys(problem: Problem, finder: ModeFinder, keys: KeyLabels, why: str = "") -> Clustering:

@@ -12,9 +12,9 @@ MIN_NODES, NODES_PER_POINT, MAX_NODES = 1 << 18, 16, 1 << 23  # what a table may
 POLISH_PAIRS = 20_000_000  # modes x points that polishing on the raw points may cost
 
 
-def affordable_spacings(problem: Problem, spacings: tuple[float, ...]) -> list[float]:
-    """Return the spacings, in bandwidths, whose table is worth its cost for so many points."""
-    budget = min(MAX_NODES, max(MIN_NODES, NODES_PER_POINT * problem.n))
+def affordable_spacings(problem: Problem, spacings: tuple[float, ...], most: int | None = None) -> list[float]:
+    """Return the spacings, in bandwidths, of tables of at most so many nodes: by default, worth it for the points."""
+    budget = min(MAX_NODES, max(MIN_NODES, NODES_PER_POINT * problem.n)) if most is None else most
     low, high = problem.bounds
     return [s for s in spacings if node_box(low, high, low, s * problem.bandwidth).n_nodes <= budget]
 

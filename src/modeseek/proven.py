@@ -13,9 +13,11 @@ from modeseek.cells import bit_patterns
 from modeseek.certificate import BOUNDARY, CLIMBED, UNDECIDED, certify
 from modeseek.certify import ProvenLabels, Tubes, recount
 from modeseek.climb import ModeFinder
-from modeseek.fields import REACH, Ints, reach_of_tail
+from modeseek.costs import LOADING, pairs_within_reach
+from modeseek.fields import Ints, reach_of_tail
 from modeseek.fields.bounds import cell_bounds
 from modeseek.fields.grid import GridField
+from modeseek.fields.nodes import node_box
 from modeseek.fields.table import TableField
 from modeseek.flood import flood
 from modeseek.label import UNKNOWN, KeyLabels
@@ -23,7 +25,10 @@ from modeseek.prepare import affordable_spacings, make_sketch, polish_modes
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import DensitySketch
 
-SPACINGS = {1: (1 / 16, 1 / 64), 2: (1 / 12, 1 / 24, 1 / 36), 3: (1 / 4, 1 / 6, 1 / 8)}  # in bandwidths, coarsest first
+SPACINGS = {1: (1 / 16, 1 / 64), 2: (1 / 8, 1 / 12, 1 / 24, 1 / 36), 3: (1 / 8,)}  # in bandwidths, coarsest first
+MANY = 300_000  # points: with so many the coarsest spacing of several leaves too many open
+MAX_NODES = 1 << 23
+NODE_SECONDS = {1: 1e-6, 2: 0.7e-6, 3: 4e-6}  # sketching, tabulating, bounds and flood, a node
 DEGREE = 3  # of the splines: cubic ones bound the error of every point far lower than quadratic ones
 TAIL = 1e-6  # of the lightest point: the most that what is out of reach may weigh
 MOST_OPEN = 0.5  # of the points: with more open after the cells a finer table is taken at once
@@ -32,21 +37,24 @@ STEPS = 20.0  # of an exact climb, about
 EXACT_PAIRS, EXACT_POINTS = 4e9, 1 << 22  # most pairs, and points to sort, that exact climbs of a few may cost
 
 
-def exact_pairs(problem: Problem, starts: int) -> float:
-    """Estimate the pairs that exact climbs of so many starts sum: points within reach, times steps."""
-    extent = np.maximum(problem.bounds[1] - problem.bounds[0], problem.bandwidth)
-    share = float(np.minimum(2.0 * REACH * problem.bandwidth / extent, 1.0).prod())
-    return float(starts) * problem.n * share * STEPS
+def tables(problem: Problem) -> list[float]:
+    """Return the node spacings, in bandwidths, that may be tried for so many points."""
+    spacings = affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)
+    return spacings[1:] if len(spacings) > 2 and problem.n > MANY else spacings
 
 
-def by_proof(problem: Problem) -> Clustering | None:
-    """Prove labels cell by cell, then point by point, on ever finer tables until few are open; those climb exactly.
-
-    Returns None where no table is affordable.
-    """
-    spacings = affordable_spacings(problem, SPACINGS[problem.d])
+def seconds_of_proof(problem: Problem) -> float:
+    """Estimate what the first table costs; infinity if no table is affordable."""
+    spacings = tables(problem)
     if not spacings:
-        return None
+        return np.inf
+    low, high = problem.bounds
+    return LOADING + NODE_SECONDS[problem.d] * node_box(low, high, low, spacings[0] * problem.bandwidth).n_nodes
+
+
+def by_proof(problem: Problem) -> Clustering:
+    """Prove labels cell by cell, then point by point, on ever finer tables until few are open; those climb exactly."""
+    spacings = tables(problem)
     labels = np.empty(problem.n, np.int32)
     for spacing in spacings:
         sketch, tubes = _prove_cells(problem, spacing)
@@ -100,7 +108,8 @@ def _prove_cells(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes
 def _climb_exactly(problem: Problem, table: ProvenLabels, rows: Ints) -> NDArray[np.int32]:
     """Climb from rows on the points themselves, if that is affordable; UNKNOWN where it is not or proves nothing."""
     unknown = np.full(len(rows), UNKNOWN, np.int32)
-    if problem.n > EXACT_POINTS or exact_pairs(problem, len(rows)) > EXACT_PAIRS:
+    pairs = STEPS * pairs_within_reach(len(rows), problem.n, problem.bounds, problem.bandwidth)
+    if problem.n > EXACT_POINTS or pairs > EXACT_PAIRS:
         return unknown
     problem.report(f"climb {len(rows)} points exactly")
     exact = GridField(problem.points, problem.weights, problem.bandwidth)
