@@ -20,6 +20,7 @@ from modeseek.blurring import BlurredClusters, cluster_by_blurring
 from modeseek.certificate import Certificate
 from modeseek.engines import data
 from modeseek.orphans import settle_orphans
+from modeseek.persistence import merge_by_persistence
 from modeseek.pipeline import cluster
 from modeseek.result import Clustering, Problem
 from modeseek.sketch import DensitySketch
@@ -46,6 +47,12 @@ class MeanShift(ClusterMixin, BaseEstimator):
         the number of points, and labels differ from exact ones only within a fraction of a bandwidth of a border
         between clusters. "exact": every point climbs on the points themselves in float64. Small inputs and inputs
         of more than three columns are always exact.
+    merge : {"location", "persistence"}, default="location"
+        Which modes are one cluster. "location": those that coincide. "persistence": also those that rise less than
+        ``min_persistence`` above the saddle to a higher mode; up to three columns.
+    min_persistence : float, default=0.1
+        With ``merge="persistence"``: least log f(mode) - log f(saddle) of a mode that stays a cluster; 0.1 is a
+        density a tenth higher than at the saddle.
     cluster_all : bool, default=True
         What becomes of clusters lighter than ``min_cluster_size``: True attaches each to the cluster that its mode
         climbs to along wider and wider kernels (h sqrt(2), 2h, ...); False labels their points noise, -1.
@@ -119,6 +126,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
         "fidelity": [StrOptions({"certified", "fast", "exact"})],
+        "merge": [StrOptions({"location", "persistence"})],
+        "min_persistence": [Interval(Real, 0, None, closed="left")],
         "cluster_all": ["boolean"],
         "min_cluster_size": [Interval(Real, 1, None, closed="left")],
         "blurring": ["boolean"],
@@ -143,6 +152,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         bandwidth: float | str | None = None,
         *,
         fidelity: str = "certified",
+        merge: str = "location",
+        min_persistence: float = 0.1,
         cluster_all: bool = True,
         min_cluster_size: float = 1,
         blurring: bool = False,
@@ -154,6 +165,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
     ):
         self.bandwidth = bandwidth
         self.fidelity = fidelity
+        self.merge = merge
+        self.min_persistence = min_persistence
         self.cluster_all = cluster_all
         self.min_cluster_size = min_cluster_size
         self.blurring = blurring
@@ -211,6 +224,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         else:
             found = cluster(problem, self.fidelity)
             unsettled = "of the climbs did not come to rest at a mode"
+        if self.merge == "persistence":
+            merge_by_persistence(problem, found, float(self.min_persistence))
         settle_orphans(problem, found, float(self.min_cluster_size), bool(self.cluster_all))
         stages("")
         if found.n_unsettled:
