@@ -25,6 +25,7 @@ from modeseek.label import UNKNOWN, CellLabels, Counts, KeyLabels
 SPLIT = {1: 16, 2: 8, 3: 4}  # most sub-cells of a cell along each axis, a power of 2
 MAX_SUB_CELLS = 1 << 26
 CELL_STEPS, POINT_STEPS, FOLLOW_STEPS = 2000, 4000, 20_000  # a tube that takes longer is lost
+QUICK, MANY_POINTS = 30, 8  # steps of tubes, and points that a sub-cell must hold for its tube to pay with so few
 SLOW = 0.1  # node spacings a step
 STARTS_PER_CHUNK = 256
 STARTS_PER_ROUND = 1 << 10  # tubes of one round see what the rounds before have proven
@@ -99,9 +100,13 @@ class Tubes:
         lost = self._rounds(whole, 0.5, settle, n_jobs)
         points = n * masses[open_cells[lost]] / max(float(masses.sum()), 1.0)  # about so many are in each
         # where paths are slow sub-cells pay whatever they hold: paths from elsewhere end in them
-        worth = (points > 2**d) | self._slow(whole[lost])
+        worth = (points > self._least_points() * 2**d) | self._slow(whole[lost])
         if worth.any():
             self._settle_sub_cells(open_cells[lost[worth]], whole[lost[worth]], points[worth], n_jobs)
+
+    def _least_points(self) -> int:
+        """Return how many points a sub-cell must hold for its tube to pay: few, where the tubes of points are long."""
+        return 1 if self.n_iter > QUICK else MANY_POINTS
 
     def _slow(self, places: Floats) -> NDArray[np.bool_]:
         """Tell where (node units) a step is short."""
@@ -134,7 +139,7 @@ class Tubes:
                 blocks[(owner[rows][:, None], *np.moveaxis(at, -1, 0))] = label[:, None]
 
             lost = self._rounds(centres, 0.5 / parts, settle, n_jobs)
-            worth = (points[owner[lost]] > float(2 * parts) ** d) | self._slow(centres[lost])
+            worth = (points[owner[lost]] > self._least_points() * float(2 * parts) ** d) | self._slow(centres[lost])
             owner, corner = owner[lost[worth]], corner[lost[worth]]
 
     def _rounds(self, centres: Floats, half: float, settle: Any, n_jobs: int | None) -> Ints:

@@ -42,7 +42,7 @@ def merge_by_persistence(problem: Problem, found: Clusters, threshold: float) ->
             "outliers, or use a larger bandwidth."
         )
     problem.report("merge by persistence")
-    sketch, _ = make_sketch(problem, spacings[0], degree=3)
+    sketch, _ = make_sketch(problem, spacings[0], degree=3, bins=False)
     field = TableField(
         sketch.nodes(), problem.bandwidth, sketch.kernel_bandwidth(), lightest=problem.lightest, n_jobs=problem.n_jobs
     )

@@ -25,11 +25,11 @@ from modeseek.prepare import affordable_spacings, make_sketch, polish_modes
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import DensitySketch
 
-SPACINGS = {1: (1 / 16, 1 / 64), 2: (1 / 8, 1 / 12, 1 / 24, 1 / 36), 3: (1 / 8,)}  # in bandwidths, coarsest first
+SPACINGS = {1: (1 / 16, 1 / 64), 2: (1 / 8, 1 / 11, 1 / 24, 1 / 36), 3: (1 / 8,)}  # in bandwidths, coarsest first
 MANY = 300_000  # points: with so many the coarsest spacing of several leaves too many open
 MAX_NODES = 1 << 23
 NODE_SECONDS = {1: 1e-6, 2: 0.7e-6, 3: 4e-6}  # sketching, tabulating, bounds and flood, a node
-DEGREE = 3  # of the splines: cubic ones bound the error of every point far lower than quadratic ones
+CUBIC_POINTS = 3_000_000  # splines are cubic, with far lower bounds of error, until depositing is most of the work
 TAIL = 1e-6  # of the lightest point: the most that what is out of reach may weigh
 MOST_LOST = 0.01  # of a few points: with more of their tubes lost a finer table is taken at once
 MOST_UNDECIDED = 1e-3  # of all points: with more open in the end a finer table is taken too
@@ -87,7 +87,7 @@ def by_proof(problem: Problem) -> Clustering:
 def _tabulate(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes]:
     """Sketch, tabulate, bound the errors, and flood."""
     problem.report(f"sketch, nodes {spacing:.3g} bandwidths apart")
-    sketch, _ = make_sketch(problem, spacing, DEGREE)
+    sketch, _ = make_sketch(problem, spacing, 3 if problem.n <= CUBIC_POINTS else 2, bins=False)
     problem.report("tabulate")
     reach = reach_of_tail(problem.total_weight, problem.lightest, TAIL)
     field = TableField(
