@@ -7,6 +7,8 @@ import numpy as np
 from sklearn.datasets import make_moons
 
 import modeseek as ms
+from modeseek.definition import Definition
+from modeseek.exact import Traps, climb
 from modeseek.fields.table import TableField
 from modeseek.result import Problem
 
@@ -172,3 +174,12 @@ def naive_deposit(
             first.append(cell - 1 - lower)
         masses[tuple(slice(f, f + degree + 1) for f in first)] += parts
     return masses
+
+
+def exact_ends(X: np.ndarray, starts: np.ndarray, h: float, w: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+    """Which exact mode each start climbs to, -1 where that is not proven, and the modes (as an audit finds them)."""
+    definition, traps = Definition(np.asarray(X), np.empty(0) if w is None else w, h), Traps()
+    index, _ = climb(definition, starts, traps)
+    if not traps.positions:
+        return index, np.empty((0, X.shape[1]))
+    return index, definition.original(np.array(traps.positions))
