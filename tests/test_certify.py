@@ -326,7 +326,7 @@ def test_counts_add_up_and_the_status_is_what_is_counted(name):
 
 
 def test_every_trap_of_a_certificate_holds_only_points_of_its_mode():
-    for name in ("noise, 2-D", "moons", "mixture, 1-D", "cube"):
+    for name in ("noise, 2-D", "moons", "mixture, 1-D"):
         X, h = SETS[name]()
         found = by_proof(problem(X, h))
         distance = np.linalg.norm(X[:, None] - found.modes[None], axis=2)
@@ -336,16 +336,17 @@ def test_every_trap_of_a_certificate_holds_only_points_of_its_mode():
 
 
 def test_what_the_table_cannot_prove_climbs_exactly_and_what_may_not_climb_is_undecided(monkeypatch):
-    monkeypatch.setitem(proven.SPACINGS, 2, (1 / 5,))  # so coarse that much stays open
+    monkeypatch.setitem(proven.SPACINGS, 2, (1 / 8,))  # so coarse that some stay open
     X, h = uniform(600, 2)
     climbed = by_proof(problem(X, h))
     assert climbed.certificate.climbed > 10
-    assert climbed.certificate.spacing == 1 / 5
+    assert climbed.certificate.spacing == 1 / 8
+    assert climbed.certificate.undecided == 0
     assert disagreements(X, h, climbed) == (0, 150)
     monkeypatch.setattr(proven, "EXACT_POINTS", 0)
     left = by_proof(problem(X, h))
     assert left.certificate.climbed == 0
-    # what climbed is undecided now, with a label of the nearest path that there is
+    # what climbed is undecided now, with the label of its tabulated path
     np.testing.assert_array_equal(left.certificate.status() == UNDECIDED, climbed.certificate.status() >= CLIMBED)
     assert (left.labels >= 0).all()
     assert left.certificate.certified < climbed.certificate.certified
