@@ -12,8 +12,14 @@ from scipy.ndimage import map_coordinates
 import modeseek as ms
 from modeseek import pipeline, proven
 from modeseek.certificate import (
-    BOUNDARY, CLIMBED, INTERIOR, UNDECIDED, certify, everything_climbed, nothing_decided,
-)  # fmt: skip
+    BOUNDARY,
+    CLIMBED,
+    INTERIOR,
+    UNDECIDED,
+    certify,
+    everything_climbed,
+    nothing_decided,
+)
 from modeseek.certify import Tubes, recount
 from modeseek.fields.bounds import cell_bounds
 from modeseek.flood import Flood, Traps
@@ -137,7 +143,7 @@ def test_compiled_tubes_are_those_of_the_recursion(d):
 
 
 def test_a_tube_arrives_only_where_everything_it_touches_has_one_label():
-    X, h, tubes = tubes_without_labels(2)
+    X, _, tubes = tubes_without_labels(2)
     nodes = tubes.field.nodes
     cells = tubes.table.cells.copy()
     place = X[:1].astype(float)

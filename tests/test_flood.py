@@ -136,7 +136,7 @@ def test_a_flat_top_has_no_trap_and_claims_nothing(d):
     """Two points 2h apart: log f is flat to third order between them."""
     X = np.zeros((2, d))
     X[:, 0] = [-1.0, 1.0]
-    field, bounds, found = flooded(X, 1.0, 1 / 16)
+    _, _, found = flooded(X, 1.0, 1 / 16)
     assert not (found.traps.radii > 0).any()
     assert found.n_spoiled > 0
     assert (found.certified < 0).all()
