@@ -96,10 +96,10 @@ ROUTES = [
     Route("cells, 3-D", lambda: mixture(2500, 3), FAST, agreement=0.995),
     Route("cells, lattice", lambda: lattice(6000), FAST, agreement=0.995),
     Route("sparse cells", lambda: with_outliers(16_500), FAST, agreement=0.99, mode_error=0.01),
-    Route("proven, 1-D", lambda: uniform(3000, 1)),
+    Route("proven, 1-D", lambda: uniform(2500, 1)),
     Route("proven, 2-D", lambda: mixture(6000, 2)),
-    Route("proven, noise", lambda: uniform(5000, 2)),
-    Route("proven, moons", lambda: moons(8000)),
+    Route("proven, noise", lambda: uniform(3500, 2)),
+    Route("proven, moons", lambda: moons(4500)),
     Route("proven, lattice", lambda: lattice(6000)),
 ]
 
