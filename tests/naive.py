@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 from sklearn.datasets import make_moons
 
 import modeseek as ms
@@ -132,7 +133,18 @@ def tabulated(
     scale = 1.0 if weights is None else 2.0 ** np.ceil(np.log2(np.max(weights)))
     origin = np.median(X, axis=0) + 0.3 * spacing * h if origin is None else origin
     sketch = ms.DensitySketch(h, spacing=spacing, origin=origin, degree=degree, weight_scale=scale).add(X, weights)
-    return TableField(sketch.nodes(), h, sketch.kernel_bandwidth(), reach=reach)
+    lightest = 1.0 if weights is None else float(np.min(weights))
+    return TableField(sketch.nodes(), h, sketch.kernel_bandwidth(), lightest=lightest, reach=reach)
+
+
+def table_sums(field: TableField, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Density and first moments at each query, (m,) and (m, d), read from a table: in weights and bandwidths."""
+    d, u = len(field.shape), (Q - field.nodes.corner) / field.nodes.delta
+    channels = field.table.reshape(*field.shape, -1)
+    values = [map_coordinates(channels[..., c], u.T, order=3, prefilter=False) for c in range(d + 1)]
+    unit = field.nodes.units_per_weight * (field.kernel_bandwidth / field.bandwidth) ** d
+    scale = field.factor * field.nodes.delta / field.bandwidth
+    return values[0] / unit, scale * np.stack(values[1:], axis=-1) / unit
 
 
 def exact_sums(

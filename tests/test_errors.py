@@ -5,10 +5,9 @@ from functools import cache
 
 import numpy as np
 import pytest
-from scipy.ndimage import map_coordinates
 
 from modeseek.fields.errors import AxisErrors, axis_errors, deposit_weights
-from tests.naive import naive_deposit, tabulated
+from tests.naive import naive_deposit, table_sums, tabulated
 
 REACH = 6.5
 CASES = [(3, 1 / 8), (3, 1 / 3), (2, 1 / 8), (2, 1 / 2)]  # degree, spacing
@@ -16,16 +15,6 @@ CASES = [(3, 1 / 8), (3, 1 / 3), (2, 1 / 8), (2, 1 / 2)]  # degree, spacing
 
 def promised(degree: int, spacing: float) -> AxisErrors:
     return axis_errors(spacing, degree, float(np.sqrt(1.0 - (degree + 1) * spacing**2 / 12)), REACH)
-
-
-def sums(field, Q):
-    """Density and first moments (d along the last axis) from the table, in weights and bandwidths."""
-    d, u = len(field.shape), (Q - field.nodes.corner) / field.nodes.delta
-    channels = field.table.reshape(*field.shape, -1)
-    values = [map_coordinates(channels[..., c], u.T, order=3, prefilter=False) for c in range(d + 1)]
-    unit = field.nodes.units_per_weight * (field.kernel_bandwidth / field.bandwidth) ** d
-    scale = field.factor * field.nodes.delta / field.bandwidth
-    return values[0] / unit, scale * np.stack(values[1:], axis=-1) / unit
 
 
 def slopes(field):
@@ -48,7 +37,7 @@ def measured(degree: int, spacing: float) -> dict[str, tuple[np.ndarray, np.ndar
         width = 4 * spacing  # the table ends six nodes from the point
         Q = rng.uniform(-width, width, 400)
         d, k = x - Q, np.exp(-0.5 * (x - Q) ** 2)
-        k0, k1 = sums(field, Q[:, None])
+        k0, k1 = table_sums(field, Q[:, None])
         found["e0"].append((np.abs(d), np.abs(k0 - k)))
         found["e1"].append((np.abs(d), np.abs(k1[:, 0] - d * k0)))
         z, k0, slope0, slope1 = slopes(field)
@@ -93,7 +82,7 @@ def test_far_from_the_point_too(degree):
     )  # fmt: skip
     Q = np.linspace(0.0, 9.0, 3000)
     d, k = 0.07 - Q, np.exp(-0.5 * (0.07 - Q) ** 2)
-    k0, k1 = sums(field, Q[:, None])
+    k0, k1 = table_sums(field, Q[:, None])
     for name, error in (("e0", np.abs(k0 - k)), ("e1", np.abs(k1[:, 0] - d * k0))):
         bound = errors.largest(getattr(errors, name), np.abs(d), np.abs(d))
         assert (error <= bound + 1e-8 * (1.0 + np.abs(d))).all(), name
@@ -127,7 +116,7 @@ def test_points_in_the_plane_and_in_space_are_off_by_no_more_than_their_axes_are
     off = np.zeros(k.shape[:2])
     for a in range(d):
         off += e0[..., a] * np.delete(most, a, axis=2).prod(axis=2)
-    density, moments = sums(field, Q)
+    density, moments = table_sums(field, Q)
     exact = k.prod(axis=2)
     assert (np.abs(density - exact @ w) <= off @ w + 1e-8).all()
     ratio = np.abs(density - exact @ w) / (off @ w)

@@ -5,10 +5,13 @@ from functools import cache
 import numpy as np
 import pytest
 
+import modeseek as ms
 from modeseek.certify import Tubes
 from modeseek.engines.cpu.flood import MIXED, NONE
 from modeseek.engines.cpu.flood import flood as sweep
+from modeseek.fields import reach_of_tail
 from modeseek.fields.bounds import cell_bounds, neighbours
+from modeseek.fields.table import TableField
 from modeseek.flood import Traps, cells_around, flood, holding_trap
 from tests.naive import exact_ends, lattice, mixture, moons, tabulated, uniform
 
@@ -151,6 +154,17 @@ def test_a_single_place_is_one_mode_with_a_trap(d, n):
     assert found.traps.radii[0] > 0.24  # as far as the table has bounds
     assert found.n_spoiled == 0
     assert (found.certified[field.nodes.nearest(X)] == 0).all()
+
+
+def test_a_lone_point_beside_very_many_has_its_trap():
+    """Its density is below 1e-8 of the largest, and yet no noise."""
+    X, w = np.array([[0.0, 0.0], [9.03, 2.01]]), np.array([2e9, 1.0])
+    sketch = ms.DensitySketch(1.0, spacing=1 / 8, degree=3, origin=np.zeros(2)).add(X, w)
+    field = TableField(sketch.nodes(), 1.0, sketch.kernel_bandwidth(), reach=reach_of_tail(2e9, 1.0, 1e-6))
+    found = flood(field, cell_bounds(field, 1.0), 1.0)
+    np.testing.assert_allclose(found.traps.centres, X, atol=1e-7)
+    assert (found.traps.radii > 0.1).all()
+    np.testing.assert_array_equal(found.certified[field.nodes.nearest(X)], [0, 1])
 
 
 def test_a_ring_of_equal_weights_around_a_heavy_middle():
