@@ -248,7 +248,7 @@ def test_predict_wants_a_fit_and_the_same_columns():
 
 @pytest.mark.parametrize("n", [1, 2, 3000])
 @pytest.mark.parametrize("d", [1, 2, 3, 5])
-@pytest.mark.parametrize("fidelity", ["fast", "exact"])
+@pytest.mark.parametrize("fidelity", ["certified", "fast", "exact"])
 @pytest.mark.parametrize("bandwidth", [None, 0.7])
 def test_equal_rows_are_one_cluster(n, d, fidelity, bandwidth):
     X = np.full((n, d), 3.25)
@@ -304,7 +304,7 @@ def test_an_outlier_far_away_does_not_need_a_huge_grid():
 def test_max_iter_too_small_warns():
     X = np.random.default_rng(0).uniform(size=(3000, 2)) * 20
     with pytest.warns(ConvergenceWarning, match="max_iter"):
-        ms.MeanShift(1.0, max_iter=1).fit(X)
+        ms.MeanShift(1.0, max_iter=1, fidelity="fast").fit(X)
 
 
 def test_interrupt_is_taken_between_chunks():

@@ -5,7 +5,7 @@ import pytest
 
 import modeseek as ms
 from modeseek.sketch import bin_points
-from tests.naive import mixture
+from tests.naive import mixture, naive_deposit
 
 
 def naive_density(X, Q, h):
@@ -158,10 +158,81 @@ def test_bins_keep_mass_mean_and_variance():
 def test_binned_and_direct_deposits_give_the_same_labels():
     X, h = mixture(400_000, 2)
     X = X * 0.4  # fewer nodes: bins pay
-    binned = ms.MeanShift(h).fit(X)
-    direct = ms.MeanShift(h).fit(X, sample_weight=np.ones(len(X)))  # weights are never binned
+    binned = ms.MeanShift(h, fidelity="fast").fit(X)
+    direct = ms.MeanShift(h, fidelity="fast").fit(X, sample_weight=np.ones(len(X)))  # weights are never binned
     assert binned.sketch_ != direct.sketch_
     assert (binned.labels_ == direct.labels_).mean() > 0.9999
     np.testing.assert_allclose(binned.cluster_centers_, direct.cluster_centers_, atol=1e-4)
     np.testing.assert_array_equal(binned.predict(X), binned.labels_)
     np.testing.assert_array_equal(np.bincount(binned.labels_), binned.cluster_weights_)
+
+
+# ---- cubic splines ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("degree", [2, 3])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_masses_are_those_of_the_splines_point_by_point(d, degree):
+    X, h = mixture(200, d)
+    X = np.concatenate([X, -X]).astype(float)  # negative indices too
+    sketch = ms.DensitySketch(h, spacing=0.5, degree=degree).add(X)
+    naive = naive_deposit(X, sketch.box.lower, sketch.masses.shape, np.zeros(d), sketch.delta, degree)
+    np.testing.assert_allclose(sketch.masses * 2.0**-30, naive, atol=1e-6)
+    cut = naive_deposit(X, sketch.box.lower, sketch.masses.shape, np.zeros(d), sketch.delta, degree, np.trunc)
+    assert np.abs(sketch.masses * 2.0**-30 - cut).max() > 0.05  # control: cut towards zero
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_cubic_deposits_merge_to_the_same_bits_and_keep_mass_and_moments(d):
+    X, h = mixture(3000, d)
+    w = np.random.default_rng(1).integers(1, 9, 3000) / 8
+    whole = ms.DensitySketch(h, degree=3).add(X, w)
+    parts = [ms.DensitySketch(h, degree=3).add(X[k::3], w[k::3], n_jobs=1 + k) for k in (2, 0, 1)]
+    assert parts[0].merge(parts[1]).merge(parts[2]) == whole
+    for n_jobs in (1, 2, 7):
+        assert ms.DensitySketch(h, degree=3).add(X, w, n_jobs=n_jobs) == whole
+    assert whole != ms.DensitySketch(h).add(X, w)
+    nodes = whole.nodes()
+    assert nodes.degree == 3
+    z, p = nodes.positions(nodes.occupied()), nodes.weights(nodes.occupied())
+    X = X.astype(float)
+    assert p.sum() == pytest.approx(w.sum(), rel=1e-7)
+    np.testing.assert_allclose(p @ z, w @ X, rtol=1e-5, atol=1e-3)
+    # the spline's own variance: 4 / 12 of a node spacing squared, whatever the offset
+    spread = p @ np.square(z) - w @ np.square(X)
+    np.testing.assert_allclose(spread / p.sum(), whole.delta**2 / 3, rtol=1e-4)
+    third = p @ z**3 - w @ X**3 - whole.delta**2 * (w @ X)
+    np.testing.assert_allclose(third / p.sum(), 0.0, atol=1e-4)
+
+
+def test_a_point_is_of_third_order_with_quadratic_and_of_fourth_with_cubic_splines():
+    """The worst over offsets and distances, against the average in the test above."""
+    offsets, spacings, slopes = np.linspace(0.0, 1.0, 17), np.array([0.5, 0.35, 0.25, 0.18]), {}
+    for degree in (2, 3):
+        errors = []
+        for eps in spacings:
+            Q = np.linspace(-2.0, 2.0, 81)[:, None]
+            worst = 0.0
+            for u in offsets:
+                x = np.array([[u * eps]])
+                density = ms.DensitySketch(1.0, spacing=eps, degree=degree).add(x).density(Q)
+                worst = max(worst, np.abs(density - naive_density(x, Q, 1.0)).max())
+            errors.append(worst)
+        slopes[degree] = np.polyfit(np.log(spacings), np.log(errors), 1)[0]
+    assert 2.7 < slopes[2] < 3.4
+    assert 3.7 < slopes[3] < 4.4
+
+
+def test_cubic_sketches_are_saved_and_do_not_merge_with_quadratic_ones(tmp_path):
+    X, h = mixture(500, 2)
+    cubic = ms.DensitySketch(h, degree=3).add(X)
+    cubic.save(tmp_path / "cubic.npz")
+    again = ms.DensitySketch.load(tmp_path / "cubic.npz")
+    assert again == cubic
+    assert again.degree == 3
+    assert again.kernel_bandwidth() == pytest.approx(np.sqrt(h**2 - cubic.delta**2 / 3))
+    with pytest.raises(ValueError, match="different degree: 2 and 3"):
+        ms.DensitySketch(h).add(X).merge(cubic)
+    for degree in (1, 4, 2.5, "cubic"):
+        with pytest.raises(ValueError, match="degree must be 2 or 3"):
+            ms.DensitySketch(h, degree=degree)

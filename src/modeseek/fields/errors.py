@@ -78,16 +78,22 @@ def axis_errors(spacing: float, degree: int, kernel_bandwidth: float, reach: flo
         place = {j: j * FINE - x + margin * FINE for j in spline}
         k0 = np.sum([b * G0[place[j]] for j, b in spline.items()], axis=0) / amplitude
         k1 = np.sum([b * G1[place[j]] for j, b in spline.items()], axis=0) / amplitude
-        bins = np.minimum((np.abs(d) / (0.5 * spacing)).astype(np.int64), count - 1)
-        np.maximum.at(largest["e0"], bins, np.abs(k0 - k))
-        np.maximum.at(largest["e1"], bins, np.abs(k1 - d * k0))
-        d, k0, bins = d[nodes], k0[nodes], bins[nodes]
+        _raise(largest["e0"], d / (0.5 * spacing), k0 - k)
+        _raise(largest["e1"], d / (0.5 * spacing), k1 - d * k0)
+        d, k0 = d[nodes], k0[nodes]
         node = {j: place[j][nodes] // FINE for j in spline}
         minus_dk0 = np.sum([b * slope0[node[j]] for j, b in spline.items()], axis=0) / amplitude
         minus_dk1 = np.sum([b * slope1[node[j]] for j, b in spline.items()], axis=0) / amplitude
-        np.maximum.at(largest["d1"], bins, np.abs(minus_dk0 + d * k0))
-        np.maximum.at(largest["e2"], bins, np.abs(minus_dk1 + (d * d - 1.0) * k0))
+        _raise(largest["d1"], d / (0.5 * spacing), minus_dk0 + d * k0)
+        _raise(largest["e2"], d / (0.5 * spacing), minus_dk1 + (d * d - 1.0) * k0)
     return AxisErrors(0.5 * spacing, **{name: INFLATION * values for name, values in largest.items()})
+
+
+def _raise(largest: Floats, place: Floats, error: Floats) -> None:
+    """Raise the largest value of the interval of each place to its error; of both intervals where they meet."""
+    for rounding in (-1e-6, 1e-6):
+        interval = np.clip((np.abs(place) + rounding).astype(np.int64), 0, len(largest) - 1)
+        np.maximum.at(largest, interval, np.abs(error))
 
 
 def deposit_weights(u: float, degree: int) -> dict[int, float]:

@@ -80,7 +80,9 @@ class TableField:
     lightest : float, default=1.0
         Least weight of a point.
     reach : float, optional
-        Radius of the sums in kernel bandwidths. Default: so large that the mass beyond is below 1e-3 of it.
+        Radius of the sums in kernel bandwidths. Default: so large that the mass beyond is below 1e-3 of it, if that
+        is possible; densities below 1e-8 of the largest are taken for noise then. With a reach of one's own every
+        density is trusted that is above 1e-3 of the lightest point.
     n_jobs : int, optional
         Threads.
     """
@@ -102,7 +104,9 @@ class TableField:
         self.shape = np.array(nodes.box.shape, np.int64)
         self.reach = reach_of_tail(nodes.total_weight, lightest) if reach is None else reach
         self.table = self._tabulate(self.reach, n_jobs)
-        self.negligible = max(TAIL * lightest * nodes.units_per_weight, NOISE * float(self.table.max()))
+        self.negligible = TAIL * lightest * nodes.units_per_weight
+        if reach is None:
+            self.negligible = max(self.negligible, NOISE * float(self.table.max()))
 
     def _tabulate(self, reach: float, n_jobs: int | None) -> Floats:
         g, rg = kernel_taps(self.kernel_bandwidth / self.nodes.delta, reach)
