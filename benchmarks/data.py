@@ -51,7 +51,7 @@ def china() -> NDArray[np.float32]:
     return load_sample_image("china.jpg").reshape(-1, 3).astype(np.float32)
 
 
-# ------------------------------------------------------------------- shapes of n points in d dimensions, about SIDE wide
+# ------------------------------------------------------------- shapes of n points in d dimensions, about SIDE wide
 
 
 def mixture(n: int, d: int, seed: int = 0) -> NDArray[np.float32]:

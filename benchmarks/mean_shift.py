@@ -1,8 +1,8 @@
 """Mean shift against scikit-learn and the notebook: ``python -m benchmarks.mean_shift``.
 
 Prints the bars of ``fidelity="fast"`` (measured, required, agreement with the exact answer), then how it scales from
-1500 to 100 million points, and writes both to benchmarks/results; `benchmarks.certificate` has those of "certified". All rivals cluster the same
-float32 points on all cores, are warm, and take turns; times are medians.
+1500 to 100 million points, and writes both to benchmarks/results; `benchmarks.certificate` has those of "certified".
+All rivals cluster the same float32 points on all cores, are warm, and take turns; times are medians.
 
 scikit-learn's weights are flat: its ``bandwidth`` is a radius, and 2h is the radius whose steps are closest to
 those of a Gaussian of standard deviation h. Its centres are not exactly the modes of the Gaussian density, so

@@ -107,7 +107,7 @@ def segment_colors(
     bandwidth : float, "auto" or None, default 16.0
         Bandwidth in steps of colour, of which there are 256 a channel: larger means fewer colours.
     fidelity : {"fast", "certified", "exact"}, default="fast"
-        How labels are found; see `MeanShift`. Pictures are there to be looked at, so nothing is proven unless asked for.
+        How labels are found; see `MeanShift`. Pictures are looked at: nothing is proven unless asked for.
     **options
         Passed on to `MeanShift`.
 
