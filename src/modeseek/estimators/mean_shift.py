@@ -42,11 +42,12 @@ class MeanShift(ClusterMixin, BaseEstimator):
     bandwidth : float or "auto", optional
         Standard deviation h of the Gaussian, in the units of X. None and "auto" estimate it
         (`estimate_bandwidth`).
-    fidelity : {"fast", "exact"}, default="fast"
-        "fast": up to three columns, points are summed on a grid first and climb cell by cell; time is linear in
-        the number of points, and labels differ from exact ones only within a fraction of a bandwidth of a border
-        between clusters. "exact": every point climbs on the points themselves in float64. Small inputs and inputs
-        of more than three columns are always exact.
+    fidelity : {"certified", "fast", "exact"}, default="certified"
+        "certified": labels are proven, point by point, to be those of exact mean shift, in time linear in the number
+        of points up to three columns; ``certificate_`` says how many are, and how. "fast": up to three columns,
+        points are summed on a grid first and climb cell by cell; labels differ from exact ones only within a fraction
+        of a bandwidth of a border between clusters. "exact": every point climbs on the points themselves in float64.
+        Small inputs and inputs of more than three columns are always exact.
     merge : {"location", "persistence"}, default="location"
         Which modes are one cluster. "location": those that coincide. "persistence": also those that rise less than
         ``min_persistence`` above the saddle to a higher mode; up to three columns.
@@ -93,6 +94,9 @@ class MeanShift(ClusterMixin, BaseEstimator):
         Number of steps of the longest climb.
     sketch_ : DensitySketch or None
         The sketch of the density, where one was made.
+    certificate_ : Certificate or None
+        How the label of each point is known to be that of exact mean shift (`modeseek.certificate`); None with
+        ``fidelity="fast"``.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -397,7 +401,7 @@ def mean_shift(
         Points.
     bandwidth : float or "auto", optional
         Standard deviation of the Gaussian.
-    fidelity : {"fast", "exact"}, default="fast"
+    fidelity : {"certified", "fast", "exact"}, default="certified"
         How labels are found.
     cluster_all : bool, default=True
         Whether clusters that are too light are attached to others, or noise (-1).
