@@ -100,7 +100,7 @@ ROUTES = [
     Route("proven, 1-D", lambda: uniform(2500, 1)),
     Route("proven, 2-D", lambda: mixture(6000, 2)),
     Route("proven, noise", lambda: uniform(3500, 2)),
-    Route("proven, moons", lambda: moons(4500)),
+    Route("proven, moons", lambda: (moons(3000)[0], 0.2)),
     Route("proven, lattice", lambda: lattice(6000)),
 ]
 

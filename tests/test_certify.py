@@ -427,3 +427,17 @@ def test_proof_is_priced_and_refused_where_no_table_fits():
     assert 0.0 < seconds_of_proof(problem(X, h)) < seconds_of_proof(problem(X, h / 4)) < np.inf
     far = np.concatenate([X, [[1e9, 0.0]]])
     assert seconds_of_proof(problem(far, h)) == np.inf
+
+
+def test_points_that_integer_masses_lose_are_not_left_to_a_table(always_proven, monkeypatch):
+    """Light points in the tail of one 1e10 times as heavy: they have a mode of their own, which no sketch shows."""
+    monkeypatch.setattr(pipeline, "seconds_of_proof", seconds_of_proof)
+    X = np.concatenate([np.zeros((1, 1)), np.full((40, 1), 8.0), np.linspace(6.0, 7.9, 20)[:, None]])
+    w = np.append(1.0, np.full(60, 1e-10))
+    assert seconds_of_proof(problem(X, 1.0, w)) == np.inf
+    assert seconds_of_proof(problem(X, 1.0, np.maximum(w, 1e-7))) < np.inf
+    model = ms.MeanShift(1.0).fit(X, sample_weight=w)
+    index, modes = exact_ends(X, X, 1.0, w)
+    distance = np.abs(modes - model.cluster_centers_.T)
+    assert distance.min(axis=1).max() < 1e-3
+    np.testing.assert_array_equal(distance.argmin(axis=1)[index], model.labels_)

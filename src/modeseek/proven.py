@@ -23,7 +23,7 @@ from modeseek.flood import flood
 from modeseek.label import UNKNOWN, KeyLabels
 from modeseek.prepare import affordable_spacings, make_sketch, polish_modes
 from modeseek.result import Clustering, Problem, finish
-from modeseek.sketch import DensitySketch
+from modeseek.sketch import UNIT_BITS, DensitySketch
 
 SPACINGS = {1: (1 / 16, 1 / 64), 2: (1 / 8, 1 / 11, 1 / 24, 1 / 36), 3: (1 / 8,)}  # in bandwidths, coarsest first
 MANY = 300_000  # points: with so many the coarsest spacing of several leaves too many open
@@ -37,7 +37,13 @@ EXACT_PAIRS, EXACT_POINTS = 2e9, 1 << 22  # most pairs, and points to sort, that
 
 
 def tables(problem: Problem) -> list[float]:
-    """Return the node spacings, in bandwidths, that may be tried for so many points."""
+    """Return the node spacings, in bandwidths, that may be tried for so many points.
+
+    There are none where a point may be so light beside others that the integer masses of a sketch lose it.
+    """
+    heaviest = float(problem.weights.max()) if problem.weights.size else 1.0
+    if 4.0**problem.d * 2.0 * heaviest > 2.0**UNIT_BITS * problem.lightest:
+        return []
     spacings = affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)
     return spacings[1:] if len(spacings) > 2 and problem.n > MANY else spacings
 

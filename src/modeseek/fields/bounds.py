@@ -250,7 +250,8 @@ def block_kernels(
         np.sqrt(sum(np.square(r).reshape([-1 if a == axis else 1 for a in range(d)]) for axis in range(d)))
         for r in (near, far)
     )
-    return np.stack([
+    # times what rounding may have taken from the masses: at most half of this share, of every point
+    return (1.0 + rounding) * np.stack([
         *(moment(p, nearest, farthest) for p in (0, 2, 4, 8)),
         each(wrong[0]),
         each(wrong[1] + e1) + pairs(wrong[0], m1),
