@@ -31,14 +31,8 @@ from benchmarks.harness import Row, alternate, duration
 from benchmarks.mean_shift import Fit, H, bar, collect
 from modeseek.audit import audit
 from modeseek.certificate import UNDECIDED, Certificate
-from modeseek.certify import Tubes
-from modeseek.fields import reach_of_tail
-from modeseek.fields.bounds import cell_bounds
 from modeseek.fields.grid import GridField
-from modeseek.fields.table import TableField
-from modeseek.flood import flood
-from modeseek.prepare import make_sketch
-from modeseek.proven import DEGREE, TAIL, by_proof, seconds_of_proof
+from modeseek.proven import by_proof, flooded, seconds_of_proof
 from modeseek.result import Problem
 
 Points = NDArray[np.float32]
@@ -175,11 +169,7 @@ def soundness(rows: list[Row], quick: bool) -> Iterator[Row]:
 def flood_alone(X: NDArray[Any], h: float, spacing: float) -> float:
     """Return the share of the points that the flood decides before any tube, on a table of this spacing."""
     problem = Problem(X, np.empty(0), np.array([X.min(axis=0), X.max(axis=0)], np.float64), h)
-    sketch, _ = make_sketch(problem, spacing, DEGREE)
-    reach = reach_of_tail(problem.total_weight, problem.lightest, TAIL)
-    field = TableField(sketch.nodes(), h, sketch.kernel_bandwidth(), lightest=problem.lightest, reach=reach)
-    bounds = cell_bounds(field, problem.lightest)
-    tubes = Tubes.of(field, bounds, flood(field, bounds, problem.lightest))
+    _, tubes = flooded(problem, spacing)
     return 1.0 - tubes.table.assign(X, np.empty(len(X), np.int32)).unknown / len(X)
 
 

@@ -62,7 +62,7 @@ def by_proof(problem: Problem) -> Clustering:
     spacings = tables(problem)
     labels = np.empty(problem.n, np.int32)
     for spacing in spacings:
-        sketch, tubes = _tabulate(problem, spacing)
+        sketch, tubes = flooded(problem, spacing)
         if spacing != spacings[-1]:
             problem.report("prove a few points")
             if tubes.lost_share(problem.points, problem.n_jobs) > MOST_LOST:
@@ -90,8 +90,8 @@ def by_proof(problem: Problem) -> Clustering:
     return result
 
 
-def _tabulate(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes]:
-    """Sketch, tabulate, bound the errors, and flood."""
+def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes]:
+    """Sketch, tabulate, bound the errors, and flood: what is proven before the first tube."""
     problem.report(f"sketch, nodes {spacing:.3g} bandwidths apart")
     sketch, _ = make_sketch(problem, spacing, 3 if problem.n <= CUBIC_POINTS else 2, bins=False)
     problem.report("tabulate")
