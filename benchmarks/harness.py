@@ -40,7 +40,7 @@ def machine() -> dict[str, str]:
     return {
         "cpu": _line("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
         "cores": str(_cores()),
-        "memory": f"{_memory() / 2**30:.1f} GiB",
+        "memory": f"{memory() / 2**30:.1f} GiB",
         "os": platform.platform(),
         "python": platform.python_version(),
         **{name: _version(name) for name in LIBRARIES},
@@ -52,7 +52,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _memory() -> float:
+def memory() -> float:
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError, OSError):

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from modeseek.fields.bounds import bend, block_kernels, cell_bounds, inner_nodes, neighbours, node_stencils
+from modeseek.fields.bounds import bend, block_kernels, cell_bounds, inner_nodes, neighbours
 from modeseek.fields.nodes import MARGIN
 from modeseek.fields.table import TableField
 from tests.naive import exact_sums, lattice, mixture, naive_deposit, table_sums, tabulated, uniform
@@ -166,13 +166,11 @@ def newton(X, w, h, starts):
     return x[np.square(step).sum(axis=1) < 1e-20]
 
 
-def test_what_is_not_known_is_said_to_be_possible():
+def test_no_step_is_bounded_where_nothing_is_known():
     for name in ("weights, 2-D", "noise, 2-D", "weights, 3-D"):
         _, _, _, _, bounds = case(name)
         unknown = ~bounds.known
         assert unknown.any()
-        assert (bounds.stationary & bounds.maxima)[unknown].all()
-        assert (bounds.low[unknown] == 0.0).all()
         assert np.isinf(bounds.near[unknown, 4]).all()
 
 
@@ -247,15 +245,6 @@ def test_neighbours_and_inner_nodes():
         assert inner[place] == all(2 <= p < n - 2 for p, n in zip(place, shape, strict=True))
 
 
-@pytest.mark.parametrize("d", [1, 2, 3])
-def test_stencils_read_values_and_slopes_at_a_node(d):
-    """Of the spline whose coefficients are those of sum x_a: it is the function itself."""
-    index = np.indices((3,) * d).reshape(d, -1) - 1.0
-    slopes = np.arange(1.0, d + 1)
-    stencils = node_stencils(d)
-    np.testing.assert_allclose(stencils @ (5.0 + slopes @ index), [5.0, *slopes], atol=1e-14)
-
-
 @pytest.mark.parametrize(("d", "block"), [(1, 1), (1, 4), (2, 2), (3, 2)])
 def test_block_kernels_are_the_most_that_a_point_of_the_block_can_do(d, block):
     side, reach = 1 / 8, 6.5
@@ -271,7 +260,7 @@ def test_block_kernels_are_the_most_that_a_point_of_the_block_can_do(d, block):
     point = (node + rng.uniform(-2.0, 2.0, (4000, d))) * side
     distance2 = np.square(point - x).sum(axis=1)
     at = tuple((offset + middle).T)
-    for row, power in enumerate((0, 2, 4, 6, 8)):
+    for row, power in enumerate((0, 2, 4, 8)):
         did = distance2 ** (power / 2) * np.exp(-0.5 * distance2)
         assert (did <= kernels[row][at] * (1 + 1e-12)).all()
         assert (did / kernels[row][at]).max() > (0.8 if d == 1 else 0.4)

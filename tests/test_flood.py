@@ -162,9 +162,10 @@ def test_a_lone_point_beside_very_many_has_its_trap():
     sketch = ms.DensitySketch(1.0, spacing=1 / 8, degree=3, origin=np.zeros(2)).add(X, w)
     field = TableField(sketch.nodes(), 1.0, sketch.kernel_bandwidth(), reach=reach_of_tail(2e9, 1.0, 1e-6))
     found = flood(field, cell_bounds(field, 1.0), 1.0)
-    np.testing.assert_allclose(found.traps.centres, X, atol=1e-7)
+    order = np.argsort(found.traps.centres[:, 0])
+    np.testing.assert_allclose(found.traps.centres[order], X, atol=1e-7)
     assert (found.traps.radii > 0.1).all()
-    np.testing.assert_array_equal(found.certified[field.nodes.nearest(X)], [0, 1])
+    np.testing.assert_array_equal(found.certified[field.nodes.nearest(X)], order)
 
 
 def test_a_ring_of_equal_weights_around_a_heavy_middle():

@@ -19,17 +19,20 @@ from modeseek.fields import Floats, Ints
 from modeseek.fields.bounds import CellBounds
 from modeseek.fields.grid import GridField
 from modeseek.fields.table import TableField
-from modeseek.flood import Flood, Traps
+from modeseek.flood import Flood, Traps, step_lengths
 from modeseek.label import UNKNOWN, CellLabels, Counts, KeyLabels
 
 SPLIT = {1: 16, 2: 8, 3: 4}  # most sub-cells of a cell along each axis, a power of 2
 MAX_SUB_CELLS = 1 << 26
-CELL_STEPS, POINT_STEPS = 2000, 20_000  # a tube that takes longer is lost
+CELL_STEPS, POINT_STEPS, FOLLOW_STEPS = 2000, 4000, 20_000  # a tube that takes longer is lost
+QUICK, MANY_POINTS = 30, 8  # steps of tubes, and points that a sub-cell must hold for its tube to pay with so few
+SLOW = 0.1  # node spacings a step
 STARTS_PER_CHUNK = 256
-STARTS_PER_ROUND = 1 << 13  # tubes of one round see what the rounds before have proven
-MOST_ROUNDS = 16
+STARTS_PER_ROUND = 1 << 10  # tubes of one round see what the rounds before have proven
+MOST_ROUNDS = 64
 FOLLOW_TOL, FOLLOW_REACH = 1e-6, 0.05  # bandwidths: of paths that prove nothing, and from their ends to a mode
-FIRST_STEPS, EXACT_STEPS = 8, 512  # of exact climbs between tubes: the first, the last
+FIRST_STEPS, EXACT_STEPS = 8, 1 << 13  # of exact climbs before the first tube, then twice as many, ..., the last
+SAMPLE = 500  # points whose tubes say whether a table is fine enough
 SLIVER = 1e-6  # node spacings: rounding of the border of a sub-cell, generously
 
 
@@ -95,12 +98,22 @@ class Tubes:
             cells[open_cells[rows]] = label
 
         lost = self._rounds(whole, 0.5, settle, n_jobs)
-        mixed, centres = open_cells[lost], whole[lost]
-        points = n * float(masses[mixed].sum()) / max(float(masses.sum()), 1.0)  # about so many are in them
-        if points > 2**d * len(mixed):
-            self._settle_sub_cells(mixed, centres, points, n_jobs)
+        points = n * masses[open_cells[lost]] / max(float(masses.sum()), 1.0)  # about so many are in each
+        # where paths are slow sub-cells pay whatever they hold: paths from elsewhere end in them
+        worth = (points > self._least_points() * 2**d) | self._slow(whole[lost])
+        if worth.any():
+            self._settle_sub_cells(open_cells[lost[worth]], whole[lost[worth]], points[worth], n_jobs)
 
-    def _settle_sub_cells(self, mixed: Ints, corners: Floats, points: float, n_jobs: int | None) -> None:
+    def _least_points(self) -> int:
+        """Return how many points a sub-cell must hold for its tube to pay: few, where the tubes of points are long."""
+        return 1 if self.n_iter > QUICK else MANY_POINTS
+
+    def _slow(self, places: Floats) -> NDArray[np.bool_]:
+        """Tell where (node units) a step is short."""
+        nodes = self.field.nodes
+        return step_lengths(self.field, places * nodes.delta + nodes.corner) < SLOW * nodes.delta
+
+    def _settle_sub_cells(self, mixed: Ints, corners: Floats, points: Floats, n_jobs: int | None) -> None:
         d, table = len(self.field.shape), self.table
         split = table.split
         while split > 2 and len(mixed) * split**d > MAX_SUB_CELLS:
@@ -111,9 +124,8 @@ class Tubes:
         blocks = table.blocks.reshape(-1, *[split] * d)
         halves = np.indices((2,) * d).reshape(d, -1).T
         owner, corner, parts = np.arange(len(mixed)), np.zeros((len(mixed), d), np.int64), 1
-        share = points / max(len(mixed), 1)  # points of a whole cell
-        while parts < split and len(owner) and share > 2**d:
-            parts, share = 2 * parts, share / 2**d
+        while parts < split and len(owner):
+            parts *= 2
             owner = np.repeat(owner, len(halves))
             corner = (2 * corner[:, None] + halves).reshape(-1, d)
             centres = corners[owner] + (corner + 0.5) / parts - 0.5
@@ -127,7 +139,8 @@ class Tubes:
                 blocks[(owner[rows][:, None], *np.moveaxis(at, -1, 0))] = label[:, None]
 
             lost = self._rounds(centres, 0.5 / parts, settle, n_jobs)
-            owner, corner = owner[lost], corner[lost]
+            worth = (points[owner[lost]] > self._least_points() * float(2 * parts) ** d) | self._slow(centres[lost])
+            owner, corner = owner[lost[worth]], corner[lost[worth]]
 
     def _rounds(self, centres: Floats, half: float, settle: Any, n_jobs: int | None) -> Ints:
         """Run the tubes of cells (node units, most dense first) in rounds; return the rows whose tube was lost."""
@@ -142,6 +155,11 @@ class Tubes:
         return np.concatenate(lost) if lost else np.empty(0, np.int64)
 
     # ---- points --------------------------------------------------------------------------------------------------
+
+    def lost_share(self, points: NDArray[Any], n_jobs: int | None = None) -> float:
+        """Estimate the share of the points that will be left open, from the tubes of a few."""
+        rows = np.unique(np.linspace(0, len(points) - 1, SAMPLE).astype(np.int64))
+        return float((self.settle_points(points[rows], n_jobs) == UNKNOWN).mean())
 
     def settle_points(self, points: NDArray[Any], n_jobs: int | None = None) -> NDArray[np.int64]:
         """Return the proven label of each point by its own tube, UNKNOWN where it is lost."""
@@ -158,11 +176,11 @@ class Tubes:
         Where a path ends at none of the modes the label is UNKNOWN, or with ``add`` that of a new one without a trap.
         """
         starts = np.asarray(points, np.float64)
-        ends, _ = self.field.climb(starts, tol=FOLLOW_TOL, max_iter=POINT_STEPS, n_jobs=n_jobs)
+        ends, _ = self.field.climb(starts, tol=FOLLOW_TOL, max_iter=FOLLOW_STEPS, n_jobs=n_jobs)
         near = FOLLOW_REACH * self.field.bandwidth
         nearest = self.traps.nearest(ends, near)
         elsewhere = nearest == UNKNOWN  # perhaps at a saddle: go on for as long as it takes to leave it
-        ends[elsewhere], _ = self.field.climb(ends[elsewhere], tol=0.0, max_iter=POINT_STEPS, n_jobs=n_jobs)
+        ends[elsewhere], _ = self.field.climb(ends[elsewhere], tol=0.0, max_iter=FOLLOW_STEPS, n_jobs=n_jobs)
         nearest = self.traps.nearest(ends, near)
         if add and (nearest == UNKNOWN).any():
             new = ends[nearest == UNKNOWN]
@@ -170,16 +188,20 @@ class Tubes:
             nearest = self.traps.nearest(ends, near)
         return nearest.astype(np.int32)
 
-    def climb_exactly(self, exact: GridField, points: NDArray[Any], n_jobs: int | None = None) -> NDArray[np.int32]:
+    def climb_exactly(
+        self, exact: GridField, points: NDArray[Any], most: float, n_jobs: int | None = None
+    ) -> NDArray[np.int32]:
         """Climb on the points themselves until a tube from there arrives; UNKNOWN where none does.
 
-        A tube is lost where paths part: a few exact steps lead away from there.
+        A tube is lost where paths part: a few exact steps lead away from there. ``most`` is how many steps may be
+        made, of all climbs together; a climb that is not free after `EXACT_STEPS` rests on a saddle or a flat top.
         """
         x = np.array(points, np.float64)
         labels = np.full(len(x), UNKNOWN, np.int32)
         lost, steps = np.arange(len(x)), FIRST_STEPS
-        while lost.size and steps <= EXACT_STEPS:
+        while lost.size and steps <= EXACT_STEPS and lost.size * steps <= most:
             x[lost], _ = exact.climb(x[lost], tol=0.0, max_iter=steps, n_jobs=n_jobs)
+            most -= lost.size * steps
             labels[lost] = self.settle_points(x[lost], n_jobs)
             lost, steps = lost[labels[lost] == UNKNOWN], 2 * steps
         return labels

@@ -118,8 +118,7 @@ def resting_places(field: TableField, bounds: CellBounds, cells: Ints) -> tuple[
         centres, cells = (centres[:, None] + half * corners).reshape(-1, d), np.repeat(cells, len(corners))
         radius = half * np.sqrt(d)
         least, largest, somewhere = bend(field, bounds, centres, radius / delta)
-        ends, _ = field.climb(centres, tol=0.0, max_iter=1)
-        speed = np.sqrt(np.square(ends - centres).sum(axis=1)) / h
+        speed = step_lengths(field, centres) / h
         moves = speed - bounds.near[cells, 4] > np.maximum(np.abs(least), np.abs(largest)) * radius / h
         kept = ~moves & ~(somewhere > 0.0)
         centres, cells = centres[kept], cells[kept]
@@ -134,14 +133,23 @@ def resting_places(field: TableField, bounds: CellBounds, cells: Ints) -> tuple[
     return tuple(map(np.concatenate, zip(*left, strict=True)))  # type: ignore[return-value]
 
 
+def step_lengths(field: TableField, places: Floats) -> Floats:
+    """Return how far a tabulated step goes from each place."""
+    ends, _ = field.climb(places, tol=0.0, max_iter=1)
+    return np.sqrt(np.square(ends - places).sum(axis=1))
+
+
 def set_traps(field: TableField, bounds: CellBounds, starts: Floats) -> Traps:
     """Climb from places where log f is concave and prove a trap around each mode reached."""
     d, h, delta = len(field.shape), field.bandwidth, field.nodes.delta
     if not len(starts):
         return Traps(np.empty((0, d)), np.empty(0), np.empty(0))
+    # of places that hang together the slowest stands for all: it is nearly there, and ridges are long
+    starts = starts[np.argsort(step_lengths(field, starts), kind="stable")]
+    starts = starts[group_by_location(starts, 0.5 * delta)[1]]
     ends, _ = field.climb(starts, tol=TOL, max_iter=MAX_ITER)
     modes = ends[group_by_location(ends, LINK * h)[1]]
-    speed = np.sqrt(np.square(field.climb(modes, tol=0.0, max_iter=1)[0] - modes).sum(axis=1)) / h
+    speed = step_lengths(field, modes) / h
     _, top, _ = bend(field, bounds, modes, 0.0)
     radii, errors = np.zeros(len(modes)), np.full(len(modes), np.inf)
     for k, (nodes, _) in enumerate(cells_around(field, modes, np.full(len(modes), WIDEST * h))):

@@ -96,7 +96,7 @@ def check_picture_name(path: str | os.PathLike[str]) -> Path:
 
 
 def segment_colors(
-    image: NDArray[np.uint8], bandwidth: float | str | None = 16.0, **options: Any
+    image: NDArray[np.uint8], bandwidth: float | str | None = 16.0, *, fidelity: str = "fast", **options: Any
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """Cluster the pixels of a picture by colour.
 
@@ -106,6 +106,8 @@ def segment_colors(
         Red, green and blue.
     bandwidth : float, "auto" or None, default 16.0
         Bandwidth in steps of colour, of which there are 256 a channel: larger means fewer colours.
+    fidelity : {"fast", "certified", "exact"}, default="fast"
+        How labels are found; see `MeanShift`. Pictures are looked at: nothing is proven unless asked for.
     **options
         Passed on to `MeanShift`.
 
@@ -131,7 +133,7 @@ def segment_colors(
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ValueError(f"image must be uint8 of shape (H, W, 3), got {image.dtype} of shape {image.shape}")
     pixels = image.reshape(-1, 3)
-    labels = MeanShift(bandwidth, **options).fit(pixels.astype(np.float32)).labels_
+    labels = MeanShift(bandwidth, fidelity=fidelity, **options).fit(pixels.astype(np.float32)).labels_
     counts = np.bincount(labels)
     sums = np.stack([np.bincount(labels, channel) for channel in pixels.T], axis=1)  # (k, 3)
     palette = np.rint(sums / counts[:, None]).astype(np.uint8)

@@ -44,25 +44,25 @@ def settle_orphans(problem: Problem, found: Clusters, least: float, attach: bool
         Whether orphans are attached (True) or noise, -1 (False). With no cluster heavy enough, attaching keeps the
         heaviest; otherwise everything is noise. Either is said in a warning.
     """
-    n_kept = int((found.weights >= least).sum())
-    if least <= 1.0 or n_kept == len(found.modes):
+    n_kept = int((found.cluster_weights >= least).sum())
+    if least <= 1.0 or n_kept == len(found.centers):
         return
     if not n_kept:
         warnings.warn(
-            f"No cluster reaches min_cluster_size={least:g}; the heaviest weighs {found.weights[0]:g}. "
+            f"No cluster reaches min_cluster_size={least:g}; the heaviest weighs {found.cluster_weights[0]:g}. "
             + ("All points are put into that one." if attach else "All points are noise (-1)."),
             UserWarning,
             stacklevel=3,
         )
         n_kept = int(attach)
-    clusters = np.arange(len(found.modes))  # by decreasing weight: those kept come first
+    clusters = np.arange(len(found.centers))  # by decreasing weight: those kept come first
     clusters[n_kept:] = _attach(problem, found, n_kept) if attach else -1
     found.gather(clusters, n_kept, problem.n_jobs)
 
 
 def _attach(problem: Problem, found: Clusters, n_kept: int) -> Ints:
     """Return the kept cluster of each orphan."""
-    orphans = found.modes[n_kept:]
+    orphans = found.centers[n_kept:]
     cluster = np.full(len(orphans), -1)
     if n_kept == 1:
         return np.zeros(len(orphans), np.int64)
@@ -74,7 +74,7 @@ def _attach(problem: Problem, found: Clusters, n_kept: int) -> Ints:
         if (cluster >= 0).all():
             return cluster
     left = np.flatnonzero(cluster < 0)
-    cluster[left] = cKDTree(found.modes[:n_kept]).query(orphans[left])[1]
+    cluster[left] = cKDTree(found.centers[:n_kept]).query(orphans[left])[1]
     return cluster
 
 

@@ -19,8 +19,10 @@ def affordable_spacings(problem: Problem, spacings: tuple[float, ...], most: int
     return [s for s in spacings if node_box(low, high, low, s * problem.bandwidth).n_nodes <= budget]
 
 
-def make_sketch(problem: Problem, spacing: float, degree: int = 2) -> tuple[DensitySketch, Bins | None]:
-    """Sketch the points; with quadratic splines by way of bins where that is quicker."""
+def make_sketch(
+    problem: Problem, spacing: float, degree: int = 2, *, bins: bool = True
+) -> tuple[DensitySketch, Bins | None]:
+    """Sketch the points; by way of ``bins`` where these are allowed and quicker."""
     heaviest = float(problem.weights.max()) if problem.weights.size else 1.0
     sketch = DensitySketch(
         problem.bandwidth,
@@ -29,11 +31,11 @@ def make_sketch(problem: Problem, spacing: float, degree: int = 2) -> tuple[Dens
         weight_scale=2.0 ** np.ceil(np.log2(heaviest)),
         degree=degree,
     )
-    bins = None
-    if degree == 2 and not problem.weights.size:
-        bins = bin_points(problem.points, problem.bounds, sketch.delta, problem.n_jobs)
-    points, weights = (bins.means, bins.counts) if bins else (problem.points, problem.weights)
-    return sketch.add_scanned(points, weights, problem.bounds, problem.n_jobs), bins
+    binned = None
+    if bins and not problem.weights.size:
+        binned = bin_points(problem.points, problem.bounds, sketch.delta, problem.n_jobs)
+    points, weights = (binned.means, binned.counts) if binned else (problem.points, problem.weights)
+    return sketch.add_scanned(points, weights, problem.bounds, problem.n_jobs), binned
 
 
 def polish_modes(problem: Problem, modes: Floats) -> Floats:

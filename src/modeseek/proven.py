@@ -25,16 +25,15 @@ from modeseek.prepare import affordable_spacings, make_sketch, polish_modes
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import UNIT_BITS, DensitySketch
 
-SPACINGS = {1: (1 / 16, 1 / 64), 2: (1 / 8, 1 / 12, 1 / 24, 1 / 36), 3: (1 / 8,)}  # in bandwidths, coarsest first
+SPACINGS = {1: (1 / 16, 1 / 64), 2: (1 / 8, 1 / 11, 1 / 24, 1 / 36), 3: (1 / 8,)}  # in bandwidths, coarsest first
 MANY = 300_000  # points: with so many the coarsest spacing of several leaves too many open
 MAX_NODES = 1 << 23
 NODE_SECONDS = {1: 1e-6, 2: 0.7e-6, 3: 4e-6}  # sketching, tabulating, bounds and flood, a node
-DEGREE = 3  # of the splines: cubic ones bound the error of every point far lower than quadratic ones
+CUBIC_POINTS = 3_000_000  # splines are cubic, with far lower bounds of error, until depositing is most of the work
 TAIL = 1e-6  # of the lightest point: the most that what is out of reach may weigh
-MOST_OPEN = 0.5  # of the points: with more open after the cells a finer table is taken at once
-MOST_UNDECIDED = 1e-3  # of the points: with more open after the points' own tubes too
-STEPS = 20.0  # of an exact climb, about
-EXACT_PAIRS, EXACT_POINTS = 4e9, 1 << 22  # most pairs, and points to sort, that exact climbs of a few may cost
+MOST_LOST = 0.01  # of a few points: with more of their tubes lost a finer table is taken at once
+MOST_UNDECIDED = 1e-3  # of all points: with more open in the end a finer table is taken too
+EXACT_PAIRS, EXACT_POINTS = 2e9, 1 << 22  # most pairs, and points to sort, that exact climbs of a few may cost
 
 
 def tables(problem: Problem) -> list[float]:
@@ -43,7 +42,7 @@ def tables(problem: Problem) -> list[float]:
     There are none where a point may be so light beside others that the integer masses of a sketch lose it.
     """
     heaviest = float(problem.weights.max()) if problem.weights.size else 1.0
-    if (DEGREE + 1.0) ** problem.d * 2.0 * heaviest > 2.0**UNIT_BITS * problem.lightest:
+    if 4.0**problem.d * 2.0 * heaviest > 2.0**UNIT_BITS * problem.lightest:
         return []
     spacings = affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)
     return spacings[1:] if len(spacings) > 2 and problem.n > MANY else spacings
@@ -63,11 +62,14 @@ def by_proof(problem: Problem) -> Clustering:
     spacings = tables(problem)
     labels = np.empty(problem.n, np.int32)
     for spacing in spacings:
-        sketch, tubes = _prove_cells(problem, spacing)
+        sketch, tubes = _tabulate(problem, spacing)
+        if spacing != spacings[-1]:
+            problem.report("prove a few points")
+            if tubes.lost_share(problem.points, problem.n_jobs) > MOST_LOST:
+                continue
+        _prove_cells(problem, sketch, tubes)
         problem.report("look up")
         counts = tubes.table.assign(problem.points, labels, problem.n_jobs)
-        if counts.unknown > MOST_OPEN * problem.n and spacing != spacings[-1]:
-            continue
         problem.report(f"prove {counts.unknown} points")
         rows = np.flatnonzero(labels == UNKNOWN) if counts.unknown else np.empty(0, np.int64)
         labels[rows] = tubes.settle_points(problem.points[rows], problem.n_jobs)
@@ -88,10 +90,10 @@ def by_proof(problem: Problem) -> Clustering:
     return result
 
 
-def _prove_cells(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes]:
-    """Sketch, tabulate, bound, flood, and prove what can be proven for whole cells; number the modes by mass."""
+def _tabulate(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes]:
+    """Sketch, tabulate, bound the errors, and flood."""
     problem.report(f"sketch, nodes {spacing:.3g} bandwidths apart")
-    sketch, _ = make_sketch(problem, spacing, DEGREE)
+    sketch, _ = make_sketch(problem, spacing, 3 if problem.n <= CUBIC_POINTS else 2, bins=False)
     problem.report("tabulate")
     reach = reach_of_tail(problem.total_weight, problem.lightest, TAIL)
     field = TableField(
@@ -101,26 +103,29 @@ def _prove_cells(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes
     problem.report("bound the errors")
     bounds = cell_bounds(field, problem.lightest, problem.n_jobs)
     problem.report("flood")
-    tubes = Tubes.of(field, bounds, flood(field, bounds, problem.lightest))
+    return sketch, Tubes.of(field, bounds, flood(field, bounds, problem.lightest))
+
+
+def _prove_cells(problem: Problem, sketch: DensitySketch, tubes: Tubes) -> None:
+    """Prove what can be proven for whole cells; polish the modes and number them by mass."""
     problem.report("prove cells")
     tubes.settle_cells(problem.n, problem.lightest, problem.n_jobs)
     problem.report("polish")
     modes = tubes.traps.centres
     modes[:] = polish_modes(problem, modes)
     tubes.relabel(np.argsort(np.argsort(-tubes.table.masses(sketch.masses.reshape(-1), len(modes)))).astype(np.int32))
-    return sketch, tubes
 
 
 def _climb_exactly(problem: Problem, table: ProvenLabels, rows: Ints) -> NDArray[np.int32]:
     """Climb from rows on the points themselves, if that is affordable; UNKNOWN where it is not or proves nothing."""
-    unknown = np.full(len(rows), UNKNOWN, np.int32)
-    pairs = STEPS * pairs_within_reach(len(rows), problem.n, problem.bounds, problem.bandwidth)
-    if problem.n > EXACT_POINTS or pairs > EXACT_PAIRS:
-        return unknown
-    problem.report(f"climb {len(rows)} points exactly")
-    exact = GridField(problem.points, problem.weights, problem.bandwidth)
     keys = KeyLabels(problem.points[rows], bit_patterns)
-    keys.labels = table.tubes.climb_exactly(exact, problem.points[rows[keys.first_rows]], problem.n_jobs)
+    pairs = pairs_within_reach(1, problem.n, problem.bounds, problem.bandwidth)  # of one step
+    if problem.n > EXACT_POINTS or len(keys.labels) * pairs > EXACT_PAIRS:
+        return np.full(len(rows), UNKNOWN, np.int32)
+    problem.report(f"climb {len(keys.labels)} points exactly")
+    exact = GridField(problem.points, problem.weights, problem.bandwidth)
+    starts = problem.points[rows[keys.first_rows]]
+    keys.labels = table.tubes.climb_exactly(exact, starts, EXACT_PAIRS / pairs, problem.n_jobs)
     table.climbed = keys
     return keys.labels[keys.numbers]
 

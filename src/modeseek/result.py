@@ -94,19 +94,20 @@ class Clusters:
         return np.bincount(self.clusters[inside], self.weights[inside], len(self.heads)).astype(np.float64)
 
     def gather(self, clusters: Ints, n_clusters: int, n_jobs: int | None = None) -> None:
-        """Put mode i into clusters[i] (-1: noise), one cluster of its own so far, and number by decreasing weight.
+        """Put cluster i (a mode, at first) into clusters[i] (-1: noise), and number by decreasing weight.
 
         A cluster is named after the heaviest of its modes; at equal weight the one named after a heavier mode,
         and of these the one that was first, comes first.
         """
-        inside = np.flatnonzero(clusters >= 0)
+        by_mode = clusters if self.clusters is None else np.append(clusters, -1)[self.clusters]
+        inside = np.flatnonzero(by_mode >= 0)
         heads = np.full(n_clusters, len(self.modes))
-        np.minimum.at(heads, clusters[inside], inside)  # modes come by decreasing weight
-        totals = np.bincount(clusters[inside], self.weights[inside], n_clusters)
+        np.minimum.at(heads, by_mode[inside], inside)  # modes come by decreasing weight
+        totals = np.bincount(by_mode[inside], self.weights[inside], n_clusters)
         order = np.lexsort((heads, -totals))
         names = np.append(np.argsort(order), -1).astype(np.int32)  # the last entry names noise
-        self.clusters, self.heads = names[clusters], heads[order]
-        rename(self.labels, self.clusters, n_jobs)
+        rename(self.labels, np.append(names[clusters], -1).astype(np.int32), n_jobs)
+        self.clusters, self.heads = names[by_mode], heads[order]
 
     def label(self, points: NDArray[Any], **climbing: Any) -> NDArray[np.int32]:
         """Label points, old or new, as the fit does."""

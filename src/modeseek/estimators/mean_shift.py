@@ -20,6 +20,7 @@ from modeseek.blurring import BlurredClusters, cluster_by_blurring
 from modeseek.certificate import Certificate
 from modeseek.engines import data
 from modeseek.orphans import settle_orphans
+from modeseek.persistence import merge_by_persistence
 from modeseek.pipeline import cluster
 from modeseek.result import Clustering, Problem
 from modeseek.sketch import DensitySketch
@@ -41,11 +42,18 @@ class MeanShift(ClusterMixin, BaseEstimator):
     bandwidth : float or "auto", optional
         Standard deviation h of the Gaussian, in the units of X. None and "auto" estimate it
         (`estimate_bandwidth`).
-    fidelity : {"fast", "exact"}, default="fast"
-        "fast": up to three columns, points are summed on a grid first and climb cell by cell; time is linear in
-        the number of points, and labels differ from exact ones only within a fraction of a bandwidth of a border
-        between clusters. "exact": every point climbs on the points themselves in float64. Small inputs and inputs
-        of more than three columns are always exact.
+    fidelity : {"certified", "fast", "exact"}, default="certified"
+        "certified": labels are proven, point by point, to be those of exact mean shift, in time linear in the number
+        of points up to three columns; ``certificate_`` says how many are, and how. "fast": up to three columns,
+        points are summed on a grid first and climb cell by cell; labels differ from exact ones only within a fraction
+        of a bandwidth of a border between clusters. "exact": every point climbs on the points themselves in float64.
+        Small inputs and inputs of more than three columns are always exact.
+    merge : {"location", "persistence"}, default="location"
+        Which modes are one cluster. "location": those that coincide. "persistence": also those that rise less than
+        ``min_persistence`` above the saddle to a higher mode; up to three columns.
+    min_persistence : float, default=0.1
+        With ``merge="persistence"``: least log f(mode) - log f(saddle) of a mode that stays a cluster; 0.1 is a
+        density a tenth higher than at the saddle.
     cluster_all : bool, default=True
         What becomes of clusters lighter than ``min_cluster_size``: True attaches each to the cluster that its mode
         climbs to along wider and wider kernels (h sqrt(2), 2h, ...); False labels their points noise, -1.
@@ -86,6 +94,9 @@ class MeanShift(ClusterMixin, BaseEstimator):
         Number of steps of the longest climb.
     sketch_ : DensitySketch or None
         The sketch of the density, where one was made.
+    certificate_ : Certificate or None
+        How the label of each point is known to be that of exact mean shift (`modeseek.certificate`); None with
+        ``fidelity="fast"``.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -119,6 +130,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
         "fidelity": [StrOptions({"certified", "fast", "exact"})],
+        "merge": [StrOptions({"location", "persistence"})],
+        "min_persistence": [Interval(Real, 0, None, closed="left")],
         "cluster_all": ["boolean"],
         "min_cluster_size": [Interval(Real, 1, None, closed="left")],
         "blurring": ["boolean"],
@@ -143,6 +156,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         bandwidth: float | str | None = None,
         *,
         fidelity: str = "certified",
+        merge: str = "location",
+        min_persistence: float = 0.1,
         cluster_all: bool = True,
         min_cluster_size: float = 1,
         blurring: bool = False,
@@ -154,6 +169,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
     ):
         self.bandwidth = bandwidth
         self.fidelity = fidelity
+        self.merge = merge
+        self.min_persistence = min_persistence
         self.cluster_all = cluster_all
         self.min_cluster_size = min_cluster_size
         self.blurring = blurring
@@ -211,6 +228,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         else:
             found = cluster(problem, self.fidelity)
             unsettled = "of the climbs did not come to rest at a mode"
+        if self.merge == "persistence":
+            merge_by_persistence(problem, found, float(self.min_persistence))
         settle_orphans(problem, found, float(self.min_cluster_size), bool(self.cluster_all))
         stages("")
         if found.n_unsettled:
@@ -382,7 +401,7 @@ def mean_shift(
         Points.
     bandwidth : float or "auto", optional
         Standard deviation of the Gaussian.
-    fidelity : {"fast", "exact"}, default="fast"
+    fidelity : {"certified", "fast", "exact"}, default="certified"
         How labels are found.
     cluster_all : bool, default=True
         Whether clusters that are too light are attached to others, or noise (-1).

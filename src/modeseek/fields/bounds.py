@@ -19,6 +19,7 @@ and log f follows from f, s and J at the node by Taylor's theorem. Lengths are i
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,40 +79,53 @@ def cell_bounds(field: TableField, lightest: float, n_jobs: int | None = None) -
     amplitude = (field.kernel_bandwidth / field.bandwidth) ** d * nodes.units_per_weight
     scales = np.array([1.0 / amplitude, side * field.factor, field.factor, side, 0.5 * side * np.sqrt(d)])
     sums, coarse = coarse_sums(field, lightest)
-    around, inner = neighbours(shape), [inner_nodes(shape, margin) for margin in range(MARGIN + 1)]
-    density, highest, lowest, eta, wrong, second, fourth, sixth, eighth = np.zeros((9, n))
-    shift, hessian = np.zeros((d, n)), np.zeros((d * (d + 1) // 2, n))
-    swing, curve, four, doubt, coarser, beyond = np.zeros((6, n))
-    low, high, near, wide = np.zeros(n), np.zeros(n), np.empty((n, 5)), np.empty((n, 6))
-    known, maxima, stationary = np.zeros((3, n), bool)
     steps = np.array([int(np.prod(shape[axis + 1 :])) for axis in range(d)], np.int64)
+    density, highest, lowest, eta, second, fourth, eighth = np.zeros((7, n))
+    shift, hessian = np.zeros((d, n)), np.zeros((d * (d + 1) // 2, n))
+    swing, curve, four, coarser, beyond, low = np.zeros((6, n))
+    wrong, doubt = np.full((2, n), np.inf)
+    near, wide = np.full((3, n), np.inf), np.full((n, 6), -1.0)
+    known, maxima, stationary = np.zeros(n, bool), np.ones(n, bool), np.ones(n, bool)
+    high = sums[0, coarse]
+    halo = int(steps.sum())
 
-    def local(_: int, start: int, stop: int) -> None:
+    def local(start: int, stop: int) -> None:
         kernels.local(
-            field.table, field.table.size // n, around, node_stencils(d), scales, sums, coarse, inner[1], start, stop,
-            density, shift, hessian, highest, lowest, eta, wrong, second, fourth, sixth, eighth, np.empty(24),
+            field.table, field.table.size // n, steps, scales, sums, coarse, start, stop, density, shift, hessian,
+            highest, lowest, eta, wrong, second, fourth, eighth, d,
+            np.empty((5 + d * (d + 1), stop - start + 2 * halo)),
         )  # fmt: skip
 
-    def differences(_: int, start: int, stop: int) -> None:
-        kernels.differences(steps, inner[3], start, stop, hessian, swing, curve, four, d)
+    def differences(start: int, stop: int) -> None:
+        kernels.differences(steps, start, stop, hessian, swing, curve, four, d, np.empty((4, stop - start)))
 
-    def gather(_: int, start: int, stop: int) -> None:
+    def gather(start: int, stop: int) -> None:
         kernels.gather(
-            around, scales, inner[4], start, stop, highest, wrong, second, fourth, sixth, eighth, four, doubt, coarser,
-            beyond, d,
+            steps, scales, start, stop, highest, wrong, second, fourth, eighth, four, doubt, coarser, beyond, d,
+            np.empty((7, stop - start + 2 * halo)),
         )  # fmt: skip
 
-    def over_cells(_: int, start: int, stop: int) -> None:
+    def over_cells(start: int, stop: int) -> None:
         kernels.over_cells(
-            around, scales, inner[5], start, stop, density, shift, highest, lowest, eta, swing, curve, doubt, coarser,
-            beyond, sums, coarse, known, low, high, near, maxima, stationary, d,
+            steps, scales, start, stop, density, shift, highest, lowest, eta, swing, curve, doubt, coarser, beyond,
+            sums, coarse, known, low, high, near, maxima, stationary, d, np.empty((8, stop - start + 2 * halo)),
         )  # fmt: skip
 
-    def widen(_: int, start: int, stop: int) -> None:
-        kernels.widen(around, inner[6], start, stop, near, wide)
+    def widen(start: int, stop: int) -> None:
+        kernels.widen(steps, start, stop, highest, lowest, near, wide, np.empty((4, stop - start + 2 * halo)))
 
-    for work in (local, differences, gather, over_cells, widen):
-        run_chunks(n, work, n_jobs, NODES_PER_CHUNK)
+    # each pass needs neighbours for which the pass before means something
+    for margin, work in enumerate((local, differences, gather, over_cells, widen), 1):
+
+        def chunk(_: int, start: int, stop: int, margin: int = margin * halo, work: Any = work) -> None:
+            start, stop = max(start, margin), min(stop, n - margin)
+            if start < stop:
+                work(start, stop)
+
+        run_chunks(n, chunk, n_jobs, max(NODES_PER_CHUNK, 4 * halo))
+    wide[~inner_nodes(shape, MARGIN), 2:5] = np.inf
+    known &= inner_nodes(shape, MARGIN - 1)
+    high[~known] = sums[0, coarse[~known]]
     return CellBounds(known, low, high, wide, maxima, stationary)
 
 
@@ -158,23 +172,11 @@ def inner_nodes(shape: tuple[int, ...], margin: int) -> Bools:
     return inner.reshape(-1)
 
 
-def node_stencils(d: int) -> Floats:
-    """Values, then slopes along each axis, at a node from the cubic spline coefficients around it, (d + 1, 3^d)."""
-    value, slope = np.array([1.0, 4.0, 1.0]) / 6, np.array([-0.5, 0.0, 0.5])
-    rows = []
-    for derivative in range(-1, d):
-        row = np.ones(1)
-        for axis in range(d):
-            row = np.multiply.outer(row, slope if axis == derivative else value).reshape(-1)
-        rows.append(row)
-    return np.stack(rows)
-
-
 def coarse_sums(field: TableField, lightest: float) -> tuple[Floats, Ints]:
     """Convolve the masses, in blocks, with what each block can do at most anywhere in a coarse cell.
 
-    Returns sums over the points of k times 1, |d|^2, |d|^4, |d|^6, |d|^8 and the errors of density, first moments and
-    their derivatives, (8, cells), and the coarse cell of each node (flat).
+    Returns sums over the points of k times 1, |d|^2, |d|^4, |d|^8 and the errors of density, first moments and
+    their derivatives, (7, cells), and the coarse cell of each node (flat).
     """
     nodes = field.nodes
     shape, d, side = nodes.masses.shape, nodes.masses.ndim, nodes.delta / field.bandwidth
@@ -204,7 +206,7 @@ def coarse_sums(field: TableField, lightest: float) -> tuple[Floats, Ints]:
 def block_kernels(
     side: float, block: int, d: int, degree: int, kernel_bandwidth: float, reach: float, rounding: float
 ) -> Floats:
-    """Return the greatest values of the kernels of `coarse_sums` at offsets of whole blocks, (8, m, ..., m).
+    """Return the greatest values of the kernels of `coarse_sums` at offsets of whole blocks, (7, m, ..., m).
 
     Both ends of an offset are loose: the place in its coarse cell, and a point by its spline in its block.
     """
@@ -247,7 +249,7 @@ def block_kernels(
     )
     # times what rounding may have taken from the masses: at most half of this share, of every point
     return (1.0 + rounding) * np.stack([
-        *(moment(p, nearest, farthest) for p in (0, 2, 4, 6, 8)),
+        *(moment(p, nearest, farthest) for p in (0, 2, 4, 8)),
         each(wrong[0]),
         each(wrong[1] + e1) + pairs(wrong[0], m1),
         each(wrong[2] + e2) + pairs(wrong[0], m2) + pairs(m1, d1) + pairs(e1, m1) + pairs(e1, d1),

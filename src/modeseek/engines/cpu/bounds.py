@@ -1,8 +1,9 @@
 r"""Bounds over the cells of a table's nodes: five passes over flat arrays, in 1 to 3 dimensions alike.
 
-``around`` holds the flat offsets of the 3^d nodes around one, in C order, its own in the middle; ``inner`` tells which
-nodes have them all. `local` looks at one node, `differences` and `gather` at J between neighbours, `over_cells`
-and `widen` carry both to whole cells and to balls around places in them. ``fields.bounds`` explains the formulas.
+``steps`` are the flat offsets to the next node along each axis. Nodes near the border lack neighbours; what is
+computed for them means nothing. `local` looks at one node, `differences` and `gather` at J between neighbours,
+`over_cells` and `widen` carry both to whole cells and to balls around places in them. ``fields.bounds`` explains the
+formulas.
 """
 
 from math import acos, cos, exp, pi, sqrt
@@ -38,68 +39,86 @@ def _eigenvalues(h, d, ends):
             ends[0] = middle + 2.0 * p * cos(angle + 2.0 * pi / 3.0) - slack
 
 
+@inline
+def _at_nodes(table, channels, channel, derivative, steps, start, stop, a, b):
+    """Write to a[: stop - start] what the cubic spline of a channel is at nodes, or its slope along an axis.
+
+    From the coefficients (1, 4, 1) / 6 for values and (-1, 0, 1) / 2 for slopes, axis by axis.
+    """
+    halo = 0
+    for e in steps:
+        halo += e
+    length = stop - start + 2 * halo
+    first = (start - halo) * channels + channel
+    for k in range(length):
+        a[k] = table[first + k * channels]
+    for axis in range(steps.size):
+        e = steps[axis]
+        length -= 2 * e
+        low, middle, high, out = a[:length], a[e : e + length], a[2 * e : 2 * e + length], b[:length]
+        if axis == derivative:
+            for k in range(length):
+                out[k] = 0.5 * (high[k] - low[k])
+        else:
+            for k in range(length):
+                out[k] = (low[k] + high[k]) * (1.0 / 6.0) + middle[k] * (4.0 / 6.0)
+        a[:length] = out
+
+
 @kernel
 def local(
-    table, channels, around, stencils, scales, sums, coarse, inner, start, stop,
-    density, shift, hessian, highest, lowest, eta, wrong, second, fourth, sixth, eighth, buffer,
+    table, channels, steps, scales, sums, coarse, start, stop,
+    density, shift, hessian, highest, lowest, eta, wrong, second, fourth, eighth, d, work,
 ):  # fmt: skip
     """Fill the entries start .. stop of density, shift (d, n), hessian (d (d + 1) / 2, n) and what bounds them there.
 
-    ``stencils`` (d + 1, 3^d) give values and slopes at nodes from spline coefficients. ``scales``: the weight of a
-    unit of density, the bandwidths of a unit of shift, the factor of slopes, node spacing, and half diagonal of a
-    cell in bandwidths. ``sums`` (8, cells) are those of ``fields.bounds``, ``coarse`` (n,) the cell of each node.
-    ``second`` to ``eighth`` get moments of |d| and |d - s|. An unknown node has an infinite ``wrong``.
+    ``scales``: the weight of a unit of density, the bandwidths of a unit of shift, the factor of slopes, node spacing,
+    and half diagonal of a cell in bandwidths. ``sums`` (7, cells) are those of ``fields.bounds``, ``coarse`` (n,) the
+    cell of each node. ``lowest`` comes negated; ``second`` to ``eighth`` get moments of |d| and |d - s|. An unknown
+    node has an infinite ``wrong``. ``work`` (5 + d (d + 1), stop - start + 2 sum(steps)) is scratch.
     """
-    d = stencils.shape[0] - 1
-    moments = buffer[:16].reshape(4, 4)
-    h = buffer[16:22]
-    ends = buffer[22:24]
     side = scales[3]
     reach = scales[4]
-    for p in range(start, stop):
-        wrong[p] = np.inf
-        if not inner[p]:
-            continue
-        for c in range(4):
-            for b in range(4):
-                moments[c, b] = 0.0
-        for m in range(around.size):
-            k = (p + around[m]) * channels
-            moments[0, 0] += stencils[0, m] * table[k]
-            for c in range(1, d + 1):
-                t = table[k + c]
-                for b in range(d + 1):
-                    moments[c, b] += stencils[b, m] * t
-        total = moments[0, 0]
+    rows = 1 + d * (d + 1)
+    a, b, h, ends = work[rows], work[rows + 1], work[rows + 2], work[rows + 3]
+    _at_nodes(table, channels, 0, -1, steps, start, stop, a, b)
+    work[0, : stop - start] = a[: stop - start]
+    for channel in range(1, d + 1):
+        for derivative in range(-1, d):
+            _at_nodes(table, channels, channel, derivative, steps, start, stop, a, b)
+            work[1 + (channel - 1) * (d + 1) + derivative + 1, : stop - start] = a[: stop - start]
+    for k in range(stop - start):
+        p = start + k
+        total = work[0, k]
         cell = coarse[p]
         f = total * scales[0]
         density[p] = f
-        if not f > 2.0 * sums[5, cell]:
+        if not f > 2.0 * sums[4, cell]:
             continue
         speed2 = 0.0
         one_norm = 0.0
-        for a in range(d):
-            s = scales[1] * moments[1 + a, 0] / total
-            shift[a, p] = s
+        for i in range(d):
+            s = scales[1] * work[1 + i * (d + 1), k] / total
+            shift[i, p] = s
             speed2 += s * s
             one_norm += abs(s)
-        i = 0
-        for a in range(d):
-            for b in range(a, d):
-                slope = 0.5 * (moments[1 + a, 1 + b] + moments[1 + b, 1 + a])
-                h[i] = scales[2] * slope / total - shift[a, p] * shift[b, p]
-                hessian[i, p] = h[i]
-                i += 1
+        n = 0
+        for i in range(d):
+            for j in range(i, d):
+                slope = 0.5 * (work[2 + i * (d + 1) + j, k] + work[2 + j * (d + 1) + i, k])
+                h[n] = scales[2] * slope / total - shift[i, p] * shift[j, p]
+                hessian[n, p] = h[n]
+                n += 1
         _eigenvalues(h, d, ends)
-        lowest[p] = ends[0]
+        lowest[p] = -ends[0]
         highest[p] = ends[1]
         # the least density in the cell: log f bends down by at most |x|^2 / 2, J being positive
-        kappa = sums[5, cell] / (f - sums[5, cell])
+        kappa = sums[4, cell] / (f - sums[4, cell])
         least = f / (1.0 + kappa) * exp(-0.5 * side * one_norm - reach - 0.5 * reach * reach)
         m2 = sums[1, cell] / least
-        e0 = sums[5, cell] / least
-        e1 = sums[6, cell] / least
-        e2 = sums[7, cell] / least
+        e0 = sums[4, cell] / least
+        e1 = sums[5, cell] / least
+        e2 = sums[6, cell] / least
         if not e0 < 0.25:
             continue
         fastest = sqrt(speed2) + reach * max(m2, 1.0) + 2.0 * e1  # anywhere in the cell
@@ -107,135 +126,150 @@ def local(
         wrong[p] = (e2 + (m2 + 1.0) * e0) / (1.0 - e0) + 2.0 * fastest * eta[p] + eta[p] * eta[p]
         second[p] = m2
         fourth[p] = (sqrt(sqrt(sums[2, cell] / least)) + fastest) ** 4
-        sixth[p] = ((sums[3, cell] / least) ** (1.0 / 6.0) + fastest) ** 6
-        eighth[p] = (sqrt(sqrt(sqrt(sums[4, cell] / least))) + fastest) ** 8
+        eighth[p] = (sqrt(sqrt(sqrt(sums[3, cell] / least))) + fastest) ** 8
 
 
 @inline
-def _square(hessian, d, p, q, r, t, u, w0, w1, w2, w3, w4):
-    """Squared norm of the sum of five symmetric matrices with weights."""
-    total = 0.0
-    i = 0
-    for a in range(d):
-        for b in range(a, d):
-            row = hessian[i]
-            v = w0 * row[p] + w1 * row[q] + w2 * row[r] + w3 * row[t] + w4 * row[u]
-            total += v * v if a == b else 2.0 * v * v
-            i += 1
-    return total
+def _largest_around(values, steps, start, stop, a, b):
+    """Write to a[: stop - start] the largest value over the 3^d nodes around each of start .. stop.
 
-
-@kernel
-def differences(steps, inner, start, stop, hessian, swing, curve, four, d):
-    """How J changes around each node: at most half way to its neighbours, in second and in fourth differences.
-
-    ``curve`` and ``four`` come with the factors that they have in the error of interpolation by cubics.
+    Axis by axis, in contiguous loops; a and b hold stop - start + 2 sum(steps) numbers.
     """
-    for p in range(start, stop):
-        swing[p] = curve[p] = four[p] = 0.0
-        if not inner[p]:
-            continue
-        for axis in range(d):
-            e = steps[axis]
-            up, down = p + e, p - e
-            rise = _square(hessian, d, p, up, p, p, p, -1.0, 1.0, 0.0, 0.0, 0.0)
-            fall = _square(hessian, d, p, down, p, p, p, -1.0, 1.0, 0.0, 0.0, 0.0)
-            swing[p] += 0.5 * sqrt(max(rise, fall))
-            curve[p] += 0.125 * sqrt(_square(hessian, d, p, up, down, p, p, -2.0, 1.0, 1.0, 0.0, 0.0))
-            along = _square(hessian, d, p, up, down, up + e, down - e, 6.0, -4.0, -4.0, 1.0, 1.0)
-            four[p] += 3.0 / 128.0 * sqrt(along)
-            for other in range(axis):  # mixed: second differences along both, each pair of axes twice
-                o = steps[other]
-                total = 0.0
-                i = 0
-                for a in range(d):
-                    for b in range(a, d):
-                        h = hessian[i]
-                        v = 4.0 * h[p] - 2.0 * (h[up] + h[down] + h[p + o] + h[p - o])
-                        v += h[up + o] + h[up - o] + h[down + o] + h[down - o]
-                        total += v * v if a == b else 2.0 * v * v
-                        i += 1
-                four[p] += 2.0 / 64.0 * sqrt(total)
+    halo = 0
+    for e in steps:
+        halo += e
+    length = stop - start + 2 * halo
+    a[:length] = values[start - halo : stop + halo]
+    for axis in range(steps.size):
+        e = steps[axis]
+        length -= 2 * e
+        low, middle, high, out = a[:length], a[e : e + length], a[2 * e : 2 * e + length], b[:length]
+        for k in range(length):
+            m = middle[k]
+            m = low[k] if low[k] > m else m
+            out[k] = high[k] if high[k] > m else m
+        a[:length] = out
 
 
 @kernel
-def gather(
-    around, scales, inner, start, stop, highest, wrong, second, fourth, sixth, eighth, four, doubt, coarser, beyond, d
-):
-    """Bound what interpolation around each node leaves out, linear or by cubics, and the errors that it takes over."""
+def differences(steps, start, stop, hessian, swing, curve, four, d, work):
+    """Bound how J changes around nodes: at most half way to the next, in second and in fourth differences.
+
+    ``curve`` and ``four`` come with the factors that they have in the error of interpolation by cubics. ``work`` is
+    scratch of (4, stop - start).
+    """
+    m = stop - start
+    for axis in range(d):
+        e = steps[axis]
+        rise, fall, bend, along = work[0, :m], work[1, :m], work[2, :m], work[3, :m]
+        work[:, :m] = 0.0
+        i = 0
+        for a in range(d):
+            for b in range(a, d):
+                times = 1.0 if a == b else 2.0
+                h, up, down = hessian[i, start:stop], hessian[i, start + e : stop + e], hessian[i, start - e : stop - e]
+                up2, down2 = hessian[i, start + 2 * e : stop + 2 * e], hessian[i, start - 2 * e : stop - 2 * e]
+                for k in range(m):
+                    r = up[k] - h[k]
+                    f = h[k] - down[k]
+                    w = 6.0 * h[k] - 4.0 * (up[k] + down[k]) + up2[k] + down2[k]
+                    rise[k] += times * r * r
+                    fall[k] += times * f * f
+                    bend[k] += times * (r - f) * (r - f)
+                    along[k] += times * w * w
+                i += 1
+        out0, out1, out2 = swing[start:stop], curve[start:stop], four[start:stop]
+        for k in range(m):
+            out0[k] += 0.5 * sqrt(rise[k] if rise[k] > fall[k] else fall[k])
+            out1[k] += 0.125 * sqrt(bend[k])
+            out2[k] += 3.0 / 128.0 * sqrt(along[k])
+        for other in range(axis):  # mixed: second differences along both, each pair of axes twice
+            o = steps[other]
+            along[:] = 0.0
+            i = 0
+            for a in range(d):
+                for b in range(a, d):
+                    times = 1.0 if a == b else 2.0
+                    row = hessian[i]
+                    h, up, down = row[start:stop], row[start + e : stop + e], row[start - e : stop - e]
+                    next_, last = row[start + o : stop + o], row[start - o : stop - o]
+                    c0, c1 = row[start + e + o : stop + e + o], row[start + e - o : stop + e - o]
+                    c2, c3 = row[start - e + o : stop - e + o], row[start - e - o : stop - e - o]
+                    for k in range(m):
+                        w = 4.0 * h[k] - 2.0 * (up[k] + down[k] + next_[k] + last[k]) + c0[k] + c1[k] + c2[k] + c3[k]
+                        along[k] += times * w * w
+                    i += 1
+            for k in range(m):
+                out2[k] += 2.0 / 64.0 * sqrt(along[k])
+
+
+@kernel
+def gather(steps, scales, start, stop, highest, wrong, second, fourth, eighth, four, doubt, coarser, beyond, d, work):
+    """Bound what interpolation around nodes leaves out, linear or by cubics, and the errors that it takes over.
+
+    ``work`` (7, stop - start + 2 sum(steps)) is scratch.
+    """
     side = scales[3]
     axes, pairs = 1.0 * d, d * (d - 1.0)
-    for p in range(start, stop):
-        doubt[p] = np.inf
-        if not inner[p]:
-            continue
-        worst = top = m2 = m4 = m6 = m8 = largest = 0.0
-        for m in range(around.size):
-            q = p + around[m]
-            worst = max(worst, wrong[q])
-            top = max(top, highest[q])
-            m2 = max(m2, second[q])
-            m4 = max(m4, fourth[q])
-            m6 = max(m6, sixth[q])
-            m8 = max(m8, eighth[q])
-            largest = max(largest, four[q])
+    _largest_around(wrong, steps, start, stop, work[0], work[6])
+    _largest_around(highest, steps, start, stop, work[1], work[6])
+    _largest_around(second, steps, start, stop, work[2], work[6])
+    _largest_around(fourth, steps, start, stop, work[3], work[6])
+    _largest_around(eighth, steps, start, stop, work[4], work[6])
+    _largest_around(four, steps, start, stop, work[5], work[6])
+    for k in range(stop - start):
+        p = start + k
+        worst = work[0, k]
         doubt[p] = worst
         if not worst < np.inf:
             continue
         # J in the cells around, from a coarser remainder: its second derivative is a fourth cumulant
+        m2, m4, m8 = work[2, k], work[3, k], work[4, k]
         coarser[p] = side * side / 8.0 * max(m4, (d + 2.0) * m2 * m2)
-        j = min(1.0 + top + worst + coarser[p], m2)
+        j = min(1.0 + work[1, k] + worst + coarser[p], m2)
         m3 = sqrt(m4 * j)
+        m6 = sqrt(m4 * m8)
         m5 = sqrt(m6 * m4)
         cumulant = max(
             m8 + 420.0 * m4 * j * j + 560.0 * m3 * m3 * j,
             28.0 * m6 * j + 56.0 * m5 * m3 + 35.0 * m4 * m4 + 630.0 * j**4,
         )
-        beyond[p] = largest + worst * (0.375 * axes + 0.25 * pairs)
+        beyond[p] = work[5, k] + worst * (0.375 * axes + 0.25 * pairs)
         beyond[p] += side**6 * cumulant * (0.3 * 3.0 / 128.0 * axes + 0.5 / 64.0 * pairs)
 
 
 @kernel
 def over_cells(
-    around, scales, inner, start, stop, density, shift, highest, lowest, eta, swing, curve, doubt, coarser, beyond,
-    sums, coarse, known, low, high, near, maxima, stationary, d,
+    steps, scales, start, stop, density, shift, highest, lowest, eta, swing, curve, doubt, coarser, beyond,
+    sums, coarse, known, low, high, near, maxima, stationary, d, work,
 ):  # fmt: skip
-    """Carry the bounds from the nodes to all of their cells: what ``fields.bounds.CellBounds`` holds."""
+    """Carry the bounds from the nodes to all of their cells: what ``fields.bounds.CellBounds`` holds.
+
+    ``lowest`` comes negated. ``work`` (8, stop - start + 2 sum(steps)) is scratch.
+    """
     side = scales[3]
     reach = scales[4]
     share = 0.5**d  # the least weight of a node in what is interpolated in its cell
-    for p in range(start, stop):
-        high[p] = sums[0, coarse[p]]
-        near[p, 0] = near[p, 1] = 0.0
-        near[p, 2] = near[p, 3] = near[p, 4] = np.inf
-        maxima[p] = True
-        stationary[p] = True
-        if not inner[p]:
-            continue
-        worst = turn = bent = rest = crude = 0.0
-        top = -np.inf
-        bottom = np.inf
-        for m in range(around.size):
-            q = p + around[m]
-            worst = max(worst, doubt[q])
-            turn = max(turn, swing[q])
-            bent = max(bent, curve[q])
-            rest = max(rest, beyond[q])
-            crude = max(crude, coarser[q])
-            top = max(top, highest[q])
-            bottom = min(bottom, lowest[q])
+    _largest_around(doubt, steps, start, stop, work[0], work[7])
+    _largest_around(swing, steps, start, stop, work[1], work[7])
+    _largest_around(curve, steps, start, stop, work[2], work[7])
+    _largest_around(beyond, steps, start, stop, work[3], work[7])
+    _largest_around(coarser, steps, start, stop, work[4], work[7])
+    _largest_around(highest, steps, start, stop, work[5], work[7])
+    _largest_around(lowest, steps, start, stop, work[6], work[7])
+    for k in range(stop - start):
+        p = start + k
+        worst = work[0, k]
         if not worst < np.inf:
             continue
-        slack = worst + min(crude, 0.5 * d * worst + bent + rest)
-        bend_high = share * highest[p] + (1.0 - share) * top + slack
-        bend_low = max(share * lowest[p] + (1.0 - share) * bottom - slack, -1.0)
+        slack = worst + min(work[4, k], 0.5 * d * worst + work[2, k] + work[3, k])
+        bend_high = share * highest[p] + (1.0 - share) * work[5, k] + slack
+        bend_low = max(-share * lowest[p] - (1.0 - share) * work[6, k] - slack, -1.0)
         known[p] = True
-        near[p, 0] = highest[p]
-        near[p, 1] = lowest[p]
-        near[p, 2] = slack
-        near[p, 3] = 2.0 * turn
-        near[p, 4] = eta[p]
-        maxima[p] = not highest[p] - turn - slack > 0.0
+        near[0, p] = slack
+        near[1, p] = 2.0 * work[1, k]
+        near[2, p] = eta[p]
+        maxima[p] = not highest[p] - work[1, k] - slack > 0.0
         speed2 = 0.0
         one_norm = 0.0
         for a in range(d):
@@ -243,23 +277,22 @@ def over_cells(
             one_norm += abs(shift[a, p])
         stationary[p] = not sqrt(speed2) - eta[p] > max(abs(bend_low), abs(bend_high)) * reach
         f = density[p]
-        kappa = sums[5, coarse[p]] / (f - sums[5, coarse[p]])
+        kappa = sums[4, coarse[p]] / (f - sums[4, coarse[p]])
         slope = 0.5 * side * one_norm + eta[p] * reach
         high[p] = min(high[p], f * (1.0 + kappa) * exp(slope + 0.5 * max(bend_high, 0.0) * reach * reach))
         low[p] = f / (1.0 + kappa) * exp(-slope + 0.5 * min(bend_low, 0.0) * reach * reach)
 
 
 @kernel
-def widen(around, inner, start, stop, near, wide):
-    """Copy ``near``, with slack, slope and error the largest over the cells around: valid for balls of one cell."""
-    for p in range(start, stop):
-        for c in range(5):
-            wide[p, c] = near[p, c]
-        wide[p, 5] = -1.0
-        if not inner[p]:
-            wide[p, 2] = np.inf
-            continue
-        for m in range(around.size):
-            q = p + around[m]
-            for c in range(2, 5):
-                wide[p, c] = max(wide[p, c], near[q, c])
+def widen(steps, start, stop, highest, lowest, near, wide, work):
+    """Put together what tubes need: slack, change and error the largest over the cells around each node."""
+    _largest_around(near[0], steps, start, stop, work[0], work[3])
+    _largest_around(near[1], steps, start, stop, work[1], work[3])
+    _largest_around(near[2], steps, start, stop, work[2], work[3])
+    for k in range(stop - start):
+        p = start + k
+        wide[p, 0] = highest[p]
+        wide[p, 1] = -lowest[p]
+        wide[p, 2] = work[0, k]
+        wide[p, 3] = work[1, k]
+        wide[p, 4] = work[2, k]
