@@ -2,7 +2,19 @@
 
 import numpy as np
 import pytest
-from benchmarks import audit, blurring, data, figures, harness, high_dimensions, mean_shift, reference
+from benchmarks import (
+    audit,
+    blurring,
+    certificate,
+    data,
+    fidelity,
+    figures,
+    harness,
+    high_dimensions,
+    mean_shift,
+    reference,
+    scaling,
+)
 
 import modeseek as ms
 from modeseek import textbook
@@ -227,3 +239,99 @@ def test_the_batched_rival_of_many_dimensions_ends_at_the_modes(d):
     assert np.abs(ends[:20] - exact).max() > 0.1 * h
     exact = textbook.climb(X.astype(float), X[:20].astype(float), h, tol=1e-6)
     assert np.linalg.norm(ends[:20] - exact, axis=1).max() < 0.02 * h
+
+
+def few_shapes(monkeypatch, tmp_path) -> None:
+    shapes = {"mixture": (data.mixture, (1, 2), data.SIDE), "lattice": (data.lattice, (1,), data.SIDE)}
+    monkeypatch.setattr(data, "SHAPES", shapes)
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+
+
+def test_the_benchmark_of_certificates_checks_every_label(monkeypatch, tmp_path, capsys):
+    few_shapes(monkeypatch, tmp_path)
+    assert certificate.main(["--quick", "--only", "table"]) == 0
+    rows = harness.read_rows("certificate-quick")
+    assert {"mixture", "lattice"} <= {row["data"] for row in rows}
+    for row in rows:
+        known = [float(row[key]) for key in ("interior", "boundary", "climbed", "undecided")]
+        assert sum(known) == pytest.approx(1.0)
+        assert int(row["checked"]) == round(int(row["n"]) * (1.0 - known[3]))
+    assert max(float(row["interior"]) for row in rows) > 0.5
+    assert "disagree with exact" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_a_certified_label_that_is_wrong_is_caught(d):
+    X = data.mixture(900, d)
+    model = ms.MeanShift(1.0).fit(X)
+    assert not certificate.wrong_rows(X, 1.0, model.labels_, model.cluster_centers_).size
+    model.labels_[[5, 77]] = (model.labels_[[5, 77]] + 1) % len(model.cluster_centers_)
+    assert certificate.wrong_rows(X, 1.0, model.labels_, model.cluster_centers_).tolist() == [5, 77]
+    border = np.flatnonzero(model.labels_ == 1)[:40]  # a whole run on the line
+    model.labels_[border] = 0
+    assert set(border) - {5, 77} <= set(certificate.wrong_rows(X, 1.0, model.labels_, model.cluster_centers_))
+
+
+def test_the_bars_of_certificates_fail_where_one_label_is_wrong():
+    row = {"data": "mixture", "d": 1, "h": 1.0, "n": 10, "interior": 0.9, "boundary": 0.1, "undecided": 0.0}
+    good, bad = row | {"checked": 10, "disagree": 0}, row | {"checked": 10, "disagree": 1}
+    quick, wrong, few = (
+        [bar["result"] for bar in certificate.soundness(rows, quick)]
+        for rows, quick in (([good], True), ([good, bad], True), ([good], False))
+    )
+    assert (quick[0], wrong[0], few[1]) == ("pass", "FAIL", "FAIL")
+
+
+def test_the_flood_alone_decides_less_than_the_whole_proof():
+    X = data.blobs(20_000)
+    found = ms.MeanShift(2.5).fit(X).certificate_
+    share = certificate.flood_alone(X, 2.5, found.spacing)
+    assert 0.5 < share <= (found.interior + found.boundary) / len(X)
+
+
+@pytest.mark.parametrize("name", data.SHAPES)
+def test_shapes_have_their_size(name):
+    make, dimensions, side = data.SHAPES[name]
+    for d in dimensions:
+        X = make(1000, d)
+        assert X.dtype == np.float32
+        assert X.shape[1] == d
+        assert 900 <= len(X) <= 1100
+        assert 0.5 * side < np.ptp(X, axis=0).max() < 2.5 * side
+    assert len(np.unique(data.repeated(1000, 2), axis=0)) <= 20
+
+
+def test_errors_fall_with_the_order_of_the_sketch_and_stay_below_their_bounds(monkeypatch, tmp_path):
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    assert fidelity.main(["--quick"]) == 0
+    numbers = ("spacing", "typical_error", "error_over_bound")
+    rows = [row | {key: float(row[key] or "nan") for key in numbers} for row in harness.read_rows("fidelity-quick")]
+    for sketch, low, high in (("cubic", 3.5, 4.5), ("centroid", 1.5, 3.0)):
+        here = [row for row in rows if (row["data"], row["sketch"]) == ("mixture", sketch)]
+        assert low < fidelity.slope(here, "typical_error") < high
+    wrong = [row | {"largest_error": 1.0, "error_over_bound": 1.5} for row in rows]
+    assert {bar["result"] for bar in fidelity.bars(wrong, True) if "bound" in bar["bar"]} == {"FAIL"}
+
+
+def test_the_step_that_sketches_are_compared_with_is_the_textbooks():
+    X = data.mixture(300, 2).astype(np.float64)
+    with pytest.warns(RuntimeWarning, match="not at rest"):
+        expected = textbook.climb(X, X[:20], 1.5, max_iter=1)
+    moved = fidelity.step(X, np.ones(len(X)), 1.5, X[:20]) + X[:20]
+    np.testing.assert_allclose(moved, expected, atol=1e-10)
+
+
+def test_growth_is_fitted_from_the_seconds(monkeypatch):
+    rows = [
+        {"d": d, "fidelity": name, "n": n, "seconds": 1e-6 * n**power}
+        for d, power in ((2, 1.0), (3, 1.2))
+        for name in scaling.FIDELITIES
+        for n in (1000, 10_000, 100_000)
+    ]
+    found = list(scaling.bars(rows, False))
+    assert [bar["measured"] for bar in found] == pytest.approx([1.0, 1.0, 1.2, 1.2])
+    assert [bar["result"] for bar in found] == ["pass", "pass", "FAIL", "FAIL"]
+    monkeypatch.setattr(scaling, "BANDWIDTHS", {2: 2.5})
+    measured = list(scaling.growth(True, most=10_000))
+    assert [row["fidelity"] for row in measured] == ["certified", "fast"]
+    assert measured[0]["undecided"] == 0.0

@@ -166,11 +166,13 @@ def newton(X, w, h, starts):
     return x[np.square(step).sum(axis=1) < 1e-20]
 
 
-def test_no_step_is_bounded_where_nothing_is_known():
+def test_what_is_not_known_is_said_to_be_possible():
     for name in ("weights, 2-D", "noise, 2-D", "weights, 3-D"):
         _, _, _, _, bounds = case(name)
         unknown = ~bounds.known
         assert unknown.any()
+        assert (bounds.stationary & bounds.maxima)[unknown].all()
+        assert (bounds.low[unknown] == 0.0).all()
         assert np.isinf(bounds.near[unknown, 4]).all()
 
 
@@ -243,6 +245,27 @@ def test_neighbours_and_inner_nodes():
     inner = inner_nodes(shape, 2).reshape(shape)
     for place in np.ndindex(shape):
         assert inner[place] == all(2 <= p < n - 2 for p, n in zip(place, shape, strict=True))
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_stencils_read_values_and_slopes_at_a_node(d):
+    """Of the spline whose coefficients are those of sum x_a: it is the function itself."""
+    from modeseek.engines.cpu.bounds import _at_nodes
+
+    shape = (7,) * d
+    index = np.indices(shape).reshape(d, -1)
+    slopes = np.arange(1.0, d + 1)
+    table = np.stack([np.full(index.shape[1], np.nan), 5.0 + slopes @ index], axis=-1).reshape(-1)  # two channels
+    steps = np.array([7 ** (d - 1 - axis) for axis in range(d)])
+    start, stop = int(steps.sum()), 7**d - int(steps.sum())
+    inside = inner_nodes(shape, 1)[start:stop]
+    for derivative in range(-1, d):
+        out, scratch = np.empty((2, 7**d))
+        _at_nodes(table, 2, 1, derivative, steps, start, stop, out, scratch)
+        expected = (5.0 + slopes @ index)[start:stop] if derivative < 0 else slopes[derivative]
+        np.testing.assert_allclose(
+            out[: stop - start][inside], np.broadcast_to(expected, inside.shape)[inside], atol=1e-12
+        )
 
 
 @pytest.mark.parametrize(("d", "block"), [(1, 1), (1, 4), (2, 2), (3, 2)])

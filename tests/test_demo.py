@@ -104,8 +104,8 @@ def test_points(tmp_path, monkeypatch):
     section = points.section(tmp_path)
     assert_links_lead_somewhere(section.html(), tmp_path)
     assert "It finds 6." in section.html()
-    assert len(calls) == 4
-    assert "4.00 ms" in section.html()
+    assert len(calls) == 5
+    assert "5.00 ms" in section.html()
     for name in ("climbing.gif", "blurring.gif"):
         with Image.open(tmp_path / name) as animation:
             assert animation.n_frames > 5

@@ -125,7 +125,10 @@ def cell_bounds(field: TableField, lightest: float, n_jobs: int | None = None) -
         run_chunks(n, chunk, n_jobs, max(NODES_PER_CHUNK, 4 * halo))
     wide[~inner_nodes(shape, MARGIN), 2:5] = np.inf
     known &= inner_nodes(shape, MARGIN - 1)
-    high[~known] = sums[0, coarse[~known]]
+    unknown = ~known
+    high[unknown], low[unknown] = sums[0, coarse[unknown]], 0.0
+    maxima[unknown] = stationary[unknown] = True
+    wide[unknown, 2:5] = np.inf
     return CellBounds(known, low, high, wide, maxima, stationary)
 
 
