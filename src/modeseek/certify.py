@@ -31,7 +31,7 @@ STARTS_PER_CHUNK = 256
 STARTS_PER_ROUND = 1 << 10  # tubes of one round see what the rounds before have proven
 MOST_ROUNDS = 64
 FOLLOW_TOL, FOLLOW_REACH = 1e-6, 0.05  # bandwidths: of paths that prove nothing, and from their ends to a mode
-FIRST_STEPS = 8  # of exact climbs before the first tube, then twice as many, ...
+FIRST_STEPS, EXACT_STEPS = 8, 1 << 13  # of exact climbs before the first tube, then twice as many, ..., the last
 SAMPLE = 500  # points whose tubes say whether a table is fine enough
 SLIVER = 1e-6  # node spacings: rounding of the border of a sub-cell, generously
 
@@ -194,12 +194,12 @@ class Tubes:
         """Climb on the points themselves until a tube from there arrives; UNKNOWN where none does.
 
         A tube is lost where paths part: a few exact steps lead away from there. ``most`` is how many steps may be
-        made, of all climbs together.
+        made, of all climbs together; a climb that is not free after `EXACT_STEPS` rests on a saddle or a flat top.
         """
         x = np.array(points, np.float64)
         labels = np.full(len(x), UNKNOWN, np.int32)
         lost, steps = np.arange(len(x)), FIRST_STEPS
-        while lost.size and lost.size * steps <= most:
+        while lost.size and steps <= EXACT_STEPS and lost.size * steps <= most:
             x[lost], _ = exact.climb(x[lost], tol=0.0, max_iter=steps, n_jobs=n_jobs)
             most -= lost.size * steps
             labels[lost] = self.settle_points(x[lost], n_jobs)
