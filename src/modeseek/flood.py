@@ -30,6 +30,7 @@ UNKNOWN = -1
 CUTS = 10  # times that a cell where the step may vanish is cut in half along each axis
 VAGUE = 0.1  # slack of J - I with which cutting is of no use
 HOPELESS = 2  # cuts after which at least half of a cell must have been excluded
+SWEPT = 0.5  # of the lightest point: down to this density cells are swept
 WIDEST = 1.0  # bandwidths: largest trap looked for
 CONCAVE = 1e-9  # least |eigenvalue| of J - I that counts
 TOL, MAX_ITER = 1e-8, 20_000  # of the climbs that find modes
@@ -75,7 +76,8 @@ def flood(field: TableField, bounds: CellBounds, lightest: float) -> Flood:
     """Find modes, traps and cores."""
     shape = tuple(field.shape)
     high = bounds.high
-    domain = np.flatnonzero(inner_nodes(shape, MARGIN) & (high >= lightest))
+    lowest = SWEPT * lightest  # no point has a density below its own weight
+    domain = np.flatnonzero(inner_nodes(shape, MARGIN) & (high >= lowest))
     known = bounds.known[domain]
     suspects = domain[known & (bounds.stationary & bounds.maxima)[domain]]
     vague = bounds.near[suspects, 2] > VAGUE
@@ -96,7 +98,7 @@ def flood(field: TableField, bounds: CellBounds, lightest: float) -> Flood:
     owner, meets = np.full(len(high), NONE, np.int64), np.full(len(traps.radii), -np.inf)
     sweep(order, high, ids, neighbours(shape), np.full(len(high), -1, np.int64), owner, meets)
     core = (owner >= 0) & (bounds.low > np.append(meets, np.inf)[np.maximum(owner, NONE)])
-    certified = np.where(core & (high >= lightest), owner, UNKNOWN).astype(np.int32)
+    certified = np.where(core & (bounds.low >= lowest), owner, UNKNOWN).astype(np.int32)
     for k, (nodes, far) in enumerate(cells_around(field, traps.centres, traps.radii)):
         certified[nodes[far <= traps.radii[k]]] = k
         bounds.near[nodes[far <= traps.radii[k] + np.sqrt(len(shape)) * field.nodes.delta], 5] = k
