@@ -25,7 +25,7 @@ from modeseek.prepare import affordable_spacings, make_sketch, polish_modes
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import UNIT_BITS, DensitySketch
 
-SPACINGS = {1: (1 / 16, 1 / 64), 2: (1 / 8, 1 / 11, 1 / 24, 1 / 36), 3: (1 / 8,)}  # in bandwidths, coarsest first
+SPACINGS = {1: (1 / 16, 1 / 64), 2: (1 / 8, 1 / 9, 1 / 24, 1 / 36), 3: (1 / 8,)}  # in bandwidths, coarsest first
 MANY = 300_000  # points: with so many the coarsest spacing of several leaves too many open
 MAX_NODES = 1 << 23
 NODE_SECONDS = {1: 1e-6, 2: 0.7e-6, 3: 4e-6}  # sketching, tabulating, bounds and flood, a node
