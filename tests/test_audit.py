@@ -154,6 +154,19 @@ def test_many_steps_at_once_are_as_many_single_ones():
     np.testing.assert_allclose(before, lengths[-2], atol=1e-14)
 
 
+@pytest.mark.parametrize("d", [1, 2])
+def test_expansions_make_all_the_steps_asked_for(d):
+    X = np.random.default_rng(d).random((3000, d)) * 20
+    definition, plain = expanded(X, 1.0), Definition(X, [], 1.0)
+    x = definition.scaled(X[:50])
+    y = x.copy()
+    _, before = definition.advance(x, 32)
+    assert np.isfinite(before).all()
+    for _ in range(32):
+        plain.advance(y, 1)
+    np.testing.assert_allclose(x, y, atol=1e-8)
+
+
 def test_the_newton_step_on_expansions_is_that_of_the_plain_sums():
     X, h = mixture(6000, 2)
     definition = expanded(X, h)
@@ -164,6 +177,14 @@ def test_the_newton_step_on_expansions_is_that_of_the_plain_sums():
         np.testing.assert_allclose(s, plain[1:], atol=1e-12)
         np.testing.assert_allclose(jacobian, expected, atol=1e-10)
         np.testing.assert_allclose((np.eye(2) - expected) @ step, s, atol=1e-9)
+
+
+def test_newton_finds_nothing_where_nothing_is_within_reach():
+    X = np.random.default_rng(0).normal(size=(3000, 2)) + np.array([100.0, 0.0]) * (np.arange(3000) % 2)[:, None]
+    definition = expanded(X, 1.0)
+    step, jacobian, _ = definition.expansions.newton(definition.scaled([[50.0, 0.0]])[0, 1:])
+    assert np.isnan(step).all()
+    assert np.linalg.eigvalsh(jacobian)[-1] == 1.0  # flat: no mode is ahead
 
 
 def test_what_expansions_cannot_do_is_left_to_the_plain_sums():

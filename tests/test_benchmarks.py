@@ -244,6 +244,7 @@ def test_the_batched_rival_of_many_dimensions_ends_at_the_modes(d):
 def few_shapes(monkeypatch, tmp_path) -> None:
     shapes = {"mixture": (data.mixture, (1, 2), data.SIDE), "lattice": (data.lattice, (1,), data.SIDE)}
     monkeypatch.setattr(data, "SHAPES", shapes)
+    monkeypatch.setattr(certificate, "FEW", 1000)
     monkeypatch.setattr(harness, "RESULTS", tmp_path)
 
 

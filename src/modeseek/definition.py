@@ -71,8 +71,10 @@ class Definition:
         n = len(self.weights)
         if self.expansions is not None or self.d > 2 or n <= NUMPY_POINTS:
             return
-        columns, lower = self.columns[1:], self.lower[1:]
+        columns = self.columns[1:]
         extent = np.ptp(columns, axis=1) / SIDE
+        # a column of zeros lies in the middle of its cell: on the edge, rounding would take steps out of it
+        lower = np.where(extent > 0.0, self.lower[1:], self.lower[1:] - 0.5 * SIDE)
         if np.prod(extent + 1.0) > min(MAX_CELLS, n * len(starts) / PAIRS_PER_CELL):
             return
         dims = extent.astype(np.int64) + 1

@@ -114,6 +114,8 @@ class Expansions:
         orders[:, 1, 1:] = powers[:, :-1] * np.arange(1, TERMS)
         orders[:, 2, 2:] = powers[:, :-2] * np.arange(1, DEGREE) * np.arange(2, TERMS)
         f = orders[0] @ polynomial @ orders[1].T  # f[j, k]: derivative j along the first axis and k along the second
+        if not f[0, 0] > 0.0:  # nothing is within reach
+            return np.full(2, np.nan), np.eye(2), np.zeros(2)
         s = np.array([f[1, 0], f[0, 1]]) / f[0, 0] * (2.0 / SIDE)
         curvature = np.array([[f[2, 0], f[1, 1]], [f[1, 1], f[0, 2]]]) / f[0, 0] * (2.0 / SIDE) ** 2 - np.outer(s, s)
         jacobian = np.eye(2) + curvature
