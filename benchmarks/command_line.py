@@ -35,7 +35,18 @@ def main() -> int:
         source, target = Path(folder) / "pixels.csv", Path(folder) / "labelled.csv"
         table = pixels()
         csv.write_csv(table, source)
-        command = ["cluster", str(source), "-o", str(target), "--columns", "red,green,blue", "--bandwidth", "12"]
+        command = [
+            "cluster",
+            str(source),
+            "-o",
+            str(target),
+            "--columns",
+            "red,green,blue",
+            "--bandwidth",
+            "12",
+            "--fidelity",
+            "fast",
+        ]
         print("modeseek", *command, f"   ({source.stat().st_size / 2**20:.0f} MiB)")
         done = subprocess.run([sys.executable, "-m", "modeseek.cli", *command])
         if done.returncode:
