@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from modeseek.climb import group_by_location
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import Floats, Ints
-from modeseek.fields.bounds import CellBounds
+from modeseek.fields.bounds import CellBounds, bend
 from modeseek.fields.grid import GridField
 from modeseek.fields.table import TableField
 from modeseek.flood import Flood, Traps, step_lengths
@@ -176,22 +176,23 @@ class Tubes:
         return self.run(starts, rounding + SLIVER * 1e-3, self._at_most(POINT_STEPS), n_jobs)
 
     def follow(self, points: NDArray[Any], n_jobs: int | None = None, *, add: bool = False) -> NDArray[np.int32]:
-        """Return the label of the mode that each point's tabulated path ends at, which proves nothing.
+        """Return the label of the mode nearest to where each point's tabulated path ends, which proves nothing.
 
-        Where a path ends at none of the modes the label is UNKNOWN, or with ``add`` that of a new one without a trap.
+        With ``add`` a place where a path rests, that is near none of the modes and surely no saddle, is one more mode,
+        without a trap. A path that is cut short adds none.
         """
-        starts = np.asarray(points, np.float64)
+        starts, near = np.asarray(points, np.float64), FOLLOW_REACH * self.field.bandwidth
         ends, _ = self.field.climb(starts, tol=FOLLOW_TOL, max_iter=FOLLOW_STEPS, n_jobs=n_jobs)
-        near = FOLLOW_REACH * self.field.bandwidth
-        nearest = self.traps.nearest(ends, near)
-        elsewhere = nearest == UNKNOWN  # perhaps at a saddle: go on for as long as it takes to leave it
+        elsewhere = self.traps.nearest(ends, near) == UNKNOWN  # perhaps at a saddle: go on, to leave it
         ends[elsewhere], _ = self.field.climb(ends[elsewhere], tol=0.0, max_iter=FOLLOW_STEPS, n_jobs=n_jobs)
-        nearest = self.traps.nearest(ends, near)
-        if add and (nearest == UNKNOWN).any():
-            new = ends[nearest == UNKNOWN]
-            self.traps = self.traps.with_places(new[group_by_location(new, 0.5 * near)[1]])
-            nearest = self.traps.nearest(ends, near)
-        return nearest.astype(np.int32)
+        elsewhere = self.traps.nearest(ends, near) == UNKNOWN
+        if add and elsewhere.any():
+            places = ends[elsewhere]
+            rests = step_lengths(self.field, places) <= FOLLOW_TOL * self.field.bandwidth
+            new = places[(rests & ~(bend(self.field, self.bounds, places, 0.0)[2] > 0.0)) | (not len(self.traps.radii))]
+            if len(new):
+                self.traps = self.traps.with_places(new[group_by_location(new, 0.5 * near)[1]])
+        return self.traps.nearest(ends, np.inf).astype(np.int32)
 
     def climb_exactly(
         self, exact: GridField, points: NDArray[Any], most: float, n_jobs: int | None = None
