@@ -21,6 +21,7 @@ from math import floor
 import numpy as np
 
 from modeseek.engines.cpu import inline, kernel
+from modeseek.engines.cpu.table import _cubic
 
 OFFSET_BITS = 20  # offsets in a bin are stored as integers of 2^-20 bin widths
 _ROWS = 2048  # rows that stay in the first cache between counting and sampling
@@ -86,18 +87,6 @@ def deposit_3d(x, w, origin, per_node, unit, grid, shape, offset):
 
 
 @inline
-def _split_cubic(a):
-    """Node below and the four spline weights of a coordinate in node units."""
-    i = np.int64(floor(a))
-    u = a - i
-    v = 1.0 - u
-    c0 = v * v * v * (1.0 / 6.0)
-    c3 = u * u * u * (1.0 / 6.0)
-    c1 = 2.0 / 3.0 - u * u * (1.0 - 0.5 * u)
-    return i, c0, c1, 1.0 - c0 - c1 - c3, c3
-
-
-@inline
 def _add_cubic(row, m, c0, c1, c2, c3):
     """Add mass m with spline weights c to four neighbouring nodes."""
     row[0] += np.int64(m * c0 + 0.5)
@@ -111,8 +100,8 @@ def deposit_cubic_1d(x, w, origin, per_node, unit, grid, shape, offset):
     """Add the points of x (n, 1) to grid."""
     for r in range(x.shape[0]):
         m = unit if w.size == 0 else unit * w[r]
-        i, a0, a1, a2, a3 = _split_cubic((x[r, 0] - origin[0]) * per_node)
-        k = i - 1 - offset
+        i, a0, a1, a2, a3 = _cubic((x[r, 0] - origin[0]) * per_node)
+        k = i - offset
         _add_cubic(grid[k : k + 4], m, a0, a1, a2, a3)
 
 
@@ -122,9 +111,9 @@ def deposit_cubic_2d(x, w, origin, per_node, unit, grid, shape, offset):
     stride = shape[1]
     for r in range(x.shape[0]):
         m = unit if w.size == 0 else unit * w[r]
-        i, a0, a1, a2, a3 = _split_cubic((x[r, 0] - origin[0]) * per_node)
-        j, b0, b1, b2, b3 = _split_cubic((x[r, 1] - origin[1]) * per_node)
-        k = (i - 1) * stride + j - 1 - offset
+        i, a0, a1, a2, a3 = _cubic((x[r, 0] - origin[0]) * per_node)
+        j, b0, b1, b2, b3 = _cubic((x[r, 1] - origin[1]) * per_node)
+        k = i * stride + j - offset
         _add_cubic(grid[k : k + 4], m * a0, b0, b1, b2, b3)
         k += stride
         _add_cubic(grid[k : k + 4], m * a1, b0, b1, b2, b3)
@@ -139,14 +128,14 @@ def deposit_cubic_3d(x, w, origin, per_node, unit, grid, shape, offset):
     """Add the points of x (n, 3) to grid."""
     for r in range(x.shape[0]):
         m = unit if w.size == 0 else unit * w[r]
-        i, a0, a1, a2, a3 = _split_cubic((x[r, 0] - origin[0]) * per_node)
-        j, b0, b1, b2, b3 = _split_cubic((x[r, 1] - origin[1]) * per_node)
-        l, c0, c1, c2, c3 = _split_cubic((x[r, 2] - origin[2]) * per_node)
+        i, a0, a1, a2, a3 = _cubic((x[r, 0] - origin[0]) * per_node)
+        j, b0, b1, b2, b3 = _cubic((x[r, 1] - origin[1]) * per_node)
+        l, c0, c1, c2, c3 = _cubic((x[r, 2] - origin[2]) * per_node)
         for p in range(4):
             a = m * (a0 if p == 0 else (a1 if p == 1 else (a2 if p == 2 else a3)))
             for q in range(4):
                 ab = a * (b0 if q == 0 else (b1 if q == 1 else (b2 if q == 2 else b3)))
-                k = ((i - 1 + p) * shape[1] + j - 1 + q) * shape[2] + l - 1 - offset
+                k = ((i + p) * shape[1] + j + q) * shape[2] + l - offset
                 _add_cubic(grid[k : k + 4], ab, c0, c1, c2, c3)
 
 

@@ -1,17 +1,9 @@
 """Cells by falling density: which modes are too low above the saddle to a higher one."""
 
-from modeseek.engines.cpu import inline, kernel
+from modeseek.engines.cpu import kernel
+from modeseek.engines.cpu.flood import _root
 
 NONE = -1
-
-
-@inline
-def _root(parent, i):
-    """Root of i, halving the path on the way."""
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
 
 
 @kernel

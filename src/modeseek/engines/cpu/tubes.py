@@ -19,7 +19,7 @@ from math import floor, sqrt
 import numpy as np
 
 from modeseek.engines.cpu import inline, kernel
-from modeseek.engines.cpu.table import _sums_1d, _sums_2d, _sums_3d
+from modeseek.engines.cpu.table import _inside, _sums_1d, _sums_2d, _sums_3d
 
 UNKNOWN = -1
 _WIDEST = 1.0  # node spacings: what ``near`` is valid for
@@ -108,11 +108,6 @@ def _grow(near, k, bend, r, width):
     """Radius after a step from a place in cell k, ``bend`` the interpolated eigenvalue."""
     growth = 1.0 + bend + 3.0 * near[k, 2] + near[k, 3] * r
     return max(growth, 0.0) * r + near[k, 4] * width + _ROUNDING
-
-
-@inline
-def _inside(a, length):
-    return a >= 1.0 and a < length - 2
 
 
 @kernel
