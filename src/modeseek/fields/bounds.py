@@ -17,8 +17,10 @@ fourth differences, up to its own second derivative, an eighth cumulant:
 and log f follows from f, s and J at the node by Taylor's theorem. Lengths are in bandwidths throughout.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import factorial, prod
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,7 @@ from scipy import fft
 
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import Ints
-from modeseek.fields.errors import axis_errors
+from modeseek.fields.errors import axis_errors, deposit_weights
 from modeseek.fields.nodes import MARGIN
 from modeseek.fields.table import TableField
 
@@ -35,7 +37,8 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 COARSE = 0.25  # bandwidths: side of the blocks of masses
-FAR = 9.0  # bandwidths: masses beyond weigh nothing, even times |d|^8
+FAR = 10.0  # bandwidths: masses beyond weigh nothing, even times |d|^8
+PLACES, BETWEEN = 16, 1.01  # looked at per node spacing where kernels are covered; for what lies between them
 FFT = 1e-14  # rounding of a convolution, of its largest value
 NODES_PER_CHUNK = 1 << 14
 
@@ -78,7 +81,7 @@ def cell_bounds(field: TableField, lightest: float, n_jobs: int | None = None) -
     side = nodes.delta / field.bandwidth
     amplitude = (field.kernel_bandwidth / field.bandwidth) ** d * nodes.units_per_weight
     scales = np.array([1.0 / amplitude, side * field.factor, field.factor, side, 0.5 * side * np.sqrt(d)])
-    sums, coarse = coarse_sums(field, lightest)
+    sums, coarse = coarse_sums(field, lightest, n_jobs)
     steps = np.array([int(np.prod(shape[axis + 1 :])) for axis in range(d)], np.int64)
     density, highest, lowest, eta, second, fourth, eighth = np.zeros((7, n))
     shift, hessian = np.zeros((d, n)), np.zeros((d * (d + 1) // 2, n))
@@ -175,7 +178,7 @@ def inner_nodes(shape: tuple[int, ...], margin: int) -> Bools:
     return inner.reshape(-1)
 
 
-def coarse_sums(field: TableField, lightest: float) -> tuple[Floats, Ints]:
+def coarse_sums(field: TableField, lightest: float, n_jobs: int | None = None) -> tuple[Floats, Ints]:
     """Convolve the masses, in blocks, with what each block can do at most anywhere in a coarse cell.
 
     Returns sums over the points of k times 1, |d|^2, |d|^4, |d|^8 and the errors of density, first moments and
@@ -191,14 +194,23 @@ def coarse_sums(field: TableField, lightest: float) -> tuple[Floats, Ints]:
     kernels = block_kernels(
         side, block, d, nodes.degree, field.kernel_bandwidth / field.bandwidth, field.reach, rounding
     )
-    reach = kernels.shape[1] // 2
-    padded = [fft.next_fast_len(n + 2 * reach, real=True) for n in masses.shape]
-    transformed = fft.rfftn(masses, padded)
-    inside = tuple(slice(reach, reach + n) for n in masses.shape)
+    middle = kernels.shape[1] // 2
+    # round a circle: what comes round must be beyond the kernels' reach, on one side
+    circle = [fft.next_fast_len(max(n + middle, 2 * middle + 1), real=True) for n in masses.shape]
+    inside = tuple(slice(n) for n in masses.shape)
+    transformed = fft.rfftn(masses, circle)
     sums = np.empty((len(kernels), masses.size))
-    for row, kernel in zip(sums, kernels, strict=True):
-        values = fft.irfftn(transformed * fft.rfftn(kernel, padded), padded)[inside]
-        row[:] = (np.maximum(values, 0.0) + FFT * values.max()).reshape(-1)
+
+    def convolve(_: int, start: int, stop: int) -> None:
+        for row, kernel in zip(sums[start:stop], kernels[start:stop], strict=True):
+            whole = np.zeros(circle)
+            whole[tuple(slice(n) for n in kernel.shape)] = kernel
+            # about the origin a symmetric kernel has a real transform
+            spectrum = fft.rfftn(np.roll(whole, (-middle,) * d, tuple(range(d)))).real
+            values = fft.irfftn(transformed * spectrum, circle)[inside]
+            row[:] = (np.maximum(values, 0.0) + FFT * values.max()).reshape(-1)
+
+    run_chunks(len(kernels), convolve, n_jobs, 1)
     index = np.zeros((), np.int64)
     for length, blocks in zip(shape, masses.shape, strict=True):
         index = np.add.outer(index * blocks, np.arange(length) // block)
@@ -209,35 +221,39 @@ def coarse_sums(field: TableField, lightest: float) -> tuple[Floats, Ints]:
 def block_kernels(
     side: float, block: int, d: int, degree: int, kernel_bandwidth: float, reach: float, rounding: float
 ) -> Floats:
-    """Return the greatest values of the kernels of `coarse_sums` at offsets of whole blocks, (7, m, ..., m).
+    """Return the kernels of `coarse_sums` at offsets of whole blocks, (7, m, ..., m).
 
-    Both ends of an offset are loose: the place in its coarse cell, and a point by its spline in its block.
+    Summed over the blocks that hold a point's mass, each is at least what the point can do anywhere in a coarse cell.
     """
     errors = axis_errors(side, degree, kernel_bandwidth, reach)
-    step, loose = block * side, (block - 0.5 + 0.5 * (degree + 1)) * side
-    count = np.ceil((FAR + loose) / step)
-    offsets = np.abs(np.arange(-count, count + 1)) * step
-    near, far = np.maximum(offsets - loose, 0.0), offsets + loose
+    cover = BlockCover(side, block, degree)
 
-    def moment(power: int, near: Floats = near, far: Floats = far) -> Floats:
+    def moment(power: int) -> Callable[[Floats, Floats], Floats]:
         """Largest |d|^p exp(-d^2 / 2) between two distances: it is greatest at |d| = sqrt(p)."""
-        at = np.clip(np.sqrt(power), near, far)
-        return at**power * np.exp(-0.5 * at * at)
 
-    def largest(values: Floats) -> Floats:
-        return errors.largest(values, near, far)
+        def largest(near: Floats, far: Floats) -> Floats:
+            at = np.clip(np.sqrt(power), near, far)
+            return at**power * np.exp(-0.5 * at * at)
+
+        return largest
+
+    def wrong(values: Floats, power: float) -> Callable[[Floats, Floats], Floats]:
+        """Largest error between two distances, with what rounding of the masses adds."""
+        return lambda near, far: errors.largest(values, near, far) + rounding * moment(power)(near, far)
 
     distance = errors.step * (1.0 + np.arange(len(errors.e0)))
-    m0, m1, m2 = (moment(p) for p in (0, 1, 2))
-    wrong = [largest(errors.e0 * distance**p) + rounding * m for p, m in enumerate((m0, m1, m2))]
-    e1, e2, d1 = (largest(v) + rounding * m for v, m in ((errors.e1, m1), (errors.e2, m0 + m2), (errors.d1, m1)))
-    m0, m1, m2 = m0 + wrong[0], m1 + wrong[1], m2 + wrong[2]  # times 1 + E0
+    even = [cover.of(moment(p)) for p in (0, 2, 4, 6, 8)]
+    m0, m1, m2 = even[0], cover.of(moment(1)), even[1]
+    wrong0, wrong1, wrong2 = (cover.of(wrong(errors.e0 * distance**p, p)) for p in (0, 1, 2))
+    e1, d1 = cover.of(wrong(errors.e1, 1)), cover.of(wrong(errors.d1, 1))
+    e2 = cover.of(wrong(errors.e2, 0)) + rounding * m2
+    t0, t1, t2 = m0 + wrong0, m1 + wrong1, m2 + wrong2  # as tabulated at most
 
     def product(factors: dict[int, Floats]) -> Floats:
-        """Outer product over the axes: the factor of an axis where one is given, m0 elsewhere."""
+        """Outer product over the axes: the factor of an axis where one is given, t0 elsewhere."""
         out = np.ones(())
         for axis in range(d):
-            out = np.multiply.outer(out, factors.get(axis, m0))
+            out = np.multiply.outer(out, factors.get(axis, t0))
         return out
 
     def each(one: Floats) -> Floats:
@@ -246,14 +262,70 @@ def block_kernels(
     def pairs(one: Floats, other: Floats) -> Floats:
         return np.sum([product({a: one, b: other}) for a in range(d) for b in range(d) if a != b], axis=0)
 
-    nearest, farthest = (
-        np.sqrt(sum(np.square(r).reshape([-1 if a == axis else 1 for a in range(d)]) for axis in range(d)))
-        for r in (near, far)
-    )
+    def norm(power: int) -> Floats:
+        """|d|^p times the kernel: |d|^2 is a sum over the axes, its powers follow by the multinomial theorem."""
+        half = power // 2
+        terms = [t for t in np.ndindex(*(half + 1,) * d) if sum(t) == half]
+        return np.sum(
+            [factorial(half) / prod(map(factorial, t)) * product({a: even[k] for a, k in enumerate(t)}) for t in terms],
+            axis=0,
+        )
+
     # times what rounding may have taken from the masses: at most half of this share, of every point
     return (1.0 + rounding) * np.stack([
-        *(moment(p, nearest, farthest) for p in (0, 2, 4, 8)),
-        each(wrong[0]),
-        each(wrong[1] + e1) + pairs(wrong[0], m1),
-        each(wrong[2] + e2) + pairs(wrong[0], m2) + pairs(m1, d1) + pairs(e1, m1) + pairs(e1, d1),
+        *(norm(p) for p in (0, 2, 4, 8)),
+        each(wrong0),
+        each(wrong1 + e1) + pairs(wrong0, t1),
+        each(wrong2 + e2) + pairs(wrong0, t2) + pairs(t1, d1) + pairs(e1, t1) + pairs(e1, d1),
     ])  # fmt: skip
+
+
+class BlockCover:
+    """Functions of one axis at offsets of whole blocks, such that a point's own blocks add up to enough.
+
+    A point lies on its nodes by the weights of its spline, and so on the blocks of these. For a function T >= 0 of
+    distance, W is sought with
+
+        sum_i B_i(y) W(c_i)  >=  max of T over [y - c / 2, y + c / 2]       for every y,
+
+    B_i(y) the share of block i, at offset c_i from the middle of a coarse cell, of a point at offset y, c the side of
+    blocks and cells. The maximum of T over a cell's width at c_i itself is nearly such a W: splines keep means, and
+    where it falls short W is raised.
+    """
+
+    def __init__(self, side: float, block: int, degree: int):
+        self.half = 0.5 * block * side
+        count = int(np.ceil((FAR + (block - 0.5 + 0.5 * (degree + 1)) * side) / (block * side)))
+        self.offsets = np.arange(-count, count + 1) * (block * side)
+        # places from one block's lower border to the next: shares repeat from block to block
+        places = (np.arange(block * PLACES) + 0.5) / PLACES - 0.5  # in nodes from the block's first
+        nodes = np.floor(places + (0.5 if degree == 2 else 0.0)).astype(np.int64)
+        weights = [deposit_weights(float(u), degree) for u in places - nodes]
+        touched = np.array([sorted(w) for w in weights]) + nodes[:, None]
+        which = touched // block  # the blocks, from this one
+        self.first = int(which.min())
+        self.shares = np.zeros((len(places), int(which.max()) - self.first + 1))
+        np.add.at(
+            self.shares,
+            (np.arange(len(places))[:, None], which - self.first),
+            [[w[j] for j in sorted(w)] for w in weights],
+        )
+        within = (places - 0.5 * (block - 1)) * side  # of the middle of the block
+        self.places = self.offsets[:, None] + within  # by block and place
+
+    def of(self, largest: Callable[[Floats, Floats], Floats]) -> Floats:
+        """Cover T; ``largest`` gives its maximum between two distances."""
+        at = np.abs(self.offsets)
+        out = largest(np.maximum(at - self.half, 0.0), at + self.half)
+        loose = self.half + 0.5 * (self.places[0, 1] - self.places[0, 0])  # and half way to the next place
+        at = np.abs(self.places)
+        wanted = BETWEEN * largest(np.maximum(at - loose, 0.0), at + loose)
+        width = self.shares.shape[1]
+        padded = np.pad(out, width, mode="edge")
+        start = width + self.first + np.arange(len(out))
+        blocks = start[:, None] + np.arange(width)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            short = np.nanmax(wanted / (padded[blocks] @ self.shares.T), axis=1, initial=1.0)
+        raised = np.ones(len(padded))
+        np.maximum.at(raised, blocks, short[:, None])
+        return out * raised[width:-width]
