@@ -85,21 +85,29 @@ class Tubes:
 
     # ---- cells ---------------------------------------------------------------------------------------------------
 
-    def settle_cells(self, n: int, lightest: float, n_jobs: int | None = None) -> None:
-        """Prove cells, then halves of cells, for ``n`` points, as long as that is less work than proving points."""
-        nodes, cells, d = self.field.nodes, self.table.cells, len(self.field.shape)
+    def open_cells(self, n: int, lightest: float) -> tuple[Ints, Floats]:
+        """Return the cells without a label that may hold some of the ``n`` points, and about how many each holds."""
+        nodes = self.field.nodes
         masses = nodes.masses.reshape(-1)
         # the node nearest to a point has at least this share of it; with less a cell holds no point
-        least = (0.75 - 0.25 if nodes.degree == 2 else 0.479) ** d * lightest * nodes.units_per_weight
-        open_cells = np.flatnonzero((cells == UNKNOWN) & (masses >= 0.99 * least))
-        open_cells = open_cells[np.argsort(-self.bounds.high[open_cells], kind="stable")]
+        least = (0.75 - 0.25 if nodes.degree == 2 else 0.479) ** len(self.field.shape)
+        cells = np.flatnonzero(
+            (self.table.cells == UNKNOWN) & (masses >= 0.99 * least * lightest * nodes.units_per_weight)
+        )
+        return cells, masses[cells] * (n / max(float(masses.sum()), 1.0))
+
+    def settle_cells(self, open_cells: Ints, points: Floats, n_jobs: int | None = None) -> None:
+        """Prove cells, then halves of cells, as long as that is less work than proving the points they hold."""
+        nodes, cells, d = self.field.nodes, self.table.cells, len(self.field.shape)
+        order = np.argsort(-self.bounds.high[open_cells], kind="stable")
+        open_cells, points = open_cells[order], points[order]
         whole = np.stack(np.unravel_index(open_cells, nodes.box.shape), axis=-1).astype(np.float64)
 
         def settle(rows: Ints, label: NDArray[np.int64]) -> None:
             cells[open_cells[rows]] = label
 
         lost = self._rounds(whole, 0.5, settle, n_jobs)
-        points = n * masses[open_cells[lost]] / max(float(masses.sum()), 1.0)  # about so many are in each
+        points = points[lost]
         # where paths are slow sub-cells pay whatever they hold: paths from elsewhere end in them
         worth = (points > self._least_points() * 2**d) | self._slow(whole[lost])
         if worth.any():

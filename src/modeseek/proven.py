@@ -13,7 +13,7 @@ from modeseek.cells import bit_patterns
 from modeseek.certificate import BOUNDARY, CLIMBED, UNDECIDED, certify
 from modeseek.certify import ProvenLabels, Tubes, recount
 from modeseek.climb import ModeFinder
-from modeseek.costs import LOADING, pairs_within_reach
+from modeseek.costs import GRID_PAIR, LOADING, pairs_within_reach
 from modeseek.fields import Ints, reach_of_tail
 from modeseek.fields.bounds import cell_bounds
 from modeseek.fields.grid import GridField
@@ -25,15 +25,20 @@ from modeseek.prepare import affordable_spacings, make_sketch, polish_modes
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import UNIT_BITS, DensitySketch
 
-SPACINGS = {1: (1 / 16, 1 / 64), 2: (1 / 8, 1 / 9, 1 / 24, 1 / 36), 3: (1 / 8,)}  # in bandwidths, coarsest first
+SPACINGS = {
+    1: (1 / 16, 1 / 64),
+    2: (1 / 8, 1 / 9, 1 / 24, 1 / 36),
+    3: (1 / 8, 1 / 10, 1 / 16),
+}  # in bandwidths, coarsest first
 MANY = 300_000  # points: with so many the coarsest spacing of several leaves too many open
 MAX_NODES = 1 << 23
-NODE_SECONDS = {1: 1e-6, 2: 0.7e-6, 3: 4e-6}  # sketching, tabulating, bounds and flood, a node
+NODE_SECONDS = {1: 1e-6, 2: 0.7e-6, 3: 1.2e-6}  # sketching, tabulating, bounds and flood, a node
 CUBIC_POINTS = 3_000_000  # splines are cubic, with far lower bounds of error, until depositing is most of the work
 TAIL = 1e-6  # of the lightest point: the most that what is out of reach may weigh
 MOST_LOST = 0.01  # of a few points: with more of their tubes lost a finer table is taken at once
 MOST_UNDECIDED = 1e-3  # of all points: with more open in the end a finer table is taken too
 EXACT_PAIRS, EXACT_POINTS = 2e9, 1 << 22  # most pairs, and points to sort, that exact climbs of a few may cost
+EXACT_STEPS = 64  # that they take, about, until a tube from there arrives
 
 
 def tables(problem: Problem) -> list[float]:
@@ -51,23 +56,30 @@ def tables(problem: Problem) -> list[float]:
 def seconds_of_proof(problem: Problem) -> float:
     """Estimate what the first table costs; infinity if no table is affordable."""
     spacings = tables(problem)
-    if not spacings:
-        return np.inf
+    return LOADING + _seconds_of_table(problem, spacings[0]) if spacings else np.inf
+
+
+def _seconds_of_table(problem: Problem, spacing: float) -> float:
+    """Estimate what a table of this spacing costs, with its bounds and flood."""
     low, high = problem.bounds
-    return LOADING + NODE_SECONDS[problem.d] * node_box(low, high, low, spacings[0] * problem.bandwidth).n_nodes
+    return NODE_SECONDS[problem.d] * node_box(low, high, low, spacing * problem.bandwidth).n_nodes
 
 
 def by_proof(problem: Problem) -> Clustering:
     """Prove labels cell by cell, then point by point, on ever finer tables until few are open; those climb exactly."""
     spacings = tables(problem)
     labels = np.empty(problem.n, np.int32)
-    for spacing in spacings:
+    for spacing, finer in zip(spacings, [*spacings[1:], None], strict=True):
         sketch, tubes = flooded(problem, spacing)
-        if spacing != spacings[-1]:
-            problem.report("prove a few points")
-            if tubes.lost_share(problem.points, problem.n_jobs) > MOST_LOST:
-                continue
-        _prove_cells(problem, sketch, tubes)
+        problem.report("prove a few points")
+        hard = tubes.lost_share(problem.points, problem.n_jobs) > MOST_LOST
+        if hard and finer is not None:
+            continue
+        cells, points = tubes.open_cells(problem.n, problem.lightest)
+        if hard or points.sum() > len(cells):
+            problem.report(f"prove {len(cells)} cells")
+            tubes.settle_cells(cells, points, problem.n_jobs)
+        _number_modes(problem, sketch, tubes)
         problem.report("look up")
         counts = tubes.table.assign(problem.points, labels, problem.n_jobs)
         problem.report(f"prove {counts.unknown} points")
@@ -90,6 +102,14 @@ def by_proof(problem: Problem) -> Clustering:
     return result
 
 
+def _is_enough(problem: Problem, undecided: int, finer: float) -> bool:
+    """Tell whether so few points are open that a finer table does not pay, or that they climb exactly in less time."""
+    pairs = EXACT_STEPS * pairs_within_reach(undecided, problem.n, problem.bounds, problem.bandwidth)
+    affordable = problem.n <= EXACT_POINTS and pairs <= EXACT_PAIRS
+    cheaper = affordable and GRID_PAIR * pairs <= _seconds_of_table(problem, finer)
+    return cheaper or undecided <= MOST_UNDECIDED * problem.n
+
+
 def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes]:
     """Sketch, tabulate, bound the errors, and flood: what is proven before the first tube."""
     problem.report(f"sketch, nodes {spacing:.3g} bandwidths apart")
@@ -106,10 +126,8 @@ def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes]:
     return sketch, Tubes.of(field, bounds, flood(field, bounds, problem.lightest))
 
 
-def _prove_cells(problem: Problem, sketch: DensitySketch, tubes: Tubes) -> None:
-    """Prove what can be proven for whole cells; polish the modes and number them by mass."""
-    problem.report("prove cells")
-    tubes.settle_cells(problem.n, problem.lightest, problem.n_jobs)
+def _number_modes(problem: Problem, sketch: DensitySketch, tubes: Tubes) -> None:
+    """Polish the modes and number them by the mass of the cells proven so far: nearly the final numbers."""
     problem.report("polish")
     modes = tubes.traps.centres
     modes[:] = polish_modes(problem, modes)

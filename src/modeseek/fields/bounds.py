@@ -189,7 +189,7 @@ def coarse_sums(field: TableField, lightest: float, n_jobs: int | None = None) -
     block = max(1, round(COARSE / side))
     masses = nodes.masses / nodes.units_per_weight
     for axis in range(d):
-        masses = np.add.reduceat(masses, range(0, masses.shape[axis], block), axis)
+        masses = _in_blocks(masses, block, axis)
     rounding = (nodes.degree + 1.0) ** d / (nodes.units_per_weight * lightest)
     kernels = block_kernels(
         side, block, d, nodes.degree, field.kernel_bandwidth / field.bandwidth, field.reach, rounding
@@ -197,9 +197,10 @@ def coarse_sums(field: TableField, lightest: float, n_jobs: int | None = None) -
     middle = kernels.shape[1] // 2
     # round a circle: what comes round must be beyond the kernels' reach, on one side
     circle = [fft.next_fast_len(max(n + middle, 2 * middle + 1), real=True) for n in masses.shape]
-    inside = tuple(slice(n) for n in masses.shape)
+    blocks = tuple(n - 2 for n in masses.shape)  # two are beyond the grid
+    inside = tuple(slice(1, 1 + n) for n in blocks)
     transformed = fft.rfftn(masses, circle)
-    sums = np.empty((len(kernels), masses.size))
+    sums = np.empty((len(kernels), prod(blocks)))
 
     def convolve(_: int, start: int, stop: int) -> None:
         for row, kernel in zip(sums[start:stop], kernels[start:stop], strict=True):
@@ -212,8 +213,8 @@ def coarse_sums(field: TableField, lightest: float, n_jobs: int | None = None) -
 
     run_chunks(len(kernels), convolve, n_jobs, 1)
     index = np.zeros((), np.int64)
-    for length, blocks in zip(shape, masses.shape, strict=True):
-        index = np.add.outer(index * blocks, np.arange(length) // block)
+    for length, count in zip(shape, blocks, strict=True):
+        index = np.add.outer(index * count, np.arange(length) // block)
     return sums, index.reshape(-1)
 
 
@@ -280,6 +281,28 @@ def block_kernels(
     ])  # fmt: skip
 
 
+def _shares(block: int) -> Floats:
+    """Return how each node of a block is shared out: to the block before, its own, and the one after, (block, 3).
+
+    By its distance from the middle, so that sharing moves no centre of mass.
+    """
+    t = (np.arange(block) - 0.5 * (block - 1)) / block
+    return np.stack([np.maximum(-t, 0.0), 1.0 - np.abs(t), np.maximum(t, 0.0)], axis=-1)
+
+
+def _in_blocks(masses: Floats, block: int, axis: int) -> Floats:
+    """Sum the masses along an axis in blocks of nodes, from the block before the first node's on to one more."""
+    rows = np.moveaxis(masses, axis, -1)
+    count = -(-rows.shape[-1] // block)
+    rows = np.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, count * block - rows.shape[-1])])
+    before, own, after = np.moveaxis(rows.reshape(*rows.shape[:-1], count, block) @ _shares(block), -1, 0)
+    out = np.zeros((*rows.shape[:-1], count + 2))
+    out[..., :-2] += before
+    out[..., 1:-1] += own
+    out[..., 2:] += after
+    return np.ascontiguousarray(np.moveaxis(out, -1, axis))
+
+
 class BlockCover:
     """Functions of one axis at offsets of whole blocks, such that a point's own blocks add up to enough.
 
@@ -289,29 +312,29 @@ class BlockCover:
         sum_i B_i(y) W(c_i)  >=  max of T over [y - c / 2, y + c / 2]       for every y,
 
     B_i(y) the share of block i, at offset c_i from the middle of a coarse cell, of a point at offset y, c the side of
-    blocks and cells. The maximum of T over a cell's width at c_i itself is nearly such a W: splines keep means, and
+    blocks and cells. The maximum of T over a cell's width at c_i itself is nearly such a W, as sharing keeps means;
     where it falls short W is raised.
     """
 
     def __init__(self, side: float, block: int, degree: int):
         self.half = 0.5 * block * side
-        count = int(np.ceil((FAR + (block - 0.5 + 0.5 * (degree + 1)) * side) / (block * side)))
+        count = int(np.ceil(FAR / (block * side))) + 2 + degree // block
         self.offsets = np.arange(-count, count + 1) * (block * side)
-        # places from one block's lower border to the next: shares repeat from block to block
-        places = (np.arange(block * PLACES) + 0.5) / PLACES - 0.5  # in nodes from the block's first
-        nodes = np.floor(places + (0.5 if degree == 2 else 0.0)).astype(np.int64)
-        weights = [deposit_weights(float(u), degree) for u in places - nodes]
-        touched = np.array([sorted(w) for w in weights]) + nodes[:, None]
-        which = touched // block  # the blocks, from this one
-        self.first = int(which.min())
-        self.shares = np.zeros((len(places), int(which.max()) - self.first + 1))
-        np.add.at(
-            self.shares,
-            (np.arange(len(places))[:, None], which - self.first),
-            [[w[j] for j in sorted(w)] for w in weights],
-        )
+        places = (np.arange(block * PLACES) + 0.5) / PLACES - 0.5  # of points, in nodes from the block's first
+        first = np.floor(places + (0.5 if degree == 2 else 0.0)).astype(np.int64)
+        self.shares = np.zeros((len(places), 2 * self.beyond(block, degree) + 1))
+        sharing = _shares(block)
+        for row, place, node in zip(self.shares, places, first, strict=True):
+            for j, weight in deposit_weights(float(place - node), degree).items():
+                at = (node + j) // block + self.beyond(block, degree)
+                row[at - 1 : at + 2] += weight * sharing[(node + j) % block]
         within = (places - 0.5 * (block - 1)) * side  # of the middle of the block
         self.places = self.offsets[:, None] + within  # by block and place
+
+    @staticmethod
+    def beyond(block: int, degree: int) -> int:
+        """Return how many blocks further a point's mass may lie."""
+        return 1 + -(-degree // block)
 
     def of(self, largest: Callable[[Floats, Floats], Floats]) -> Floats:
         """Cover T; ``largest`` gives its maximum between two distances."""
@@ -321,11 +344,9 @@ class BlockCover:
         at = np.abs(self.places)
         wanted = BETWEEN * largest(np.maximum(at - loose, 0.0), at + loose)
         width = self.shares.shape[1]
-        padded = np.pad(out, width, mode="edge")
-        start = width + self.first + np.arange(len(out))
-        blocks = start[:, None] + np.arange(width)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            short = np.nanmax(wanted / (padded[blocks] @ self.shares.T), axis=1, initial=1.0)
-        raised = np.ones(len(padded))
-        np.maximum.at(raised, blocks, short[:, None])
-        return out * raised[width:-width]
+        padded = np.pad(out, width // 2, mode="edge")
+        blocks = np.arange(len(out))[:, None] + np.arange(width)
+        short = np.maximum(wanted - padded[blocks] @ self.shares.T, 0.0).max(axis=1)
+        raised = np.zeros(len(padded))
+        np.maximum.at(raised, blocks, short[:, None])  # shares add up to one
+        return out + raised[width // 2 : -(width // 2)]
