@@ -28,7 +28,7 @@ def climbing(ax):
 def shapes(ax):
     """Draw clusters of any shape among a million points."""
     X, _ = make_moons(1_000_000, noise=0.06, random_state=0)
-    model = ms.MeanShift(bandwidth=0.12).fit(X)
+    model = ms.MeanShift(bandwidth=0.12, fidelity="fast").fit(X)
     ms.plot.clusters(X, model.labels_, model.cluster_centers_, ax=ax, legend=False)
     ax.set(title=f"A million points along two arcs: {len(model.cluster_centers_)} modes", xlabel="", ylabel="")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import modeseek as ms
-from modeseek.climb import ModeFinder, group_by_location, polish
+from modeseek.climb import ModeFinder, ascend, group_by_location, polish
 from modeseek.fields.dense import DenseField
 from modeseek.fields.grid import GridField, newton_over_all
 from modeseek.fields.table import TableField, spline_coefficients
@@ -138,6 +138,25 @@ def test_a_slow_ridge_does_not_give_false_modes():
     a, b = rough.find(starts), fine.find(starts)
     assert rough.n_modes == fine.n_modes
     np.testing.assert_allclose(rough.positions[a], fine.positions[b], atol=1e-6)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_steps_uphill_lead_from_anywhere_to_a_mode(d):
+    X, h = uniform(3000, d)
+    field = GridField(X, [], h)
+    starts = X[:60]
+    tops = ascend(field, starts, h)
+    assert (field.density(tops) >= field.density(starts)).all()
+    modes, confirmed = polish(field, tops, h)
+    assert confirmed.all()
+    np.testing.assert_allclose(modes, tops, atol=1e-5 * h)
+
+
+def test_steps_uphill_leave_a_saddle_on_the_side_where_they_begin():
+    X = np.concatenate([np.full((50, 1), -2.0), np.full((50, 1), 2.0)])
+    tops = ascend(GridField(X, [], 1.0), np.array([[-1e-3], [1e-3]]), 1.0)
+    assert tops[0, 0] < -1.5
+    assert tops[1, 0] > 1.5
 
 
 def test_grouping_is_single_linkage_in_order_of_first_row():

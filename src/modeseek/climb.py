@@ -3,8 +3,9 @@ r"""Starts -> modes: climb each start on a field, then match where they rest.
 A mode is a stationary point of the density at which it is concave. Resting points are matched by location at
 the tolerance of the climb, one of each group is polished by Newton's method on the points themselves (or on the
 sketch where that is all there is), and polished modes that coincide are one. A resting point that Newton does
-not confirm (a saddle, a ridge not yet climbed) climbs on with a finer tolerance. This module knows nothing of
-labels, cells or files.
+not confirm (a saddle, a ridge not yet climbed) climbs on with a finer tolerance, and where asked for is led the rest
+of the way by long steps uphill: a ridge may be so flat that mean shift needs a million steps along it. This module
+knows nothing of labels, cells or files.
 """
 
 from typing import Protocol
@@ -26,6 +27,10 @@ PLATEAU = 0.5  # bandwidths: unconfirmed resting points closer than this are one
 PATIENCE = 10  # times max_iter that it may then take
 NEWTON_STEPS = 30
 SETTLED = 1e-10  # bandwidths
+APART = 0.05  # bandwidths: resting places closer than about this are led uphill together
+STRIDE, LONGEST_STRIDE = 0.25, 1.0  # bandwidths: the first step uphill, and the most that one may grow to
+SHORTEST_STRIDE = 1e-6  # bandwidths: where a shorter step does not lead up either, nothing does
+ASCENT_STEPS = 200
 
 
 class NewtonField(Protocol):
@@ -33,6 +38,14 @@ class NewtonField(Protocol):
 
     def newton(self, queries: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Return the Newton step to the stationary point near each query, and whether log f is concave there."""
+        ...
+
+
+class UphillField(NewtonField, Protocol):
+    """A field that knows long steps uphill, too."""
+
+    def uphill(self, queries: Floats, n_jobs: int | None = None) -> tuple[Floats, NDArray[np.bool_], Floats]:
+        """Return a step uphill from each query, whether log f is concave there, and the density."""
         ...
 
 
@@ -51,6 +64,9 @@ class ModeFinder:
         Most steps of one climb.
     n_jobs : int, optional
         Threads.
+    guide : UphillField, optional
+        Leads resting places that are not confirmed uphill to modes, in steps that are not those of mean shift: for
+        routes that prove nothing. Without it they count as modes where they are.
 
     Attributes
     ----------
@@ -59,7 +75,8 @@ class ModeFinder:
     n_iter : int
         Steps of the longest climb so far.
     n_unsettled : int
-        Climbs that max_iter cut short and that no mode was confirmed for.
+        Climbs that max_iter cut short and that no mode was confirmed for, or only by a guide and while their steps
+        were still longer than what links resting places.
     """
 
     def __init__(
@@ -70,8 +87,9 @@ class ModeFinder:
         tol: float,
         max_iter: int,
         n_jobs: int | None = None,
+        guide: UphillField | None = None,
     ):
-        self.field, self.polisher = field, polisher
+        self.field, self.polisher, self.guide = field, polisher, guide
         self.tol, self.max_iter, self.n_jobs = tol, max_iter, n_jobs
         self.link = LINK * tol * field.bandwidth
         self.positions: Floats = np.empty((0, 0))
@@ -120,13 +138,37 @@ class ModeFinder:
             group, first = group_by_location(ends, self.link)
             reached = ends[first]
         self.n_iter = max(self.n_iter, int(np.abs(steps).max(initial=0)))
-        self.n_unsettled += int(((steps < 0) & ~confirmed[group]).sum())
+        unsettled = (steps < 0) & ~confirmed[group]
+        if self.guide is not None and not confirmed.all():
+            group, reached, confirmed = self._lead(self.guide, ends, group, reached, confirmed)
+            unsettled[unsettled] = ~confirmed[group[unsettled]] | self._in_flight(ends[unsettled])
+        self.n_unsettled += int(unsettled.sum())
         index = self._number(reached)
         flat = np.flatnonzero(~confirmed)
         if len(flat) > 1 and polisher is not None:  # a connected set of stationary points is one mode
             together, first = group_by_location(reached[flat], PLATEAU * self.field.bandwidth)
             index[flat] = index[flat[first]][together]
         return index[group]
+
+    def _lead(
+        self, guide: UphillField, ends: Floats, group: Ints, reached: Floats, confirmed: NDArray[np.bool_]
+    ) -> tuple[Ints, Floats, NDArray[np.bool_]]:
+        """Lead what rests unconfirmed uphill; return the groups of all ends, where they get to, and what is confirmed.
+
+        Groups are single linkage, and may be as long as the ridge they lie on: they are cut up before.
+        """
+        rows = np.flatnonzero(~confirmed[group])
+        h = self.field.bandwidth
+        _, part, first = compress(np.floor((ends[rows] - ends[rows].min(axis=0)) / (APART * h)).astype(np.int64))
+        tops, on_top = polish(guide, ascend(guide, ends[rows[first]], h, self.n_jobs), h)
+        group = (np.cumsum(confirmed) - 1)[group]
+        group[rows] = int(confirmed.sum()) + part
+        return group, np.vstack([reached[confirmed], tops]), np.append(confirmed[confirmed], on_top)
+
+    def _in_flight(self, places: Floats) -> NDArray[np.bool_]:
+        """Tell where a step is so long that the place is none of rest, by any tolerance."""
+        moved = self.field.shift(places)[0] - places
+        return np.sqrt(np.square(moved).sum(axis=1)) > self.link
 
     def _number(self, reached: Floats) -> Ints:
         """Return the index of each position among the modes: of a known one within the link, or of a new one."""
@@ -163,6 +205,32 @@ def polish(field: NewtonField, positions: Floats, bandwidth: float) -> tuple[Flo
             break
     confirmed[active] = True  # still creeping by less than MAX_DRIFT in the concave region: a flat top
     return x, confirmed
+
+
+def ascend(field: UphillField, positions: Floats, bandwidth: float, n_jobs: int | None = None) -> Floats:
+    """Go uphill from each position until Newton's method can find the mode; return where that is.
+
+    A step that does not lead up is cut down until it does, as in a trust region; where none does, the place is flat.
+    """
+    x, radius = positions.copy(), np.full(len(positions), STRIDE)
+    step, concave, density = field.uphill(x, n_jobs)
+    active = np.arange(len(x))
+    for _ in range(ASCENT_STEPS):
+        length = np.sqrt(np.square(step[active]).sum(axis=1)) / bandwidth
+        going = (~concave[active] | (length > SHORTEST_STRIDE)) & (radius[active] > SHORTEST_STRIDE)
+        active, length = active[going], length[going]
+        if not active.size:
+            break
+        stride = np.minimum(length, radius[active])
+        trial = x[active] + step[active] * (stride / np.maximum(length, SHORTEST_STRIDE))[:, None]
+        there, concave_there, density_there = field.uphill(trial, n_jobs)
+        up = density_there > density[active]
+        risen = active[up]
+        x[risen], step[risen], concave[risen] = trial[up], there[up], concave_there[up]
+        density[risen] = density_there[up]
+        radius[risen] = np.minimum(2.0 * radius[risen], LONGEST_STRIDE)
+        radius[active[~up]] = 0.25 * stride[~up]
+    return x
 
 
 def group_by_location(x: Floats, link: float) -> tuple[NDArray[np.int64], Ints]:

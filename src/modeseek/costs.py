@@ -3,9 +3,13 @@
 The model knows what a pair costs each field, how many steps a climb takes there (traps end it after a few), and what
 loading the compiled kernels takes; pairs are counted on a sample. It is right to a factor of two or so, while the
 fields differ by ten and more.
+
+The fast route has a model of its own, of climbs that end only where they rest: those on ridges then take most steps
+of all. It is coarser, a factor of ten is possible, but what it compares errs alike.
 """
 
-from typing import Protocol
+import math
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +24,12 @@ LOADING = 0.1  # seconds
 STEPS, STEPS_TO_TRAP = 15, 3
 DENSE_PAIR, GRID_PAIR, BLOCKS_PAIR, BLOCKS_COLUMN = 5e-9, 2e-9, 0.4e-9, 0.04e-9  # seconds a pair (and column)
 SAMPLE = 64  # blocks whose pairs are counted
+STEPS_TO_REST = 1000  # on ridges, too
+STEPS_OF_BLOCKS, BLOCK, RAGGED = 500, 600, 3.0  # steps; pairs a point beside those in reach, and times those in reach
+NODE_SECONDS = {1: 0.15e-6, 2: 0.3e-6, 3: 0.5e-6}  # sketching, tabulating, labelling, a node
+TABLE_STEP = {1: 1e-8, 2: 3e-8, 3: 1e-7}  # seconds
+BALL = {1: 2.0, 2: math.pi, 3: 4.0 / 3.0 * math.pi}  # volume of the unit ball
+QUERIES, OTHERS = 64, 1 << 14  # of the sample on which neighbours are counted
 
 
 class PointField(Field, Protocol):
@@ -75,3 +85,30 @@ def seconds_of_exact_climbs(n: int, bounds: Floats, bandwidth: float) -> float:
     pair = BLOCKS_PAIR + BLOCKS_COLUMN * bounds.shape[1]
     in_blocks = STEPS_TO_TRAP * pair * pairs_within_reach(n, n, bounds, bandwidth)
     return min(STEPS * DENSE_PAIR * float(n) ** 2, LOADING + in_blocks)
+
+
+def seconds_of_table(n: int, n_nodes: int, d: int) -> float:
+    """Estimate what it costs to tabulate the kernel on so many nodes and to climb there for the cells of n points."""
+    return NODE_SECONDS[d] * n_nodes + STEPS_TO_REST * TABLE_STEP[d] * min(n, n_nodes)
+
+
+def seconds_of_climbs(points: NDArray[Any], reach: float, side: float) -> tuple[float, float]:
+    """Estimate what it costs to climb for every point on all points, and on the means of cells of a side.
+
+    ``reach`` is the radius of the sums. Points are summed in blocks, of which many lie in reach only in part.
+    """
+    n, d = points.shape
+    near = neighbours(points, reach)
+    in_blocks = RAGGED * float(near.mean()) + BLOCK
+    in_cells = float(np.minimum(near, BALL[d] * (reach / side) ** d).mean())
+    on_points = STEPS_OF_BLOCKS * (BLOCKS_PAIR + BLOCKS_COLUMN * d) * in_blocks
+    return n * on_points, n * STEPS_TO_REST * GRID_PAIR * in_cells
+
+
+def neighbours(points: NDArray[Any], radius: float) -> Floats:
+    """Estimate how many points there are within a radius of some of them, from as many more as is cheap."""
+    n = len(points)
+    queries = points[np.unique(np.linspace(0, n - 1, QUERIES).astype(np.int64))].astype(np.float64)
+    others = points[np.unique(np.linspace(0, n - 1, OTHERS).astype(np.int64))].astype(np.float64)
+    squares = sum(np.square(np.subtract.outer(q, x)) for q, x in zip(queries.T, others.T, strict=True))
+    return np.count_nonzero(squares <= radius * radius, axis=1) * (n / len(others))

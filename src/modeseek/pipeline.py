@@ -8,7 +8,8 @@ its modes; modes become labels. `cluster` chooses the route:
 - **proven**, ``fidelity="certified"``: a spline sketch, its kernel sums tabulated with bounds of their errors; a flood
   finds modes and cores, tubes prove cells and points, what is left climbs on the points;
 - **cells**, ``fidelity="fast"``: a spline sketch, its kernel sums tabulated, and cells that climb for the points
-  they hold; where the grid would be too large, weighted cell means stand in for the points.
+  they hold; where the grid would cost more than that, by a model, weighted cell means stand in for the points, or
+  every point climbs.
 """
 
 from functools import partial
@@ -18,12 +19,19 @@ import numpy as np
 from modeseek.cells import bit_patterns, cell_indices, cell_means
 from modeseek.certificate import everything_climbed, nothing_decided
 from modeseek.climb import ModeFinder
-from modeseek.costs import DENSE_POINTS, choose_field, seconds_of_exact_climbs
+from modeseek.costs import (
+    DENSE_POINTS,
+    choose_field,
+    seconds_of_climbs,
+    seconds_of_exact_climbs,
+    seconds_of_table,
+)
 from modeseek.fields import reach_of_tail
 from modeseek.fields.grid import GridField
+from modeseek.fields.nodes import node_box
 from modeseek.fields.table import TableField
 from modeseek.label import CellLabels, KeyLabels, label_cells, label_sub_cells
-from modeseek.prepare import MIN_NODES, NODES_PER_POINT, affordable_spacings, make_sketch, polish_modes
+from modeseek.prepare import MAX_NODES, affordable_spacings, make_sketch, polish_modes
 from modeseek.proven import by_proof, seconds_of_proof
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import DensitySketch
@@ -45,11 +53,21 @@ def cluster(problem: Problem, fidelity: str) -> Clustering:
             return by_proof(problem)
         return _every_point(problem) if exact <= PATIENCE else _by_sparse_cells(problem)
     spacings = affordable_spacings(problem, SPACINGS[problem.d])
-    if spacings:
-        return _by_cells(problem, spacings[0])
-    if problem.n <= MIN_NODES // NODES_PER_POINT:
-        return _every_point(problem)
-    return _by_sparse_cells(problem)
+    return _by_cells(problem, spacings[0]) if spacings else _as_costs_least(problem)
+
+
+def _as_costs_least(problem: Problem) -> Clustering:
+    """Take the fast route that costs least where every table is large beside the number of points."""
+    problem.report("choose a route")
+    low, high = problem.bounds
+    h = problem.bandwidth
+    reach = reach_of_tail(problem.total_weight, problem.lightest) * h
+    on_points, sparse = seconds_of_climbs(problem.points, reach, SPARSE_SPACING * h)
+    for spacing in affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)[-1:]:
+        n_nodes = node_box(low, high, low, spacing * h).n_nodes
+        if seconds_of_table(problem.n, n_nodes, problem.d) < min(on_points, sparse):
+            return _by_cells(problem, spacing)
+    return _every_point(problem) if on_points < sparse else _by_sparse_cells(problem)
 
 
 def _every_point(problem: Problem) -> Clustering:
@@ -76,7 +94,7 @@ def _by_cells(problem: Problem, spacing: float) -> Clustering:
     field = TableField(nodes, problem.bandwidth, h, lightest=problem.lightest, n_jobs=problem.n_jobs)
     occupied = nodes.occupied()
     on_nodes = GridField(nodes.positions(occupied), nodes.weights(occupied), h)
-    finder = ModeFinder(field, on_nodes, **problem.climbing)
+    finder = ModeFinder(field, on_nodes, guide=on_nodes, **problem.climbing)
     problem.report("climb")
     cells = label_cells(field, finder)
     problem.report("climb the borders")
@@ -110,7 +128,7 @@ def _by_sparse_cells(problem: Problem) -> Clustering:
     field = GridField(means, weights, kernel_bandwidth, factor=(h / kernel_bandwidth) ** 2, reach=reach)
     side = SPARSE_SPACING / SPARSE_SPLIT * h
     keys = KeyLabels(problem.points, partial(cell_indices, origin=problem.bounds[0], side=side))
-    found = _climb_keys(problem, ModeFinder(field, field, **problem.climbing), keys)
+    found = _climb_keys(problem, ModeFinder(field, field, guide=field, **problem.climbing), keys)
     found.certificate = nothing_decided(found.modes, problem.n)
     return found
 

@@ -234,7 +234,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
         stages("")
         if found.n_unsettled:
             warnings.warn(
-                f"{found.n_unsettled} {unsettled}; their labels say where they stood. "
+                f"{found.n_unsettled} {unsettled}; their labels are guessed from where they stood. "
                 f"Increase max_iter={self.max_iter}.",
                 ConvergenceWarning,
                 stacklevel=2,

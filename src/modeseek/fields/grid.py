@@ -138,12 +138,40 @@ class GridField:
         step, concave = newton_steps(self.sums(queries, n_jobs), self.bandwidth)
         return step[:, 3 - self.n_features :], concave
 
+    def uphill(self, queries: Floats, n_jobs: int | None = None) -> tuple[Floats, NDArray[np.bool_], Floats]:
+        """Return the step of `uphill_steps` from each query, whether log f is concave there, and the density."""
+        sums = self.sums(queries, n_jobs)
+        step, concave = uphill_steps(sums, self.bandwidth)
+        return step[:, 3 - self.n_features :], concave, sums[:, 0]
+
 
 def newton_steps(sums: Floats, bandwidth: float) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return Newton steps (m, 3) from sums (m, 10), and whether log f is concave.
+    """Return Newton steps (m, 3) from sums (m, 10), 0 where log f is not concave, and whether it is."""
+    s, hessian = _step_and_hessian(sums, bandwidth)
+    concave = np.linalg.eigvalsh(hessian)[:, 0] > CONCAVE
+    step = np.zeros_like(s)
+    step[concave] = np.linalg.solve(hessian[concave], s[concave][:, :, None])[:, :, 0]
+    return step, concave & (sums[:, 0] > 0.0)
 
-    With s = m(q) - q and C the weighted covariance around q, the Jacobian of m is J = C / h^2; the step solves
-    (I - J) step = s, and log f is concave in every direction where all eigenvalues of J are below 1.
+
+def uphill_steps(sums: Floats, bandwidth: float) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return steps (m, 3) uphill from sums (m, 10), and whether log f is concave.
+
+    They are Newton's with the curvature along each principal axis taken at its absolute value: Newton's own where log
+    f is concave, uphill everywhere (the step s of mean shift is the gradient of log f, times h^2), and long along a
+    ridge, where mean shift creeps. They may be far too long: whoever makes them has to cut them short.
+    """
+    s, hessian = _step_and_hessian(sums, bandwidth)
+    curvatures, axes = np.linalg.eigh(hessian)
+    along = np.einsum("mij,mi->mj", axes, s) / np.maximum(np.abs(curvatures), CONCAVE)
+    return np.einsum("mij,mj->mi", axes, along), (curvatures[:, 0] > CONCAVE) & (sums[:, 0] > 0.0)
+
+
+def _step_and_hessian(sums: Floats, bandwidth: float) -> tuple[Floats, Floats]:
+    """Return the steps of mean shift (m, 3) from sums (m, 10), and the negative Hessians of log f times h^2.
+
+    With s = m(q) - q and C the weighted covariance around q, the Jacobian of m is J = C / h^2; the Hessian is I - J,
+    and log f is concave in every direction where all eigenvalues of J are below 1.
     """
     density = np.where(sums[:, 0] > 0.0, sums[:, 0], 1.0)
     s = sums[:, 1:4] / density[:, None]
@@ -151,11 +179,7 @@ def newton_steps(sums: Floats, bandwidth: float) -> tuple[Floats, NDArray[np.boo
     covariance = np.empty((len(sums), 3, 3))
     covariance[:, rows, columns] = covariance[:, columns, rows] = sums[:, 4:] / density[:, None]
     covariance -= s[:, :, None] * s[:, None, :]
-    hessian = np.eye(3) - covariance / bandwidth**2  # I - J, the negative Hessian of log f times h^2
-    concave = np.linalg.eigvalsh(hessian)[:, 0] > CONCAVE
-    step = np.zeros_like(s)
-    step[concave] = np.linalg.solve(hessian[concave], s[concave][:, :, None])[:, :, 0]
-    return step, concave & (sums[:, 0] > 0.0)
+    return s, np.eye(3) - covariance / bandwidth**2
 
 
 def newton_over_all(
