@@ -21,6 +21,7 @@ from modeseek.fields.nodes import node_box
 from modeseek.fields.table import TableField
 from modeseek.flood import flood
 from modeseek.label import UNKNOWN, KeyLabels
+from modeseek.places import Places
 from modeseek.prepare import affordable_spacings, make_sketch, polish_modes
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import UNIT_BITS, DensitySketch
@@ -60,18 +61,16 @@ def seconds_of_proof(problem: Problem) -> float:
 def by_proof(problem: Problem) -> Clustering:
     """Prove labels cell by cell, then point by point, on ever finer tables until few are open; those climb exactly."""
     spacings = tables(problem)
-    labels = np.empty(problem.n, np.int32)
     for spacing in spacings:
-        sketch, tubes = flooded(problem, spacing)
+        sketch, tubes, places = flooded(problem, spacing)
         if spacing != spacings[-1]:
             problem.report("prove a few points")
             if tubes.lost_share(problem.points, problem.n_jobs) > MOST_LOST:
                 continue
         _prove_cells(problem, sketch, tubes)
         problem.report("look up")
-        counts = tubes.table.assign(problem.points, labels, problem.n_jobs)
+        labels, counts, rows = tubes.table.label(problem.points, places, problem.n_jobs)
         problem.report(f"prove {counts.unknown} points")
-        rows = np.flatnonzero(labels == UNKNOWN) if counts.unknown else np.empty(0, np.int64)
         labels[rows] = tubes.settle_points(problem.points[rows], problem.n_jobs)
         codes = np.where(labels[rows] == UNKNOWN, UNDECIDED, BOUNDARY).astype(np.uint8)
         if np.count_nonzero(codes == UNDECIDED) <= MOST_UNDECIDED * problem.n:
@@ -90,10 +89,10 @@ def by_proof(problem: Problem) -> Clustering:
     return result
 
 
-def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes]:
+def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes, Places | None]:
     """Sketch, tabulate, bound the errors, and flood: what is proven before the first tube."""
     problem.report(f"sketch, nodes {spacing:.3g} bandwidths apart")
-    sketch, _ = make_sketch(problem, spacing, 3 if problem.n <= CUBIC_POINTS else 2, bins=False)
+    sketch, places = _sketch_and_places(problem, spacing)
     problem.report("tabulate")
     reach = reach_of_tail(problem.total_weight, problem.lightest, TAIL)
     field = TableField(
@@ -103,7 +102,18 @@ def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes]:
     problem.report("bound the errors")
     bounds = cell_bounds(field, problem.lightest, problem.n_jobs)
     problem.report("flood")
-    return sketch, Tubes.of(field, bounds, flood(field, bounds, problem.lightest))
+    return sketch, Tubes.of(field, bounds, flood(field, bounds, problem.lightest)), places
+
+
+def _sketch_and_places(problem: Problem, spacing: float) -> tuple[DensitySketch, Places | None]:
+    """Sketch the points, in one pass with their places where they are many."""
+    if not problem.weights.size:
+        sketch = DensitySketch(problem.bandwidth, spacing=spacing, origin=problem.bounds[0], degree=3)
+        places = sketch.add_placed(problem.points, problem.bounds, problem.n_jobs)
+        if places is not None:
+            return sketch, places
+    sketch, _ = make_sketch(problem, spacing, 3 if problem.n <= CUBIC_POINTS else 2, bins=False)
+    return sketch, None
 
 
 def _prove_cells(problem: Problem, sketch: DensitySketch, tubes: Tubes) -> None:

@@ -187,7 +187,7 @@ def coarse_sums(field: TableField, lightest: float) -> tuple[Floats, Ints]:
     masses = nodes.masses / nodes.units_per_weight
     for axis in range(d):
         masses = np.add.reduceat(masses, range(0, masses.shape[axis], block), axis)
-    rounding = (nodes.degree + 1.0) ** d / (nodes.units_per_weight * lightest)
+    rounding = (nodes.degree + 1.0) ** d / (nodes.units_per_weight * lightest) + 2.0 * nodes.rounding
     kernels = block_kernels(
         side, block, d, nodes.degree, field.kernel_bandwidth / field.bandwidth, field.reach, rounding
     )

@@ -1,0 +1,75 @@
+r"""Where points lie on a grid of nodes, kept so that labels need no second read of the points.
+
+`Places` has the bin of each point. `place_points` finds it and deposits the points in the same pass, where they are
+very many, of one weight, and in the plane.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modeseek.engines.threads import run_chunks, workers_with_grids
+from modeseek.fields.nodes import Box, cell_corner
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+POINTS_PER_NODE = 4  # patches pay from so many points to a node on
+RESOLVED = 2.0**-40  # node spacings: the most that coordinates in float64 may be rounded by
+
+
+@dataclass(frozen=True)
+class Places:
+    """The bin of each point, of a grid that cuts the cells of nodes."""
+
+    per_node: int  # bins of a node's cell along each axis
+    counts: Ints  # points of each bin, flat
+    index: NDArray[np.int32]  # (n,) the bin of each point
+
+    def in_cells(self, box: Box) -> Ints:
+        """Return the number of points in the cell of each node, flat."""
+        parts = [side for length in box.shape for side in (length, self.per_node)]
+        return self.counts.reshape(parts).sum(axis=tuple(range(1, len(parts), 2))).reshape(-1)
+
+
+def place_points(
+    points: NDArray[Any], bounds: Floats, box: Box, origin: Floats, delta: float, unit: int, n_jobs: int | None
+) -> tuple[Ints, Places] | None:
+    """Deposit points of weight one with cubic splines, and tell where they lie; None where this does not pay.
+
+    Returns the masses of the nodes of the box, flat, of ``unit`` to a point, of which rounding loses or adds at most
+    `patches.SHARE_LOST`. There are 2 x 2 bins to a cell.
+    """
+    n, d = points.shape
+    if d != 2 or n < POINTS_PER_NODE * box.n_nodes or n >= 2**31 or 4 * box.n_nodes >= 2**31:
+        return None
+    if np.spacing(np.abs(bounds).max()) > RESOLVED * delta:
+        return None
+    from modeseek.engines.cpu import patches as kernels
+
+    corner, length = cell_corner(origin, box, delta), box.shape[1]
+    workers = workers_with_grids(points, box.n_nodes * (kernels.PATCH + 4) // 2, n_jobs)
+    counts = np.zeros((workers, 4 * box.n_nodes), np.int32)
+    patches = np.zeros((workers, box.n_nodes * kernels.PATCH), np.int32)
+    spilled = np.zeros((workers, 2 + n // kernels.BLOCK_ROWS, 1 + kernels.PATCH), np.int32)
+    offsets = np.empty((workers, 2 * kernels.BLOCK_ROWS), np.float32)
+    cells = np.empty((workers, kernels.BLOCK_ROWS), np.int32)
+    index = np.empty(n, np.int32)
+
+    def work(worker: int, start: int, stop: int) -> None:
+        rows = np.ascontiguousarray(points[start:stop])
+        kernels.deposit_patches(
+            rows, corner, 2.0 / delta, np.int32(length), index[start:stop], counts[worker], patches[worker],
+            spilled[worker], offsets[worker], cells[worker],
+        )  # fmt: skip
+
+    run_chunks(n, work, workers)
+    masses = np.zeros(box.n_nodes, np.int64)
+    everywhere, step = np.arange(box.n_nodes), unit >> kernels.PATCH_BITS
+    for mine, full in zip(patches.reshape(workers, -1, kernels.PATCH), spilled, strict=True):
+        kernels.fold_patches(everywhere, mine, length, step, masses)
+        full = full[1 : 1 + full[0, 0]]
+        kernels.fold_patches(full[:, 0].astype(np.int64), np.ascontiguousarray(full[:, 1:]), length, step, masses)
+    return masses, Places(2, counts.sum(axis=0, dtype=np.int64), index)
