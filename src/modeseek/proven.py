@@ -30,7 +30,7 @@ SPACINGS = {1: (1 / 16, 1 / 64), 2: (1 / 8, 1 / 9, 1 / 24, 1 / 36), 3: (1 / 8,)}
 MANY = 300_000  # points: with so many the coarsest spacing of several leaves too many open
 MAX_NODES = 1 << 23
 NODE_SECONDS = {1: 1e-6, 2: 0.7e-6, 3: 4e-6}  # sketching, tabulating, bounds and flood, a node
-CUBIC_POINTS = 3_000_000  # splines are cubic, with far lower bounds of error, until depositing is most of the work
+CUBIC_POINTS = 3_000_000  # splines are cubic, with far lower bounds of error, and deposited without more rounding
 TAIL = 1e-6  # of the lightest point: the most that what is out of reach may weigh
 MOST_LOST = 0.01  # of a few points: with more of their tubes lost a finer table is taken at once
 MOST_UNDECIDED = 1e-3  # of all points: with more open in the end a finer table is taken too
@@ -107,7 +107,7 @@ def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes, Pla
 
 def _sketch_and_places(problem: Problem, spacing: float) -> tuple[DensitySketch, Places | None]:
     """Sketch the points, in one pass with their places where they are many."""
-    if not problem.weights.size:
+    if problem.n > CUBIC_POINTS and not problem.weights.size:
         sketch = DensitySketch(problem.bandwidth, spacing=spacing, origin=problem.bounds[0], degree=3)
         places = sketch.add_placed(problem.points, problem.bounds, problem.n_jobs)
         if places is not None:

@@ -2,11 +2,11 @@ r"""Very many points of equal weight to cubic splines in two columns: one write 
 
 The points of a cell between nodes touch the same 4 x 4 nodes: each cell has a *patch* of its own for them, 16 integers
 in one cache line, which a point changes at once. At the end patches are added up on the nodes. Numbers are unsigned
-32-bit integers of 2^-PATCH_BITS; a patch with a number of 2^31 or more is moved to a list before it can overflow.
+32-bit integers of 2^-PATCH_BITS; a patch with a number of 2^31 or more is added up before it can overflow.
 
-Weights are evaluated in float32. Those along one axis sum to one, and each is off by at most 5 * 2^-25; so is a
-product by the rounding of its factors, and of 1 / 16 for the half that is added before it is truncated. All 16
-together are off by at most 8 * 5 * 2^-25 + 2^-24 + 16 (1/2 + 1/16) 2^-22 < 2^-18 of a point.
+Weights are evaluated in float32. Those along one axis sum to one, and each is off by at most 5 * 2^-25, so the 16
+products by at most 8 * 5 * 2^-25 together, and 2^-24 by their own rounding. Half a unit of 2^-23 is added to each, which
+rounds by 1 / 8 of a unit, as products are below 4 / 9; then they are truncated: 16 (1/2 + 1/8) 2^-23.
 """
 
 import numpy as np
@@ -16,10 +16,10 @@ from numba.extending import intrinsic
 
 from modeseek.engines.cpu import kernel
 
-PATCH_BITS = 22
-SHARE_LOST = 2.0**-18  # of a point: the most that rounding takes from it or adds
+PATCH_BITS = 23
+SHARE_LOST = 40 * 2.0**-25 + 2.0**-24 + 10 * 2.0**-23  # of a point: the most that rounding takes from it or adds
 PATCH = 16  # numbers
-BLOCK_ROWS = 1024  # so few rows that a number below 2^31 does not pass 2^32: a weight is at most 4 / 9
+BLOCK_ROWS = 512  # so few rows that a number below 2^31 does not pass 2^32: a weight is at most 4 / 9
 SPLINE = ((1 / 6, -1 / 2, 1 / 2, -1 / 6), (2 / 3, 0.0, -1.0, 1 / 2), (1 / 6, 1 / 2, 1 / 2, -1 / 2), (0.0, 0.0, 0.0, 1 / 6))
 
 
@@ -67,12 +67,24 @@ def _add_to_patch(typing, patches, cell, offsets, row):
 
 
 @kernel
-def deposit_patches(x, corner, per_bin, length, index, counts, patches, spilled, offsets, cells):
+def _fold(patches, cell, length, unit, masses):
+    """Move the patch of a cell to the masses of its nodes."""
+    patch = patches[PATCH * cell : PATCH * (cell + 1)]
+    first = cell - length - 1
+    for row in range(4):
+        nodes = masses[first + row * length : first + row * length + 4]
+        for k in range(4):
+            nodes[k] += unit * (np.int64(patch[4 * row + k]) & 0xFFFFFFFF)
+    patch[:] = 0
+
+
+@kernel
+def deposit_patches(x, corner, per_bin, length, index, counts, patches, unit, masses, offsets, cells, full):
     """Add the points of x (n, 2) to the patches of their cells, flat; count those of every bin, 2 x 2 to a cell.
 
     ``corner`` is the lower corner of the first node's cell, ``length`` the number of nodes along the second axis. The
-    bin of each row is written to ``index``. A patch that gets full goes to the next row of ``spilled``, its cell first;
-    the first entry of all is how many did. ``offsets`` (2 BLOCK_ROWS,) and ``cells`` (BLOCK_ROWS,) are scratch.
+    bin of each row is written to ``index``. Patches that get full go to ``masses``. ``offsets`` (2 BLOCK_ROWS,) and
+    ``cells`` and ``full`` (BLOCK_ROWS,) are scratch: a branch for each point would cost more than all the rest.
     """
     origin0, origin1 = corner[0], corner[1]
     one = np.int32(1)
@@ -91,37 +103,23 @@ def deposit_patches(x, corner, per_bin, length, index, counts, patches, spilled,
             cells[r] = below0 * length + below1
             offsets[2 * r] = np.float32(0.5 * (a - 1.0) - below0)
             offsets[2 * r + 1] = np.float32(0.5 * (b - 1.0) - below1)
-        full = np.int32(0)
         for r in range(bins.size):
             k = np.int64(bins[r])
             counts[k : k + 1][0] += 1
-            full |= _add_to_patch(patches, np.int64(cells[r]), offsets, r)
-        if full != 0:
-            _spill(cells[: bins.size], patches, spilled)
+            cell = np.int64(cells[r])
+            full[r] = _add_to_patch(patches, cell, offsets, r)
+        any_full = 0
+        for r in range(bins.size):
+            any_full |= full[r]
+        if any_full != 0:
+            for r in range(bins.size):
+                if full[r] != 0:
+                    _fold(patches, np.int64(cells[r]), length, unit, masses)
 
 
 @kernel
-def _spill(cells, patches, spilled):
-    """Move the patches of cells that have a number of 2^31 or more to the list."""
-    for r in range(cells.size):
-        first = PATCH * np.int64(cells[r])
-        patch = patches[first : first + PATCH]
-        if patch.min() < 0:
-            spilled[0, 0] += 1
-            to = spilled[spilled[0, 0]]
-            to[0] = cells[r]
-            to[1:] = patch
-            patch[:] = 0
-
-
-@kernel
-def fold_patches(cells, patches, length, unit, masses):
-    """Add patches (m, 16) of cells to the masses of their nodes, ``unit`` to a number."""
-    for n in range(cells.size):
-        if not patches[n].any():
-            continue
-        first = cells[n] - length - 1
-        for row in range(4):
-            nodes = masses[first + row * length : first + row * length + 4]
-            for k in range(4):
-                nodes[k] += unit * (np.int64(patches[n, 4 * row + k]) & 0xFFFFFFFF)
+def fold_patches(patches, length, unit, masses):
+    """Move all patches to the masses of their nodes, ``unit`` to a number."""
+    for cell in range(patches.size // PATCH):
+        if patches[PATCH * cell : PATCH * (cell + 1)].any():
+            _fold(patches, cell, length, unit, masses)
