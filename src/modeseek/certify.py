@@ -85,13 +85,21 @@ class Tubes:
 
     # ---- cells ---------------------------------------------------------------------------------------------------
 
-    def settle_cells(self, n: int, lightest: float, n_jobs: int | None = None) -> None:
-        """Prove cells, then halves of cells, for ``n`` points, as long as that is less work than proving points."""
+    def settle_cells(self, n: int, lightest: float, n_jobs: int | None = None, counts: Ints | None = None) -> None:
+        """Prove cells, then halves of cells, for ``n`` points, as long as that is less work than proving points.
+
+        ``counts`` are the points in each cell (flat), where these are known.
+        """
         nodes, cells, d = self.field.nodes, self.table.cells, len(self.field.shape)
-        masses = nodes.masses.reshape(-1)
-        # the node nearest to a point has at least this share of it; with less a cell holds no point
-        least = (0.75 - 0.25 if nodes.degree == 2 else 0.479) ** d * lightest * nodes.units_per_weight
-        open_cells = np.flatnonzero((cells == UNKNOWN) & (masses >= 0.99 * least))
+        if counts is not None:
+            held, least = counts.astype(np.float64), 1.0
+        else:
+            masses = nodes.masses.reshape(-1)
+            held = n * masses / max(float(masses.sum()), 1.0)  # about so many points are in each
+            # the node nearest to a point has at least this share of it; with less a cell holds no point
+            share = (0.75 - 0.25 if nodes.degree == 2 else 0.479) ** d
+            least = 0.99 * share * lightest * nodes.units_per_weight * n / max(float(masses.sum()), 1.0)
+        open_cells = np.flatnonzero((cells == UNKNOWN) & (held >= least))
         open_cells = open_cells[np.argsort(-self.bounds.high[open_cells], kind="stable")]
         whole = np.stack(np.unravel_index(open_cells, nodes.box.shape), axis=-1).astype(np.float64)
 
@@ -99,7 +107,7 @@ class Tubes:
             cells[open_cells[rows]] = label
 
         lost = self._rounds(whole, 0.5, settle, n_jobs)
-        points = n * masses[open_cells[lost]] / max(float(masses.sum()), 1.0)  # about so many are in each
+        points = held[open_cells[lost]]
         # where paths are slow sub-cells pay whatever they hold: paths from elsewhere end in them
         worth = (points > self._least_points() * 2**d) | self._slow(whole[lost])
         if worth.any():

@@ -30,8 +30,12 @@ class Places:
 
     def in_cells(self, box: Box) -> Ints:
         """Return the number of points in the cell of each node, flat."""
-        parts = [side for length in box.shape for side in (length, self.per_node)]
-        return self.counts.reshape(parts).sum(axis=tuple(range(1, len(parts), 2))).reshape(-1)
+        bins = self.counts.reshape([side * self.per_node for side in box.shape])
+        corners = np.ndindex(*(self.per_node,) * bins.ndim)
+        total = np.zeros(box.shape, np.int64)
+        for corner in corners:
+            total += bins[tuple(slice(c, None, self.per_node) for c in corner)]
+        return total.reshape(-1)
 
 
 def place_points(

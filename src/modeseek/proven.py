@@ -30,7 +30,7 @@ SPACINGS = {1: (1 / 16, 1 / 64), 2: (1 / 8, 1 / 9, 1 / 24, 1 / 36), 3: (1 / 8,)}
 MANY = 300_000  # points: with so many the coarsest spacing of several leaves too many open
 MAX_NODES = 1 << 23
 NODE_SECONDS = {1: 1e-6, 2: 0.7e-6, 3: 4e-6}  # sketching, tabulating, bounds and flood, a node
-CUBIC_POINTS = 3_000_000  # splines are cubic, with far lower bounds of error, and deposited without more rounding
+CUBIC_POINTS = 3_000_000  # up to these cubic splines, with low bounds of error; beyond patches, or quadratic splines
 TAIL = 1e-6  # of the lightest point: the most that what is out of reach may weigh
 MOST_LOST = 0.01  # of a few points: with more of their tubes lost a finer table is taken at once
 MOST_UNDECIDED = 1e-3  # of all points: with more open in the end a finer table is taken too
@@ -67,7 +67,7 @@ def by_proof(problem: Problem) -> Clustering:
             problem.report("prove a few points")
             if tubes.lost_share(problem.points, problem.n_jobs) > MOST_LOST:
                 continue
-        _prove_cells(problem, sketch, tubes)
+        _prove_cells(problem, sketch, tubes, places)
         problem.report("look up")
         labels, counts, rows = tubes.table.label(problem.points, places, problem.n_jobs)
         problem.report(f"prove {counts.unknown} points")
@@ -92,7 +92,7 @@ def by_proof(problem: Problem) -> Clustering:
 def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes, Places | None]:
     """Sketch, tabulate, bound the errors, and flood: what is proven before the first tube."""
     problem.report(f"sketch, nodes {spacing:.3g} bandwidths apart")
-    sketch, places = _sketch_and_places(problem, spacing)
+    sketch, places = sketch_and_places(problem, spacing)
     problem.report("tabulate")
     reach = reach_of_tail(problem.total_weight, problem.lightest, TAIL)
     field = TableField(
@@ -105,7 +105,7 @@ def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes, Pla
     return sketch, Tubes.of(field, bounds, flood(field, bounds, problem.lightest)), places
 
 
-def _sketch_and_places(problem: Problem, spacing: float) -> tuple[DensitySketch, Places | None]:
+def sketch_and_places(problem: Problem, spacing: float) -> tuple[DensitySketch, Places | None]:
     """Sketch the points, in one pass with their places where they are many."""
     if problem.n > CUBIC_POINTS and not problem.weights.size:
         sketch = DensitySketch(problem.bandwidth, spacing=spacing, origin=problem.bounds[0], degree=3)
@@ -116,14 +116,16 @@ def _sketch_and_places(problem: Problem, spacing: float) -> tuple[DensitySketch,
     return sketch, None
 
 
-def _prove_cells(problem: Problem, sketch: DensitySketch, tubes: Tubes) -> None:
-    """Prove what can be proven for whole cells; polish the modes and number them by mass."""
+def _prove_cells(problem: Problem, sketch: DensitySketch, tubes: Tubes, places: Places | None) -> None:
+    """Prove what can be proven for whole cells; polish the modes and number them by what their cells hold."""
     problem.report("prove cells")
-    tubes.settle_cells(problem.n, problem.lightest, problem.n_jobs)
+    counts = None if places is None else places.in_cells(sketch.box)
+    tubes.settle_cells(problem.n, problem.lightest, problem.n_jobs, counts)
     problem.report("polish")
     modes = tubes.traps.centres
     modes[:] = polish_modes(problem, modes)
-    tubes.relabel(np.argsort(np.argsort(-tubes.table.masses(sketch.masses.reshape(-1), len(modes)))).astype(np.int32))
+    held = sketch.masses.reshape(-1) if counts is None else counts
+    tubes.relabel(np.argsort(np.argsort(-tubes.table.masses(held, len(modes)))).astype(np.int32))
 
 
 def _climb_exactly(problem: Problem, table: ProvenLabels, rows: Ints) -> NDArray[np.int32]:

@@ -194,7 +194,9 @@ class DensitySketch:
         """
         from modeseek.engines.cpu.patches import SHARE_LOST
 
-        assert self.origin is not None and self._masses is None and self.degree == 3 and self.weight_scale == 1.0
+        assert self.origin is not None
+        assert self._masses is None
+        assert (self.degree, self.weight_scale) == (3, 1.0)
         box = node_box(bounds[0], bounds[1], self.origin, self.delta)
         placed = place_points(points, bounds, box, self.origin, self.delta, 1 << UNIT_BITS, n_jobs)
         if placed is None:
@@ -262,6 +264,7 @@ class DensitySketch:
             raise ValueError("The merged sketch would hold more mass than it can count; use a larger weight_scale.")
         self._cover(other.box)
         self._units += other._units
+        self._rounding = max(self._rounding, other._rounding)
         self.masses[self.box.slices(other.box)] += other.masses
         return self
 

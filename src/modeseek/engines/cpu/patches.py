@@ -5,8 +5,8 @@ in one cache line, which a point changes at once. At the end patches are added u
 32-bit integers of 2^-PATCH_BITS; a patch with a number of 2^31 or more is added up before it can overflow.
 
 Weights are evaluated in float32. Those along one axis sum to one, and each is off by at most 5 * 2^-25, so the 16
-products by at most 8 * 5 * 2^-25 together, and 2^-24 by their own rounding. Half a unit of 2^-23 is added to each, which
-rounds by 1 / 8 of a unit, as products are below 4 / 9; then they are truncated: 16 (1/2 + 1/8) 2^-23.
+products by at most 8 * 5 * 2^-25 together, and 2^-24 by their own rounding. Half a unit of 2^-23 is added to each,
+which rounds by 1 / 8 of a unit, as products are below 4 / 9; then they are truncated: 16 (1/2 + 1/8) 2^-23.
 """
 
 import numpy as np
@@ -20,7 +20,12 @@ PATCH_BITS = 23
 SHARE_LOST = 40 * 2.0**-25 + 2.0**-24 + 10 * 2.0**-23  # of a point: the most that rounding takes from it or adds
 PATCH = 16  # numbers
 BLOCK_ROWS = 512  # so few rows that a number below 2^31 does not pass 2^32: a weight is at most 4 / 9
-SPLINE = ((1 / 6, -1 / 2, 1 / 2, -1 / 6), (2 / 3, 0.0, -1.0, 1 / 2), (1 / 6, 1 / 2, 1 / 2, -1 / 2), (0.0, 0.0, 0.0, 1 / 6))
+SPLINE = (
+    (1 / 6, -1 / 2, 1 / 2, -1 / 6),
+    (2 / 3, 0.0, -1.0, 1 / 2),
+    (1 / 6, 1 / 2, 1 / 2, -1 / 2),
+    (0.0, 0.0, 0.0, 1 / 6),
+)
 
 
 @intrinsic
