@@ -169,7 +169,7 @@ def soundness(rows: list[Row], quick: bool) -> Iterator[Row]:
 def flood_alone(X: NDArray[Any], h: float, spacing: float) -> float:
     """Return the share of the points that the flood decides before any tube, on a table of this spacing."""
     problem = Problem(X, np.empty(0), np.array([X.min(axis=0), X.max(axis=0)], np.float64), h)
-    _, tubes = flooded(problem, spacing)
+    _, tubes, _ = flooded(problem, spacing)
     return 1.0 - tubes.table.assign(X, np.empty(len(X), np.int32)).unknown / len(X)
 
 

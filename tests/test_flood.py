@@ -12,7 +12,7 @@ from modeseek.engines.cpu.flood import flood as sweep
 from modeseek.fields import reach_of_tail
 from modeseek.fields.bounds import cell_bounds, neighbours
 from modeseek.fields.table import TableField
-from modeseek.flood import Traps, cells_around, flood, holding_trap
+from modeseek.flood import Traps, by_falling_level, cells_around, flood, holding_trap
 from tests.naive import exact_ends, lattice, mixture, moons, tabulated, uniform
 
 DATA = {
@@ -274,3 +274,14 @@ def test_relabelling_keeps_traps_cells_and_what_is_beside_them_together():
     after = tubes.run(starts, 1e-6, 2000, None)
     np.testing.assert_array_equal(after, np.where(before >= 0, names[before], -1))
     np.testing.assert_array_equal(tubes.traps.centres[names], centres)
+
+
+def test_cells_are_swept_by_falling_level_and_equal_ones_in_their_order():
+    rng = np.random.default_rng(0)
+    high = np.concatenate([10.0 ** rng.uniform(-300, 300, 500), np.full(20, 3.0), np.zeros(5)])
+    cells = np.flatnonzero(rng.random(len(high)) < 0.8)
+    order, level = by_falling_level(high, cells)
+    np.testing.assert_array_equal(order, cells[np.argsort(-high[cells], kind="stable")])
+    assert (np.diff(level[order]) <= 0.0).all()
+    assert (level >= high).all()
+    np.testing.assert_allclose(level, high, rtol=1e-8, atol=1e-300)

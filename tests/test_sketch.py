@@ -151,7 +151,7 @@ def test_bins_keep_mass_mean_and_variance():
     for n_jobs in (1, 2, 7):
         again = bin_points(X, bounds, h, n_jobs)
         np.testing.assert_array_equal(again.means, bins.means)
-        np.testing.assert_array_equal(again.index, bins.index)
+        np.testing.assert_array_equal(again.places.index, bins.places.index)
     assert bin_points(X, bounds, h / 100) is None  # too few points a bin
 
 

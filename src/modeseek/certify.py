@@ -85,16 +85,20 @@ class Tubes:
 
     # ---- cells ---------------------------------------------------------------------------------------------------
 
-    def open_cells(self, n: int, lightest: float) -> tuple[Ints, Floats]:
-        """Return the cells without a label that may hold some of the ``n`` points, and about how many each holds."""
-        nodes = self.field.nodes
+    def open_cells(self, n: int, lightest: float, counts: Ints | None = None) -> tuple[Ints, Floats]:
+        """Return the cells without a label that may hold some of the ``n`` points, and about how many each holds.
+
+        ``counts`` are the points in each cell (flat), where these are known.
+        """
+        nodes, unlabelled = self.field.nodes, self.table.cells == UNKNOWN
+        if counts is not None:
+            cells = np.flatnonzero(unlabelled & (counts > 0))
+            return cells, np.asarray(counts[cells], np.float64)
         masses = nodes.masses.reshape(-1)
         # the node nearest to a point has at least this share of it; with less a cell holds no point
-        least = (0.75 - 0.25 if nodes.degree == 2 else 0.479) ** len(self.field.shape)
-        cells = np.flatnonzero(
-            (self.table.cells == UNKNOWN) & (masses >= 0.99 * least * lightest * nodes.units_per_weight)
-        )
-        return cells, masses[cells] * (n / max(float(masses.sum()), 1.0))
+        share = (0.75 - 0.25 if nodes.degree == 2 else 0.479) ** len(self.field.shape)
+        cells = np.flatnonzero(unlabelled & (masses >= 0.99 * share * lightest * nodes.units_per_weight))
+        return cells, np.asarray(masses[cells] * (n / max(float(masses.sum()), 1.0)), np.float64)
 
     def settle_cells(self, open_cells: Ints, points: Floats, n_jobs: int | None = None) -> None:
         """Prove cells, then halves of cells, as long as that is less work than proving the points they hold."""

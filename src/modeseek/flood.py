@@ -30,6 +30,7 @@ UNKNOWN = -1
 CUTS = 10  # times that a cell where the step may vanish is cut in half along each axis
 VAGUE = 0.1  # slack of J - I with which cutting is of no use
 HOPELESS = 2  # cuts after which at least half of a cell must have been excluded
+LAST_BITS = (1 << 24) - 1  # of a density, below 1e-8 of it; there are fewer cells
 SWEPT = 0.5  # of the lightest point: down to this density cells are swept
 WIDEST = 1.0  # bandwidths: largest trap looked for
 CONCAVE = 1e-9  # least |eigenvalue| of J - I that counts
@@ -94,15 +95,25 @@ def flood(field: TableField, bounds: CellBounds, lightest: float) -> Flood:
     ids[cells[(held < 0) | (ids[cells] != held)]] = MIXED  # in no trap, or places of two modes in one cell
     ids[domain[~known]] = ids[suspects[vague]] = MIXED
     n_spoiled = int((ids == MIXED).sum())
-    order = domain[np.argsort(-high[domain], kind="stable")]
+    order, level = by_falling_level(high, domain)
     owner, meets = np.full(len(high), NONE, np.int64), np.full(len(traps.radii), -np.inf)
-    sweep(order, high, ids, neighbours(shape), np.full(len(high), -1, np.int64), owner, meets)
+    sweep(order, level, ids, neighbours(shape), np.full(len(high), -1, np.int64), owner, meets)
     core = (owner >= 0) & (bounds.low > np.append(meets, np.inf)[np.maximum(owner, NONE)])
     certified = np.where(core & (bounds.low >= lowest), owner, UNKNOWN).astype(np.int32)
     for k, (nodes, far) in enumerate(cells_around(field, traps.centres, traps.radii)):
         certified[nodes[far <= traps.radii[k]]] = k
         bounds.near[nodes[far <= traps.radii[k] + np.sqrt(len(shape)) * field.nodes.delta], 5] = k
     return Flood(traps, certified, n_spoiled)
+
+
+def by_falling_level(high: Floats, cells: Ints) -> tuple[Ints, Floats]:
+    """Sort cells by falling ``high``, by cell where it is equal; return ``high`` as it was sorted, rounded up.
+
+    The last bits of a number give way to its place in ``cells``: sorting plain integers takes a tenth of the time.
+    """
+    bits = high.view(np.int64) | LAST_BITS  # of numbers that are not negative: in the order of the numbers
+    keys = np.sort((~bits[cells] & ~LAST_BITS) | np.arange(len(cells)))
+    return cells[keys & LAST_BITS], bits.view(np.float64)
 
 
 def resting_places(field: TableField, bounds: CellBounds, cells: Ints) -> tuple[Floats, Floats, Ints]:

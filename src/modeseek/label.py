@@ -20,7 +20,7 @@ from modeseek.engines.threads import n_workers, run_chunks
 from modeseek.fields import Floats
 from modeseek.fields.nodes import Box, cell_corner
 from modeseek.fields.table import TableField
-from modeseek.sketch import Bins
+from modeseek.places import Places
 
 UNKNOWN = -1
 POINTS_PER_CENTRE = 8  # with more points than this a sub-cell, sub-cells climb from their centres
@@ -59,10 +59,6 @@ class CellLabels:
         share = node_masses[mixed] / np.maximum(known.sum(axis=-1), 1)
         return total + np.bincount(sub[known], np.broadcast_to(share[:, None], sub.shape)[known], k)
 
-    def is_complete(self) -> bool:
-        """Tell whether every occupied sub-cell has a label."""
-        return not (self.blocks == UNKNOWN).any()
-
     def _highest(self) -> int:
         """Return the highest label."""
         return max(int(self.cells.max()), int(self.blocks.max(initial=UNKNOWN)))
@@ -80,26 +76,65 @@ class CellLabels:
         total = counts.sum(axis=0)
         return Counts(int(total[0]), total[1:])
 
-    def assign_bins(self, points: NDArray[Any], bins: Bins, n_jobs: int | None = None) -> Counts:
-        """Turn ``bins.index`` into labels in place, as `assign` would give them; return the rows of each label."""
+    def label(
+        self, points: NDArray[Any], places: Places | None = None, n_jobs: int | None = None
+    ) -> tuple[NDArray[np.int32], Counts, NDArray[np.int64]]:
+        """Return the label of each row, the rows of each label, and which have none.
+
+        Where their places are known, ``places.index`` becomes the labels, and points are read again only where a bin
+        has more than one label.
+        """
+        if places is not None:
+            return places.index, *self._assign_places(points, places, n_jobs)
+        labels = np.empty(len(points), np.int32)
+        counts = self.assign(points, labels, n_jobs)
+        return labels, counts, np.flatnonzero(labels == UNKNOWN) if counts.unknown else np.empty(0, np.int64)
+
+    def _assign_places(
+        self, points: NDArray[Any], places: Places, n_jobs: int | None
+    ) -> tuple[Counts, NDArray[np.int64]]:
+        """Turn ``places.index`` into labels in place, as `assign` would give them."""
         from modeseek.engines.cpu.lookup import resolve_bins_2d
 
         corner, shape = self._geometry()
-        entries = np.repeat(np.repeat(self.cells.reshape(self.box.shape), 2, axis=0), 2, axis=1).reshape(-1)
-        k = self._highest() + 1
-        counts = np.zeros((n_workers(len(points), n_jobs), k), np.int64)
+        entries = self.of_bins(places.per_node)
+        counts = np.zeros((n_workers(len(points), n_jobs), self._highest() + 2), np.int64)
+        open_rows: dict[int, NDArray[np.int64]] = {}
 
         def work(worker: int, start: int, stop: int) -> None:
-            rows = np.ascontiguousarray(points[start:stop])
-            resolve_bins_2d(
+            rows, unknown = np.ascontiguousarray(points[start:stop]), np.empty(stop - start, np.int64)
+            found = resolve_bins_2d(
                 rows, corner, 1.0 / self.delta, shape, self.cells, self.split, self.blocks, entries,
-                bins.index[start:stop], counts[worker],
+                places.index[start:stop], counts[worker], unknown,
             )  # fmt: skip
+            open_rows[start] = start + unknown[:found]
 
         run_chunks(len(points), work, n_jobs)
-        labels = entries[bins.occupied]
-        interior = np.bincount(labels[labels >= 0], bins.counts[labels >= 0], minlength=k).astype(np.int64)
-        return Counts(0, interior + counts.sum(axis=0))
+        whole = entries >= UNKNOWN
+        total = np.bincount(entries[whole] + 1, places.counts[whole], counts.shape[1]).astype(np.int64)
+        total += counts.sum(axis=0)
+        return Counts(int(total[0]), total[1:]), np.concatenate([open_rows[start] for start in sorted(open_rows)])
+
+    def of_bins(self, per_node: int) -> NDArray[np.int32]:
+        """Return the label of each bin (flat), UNKNOWN where it has none, -2 where it has more than one."""
+        entries = self.cells.reshape(self.box.shape)
+        for axis in range(entries.ndim):
+            entries = np.repeat(entries, per_node, axis)
+        if self.split % per_node:
+            return np.where(entries < UNKNOWN, np.int32(-2), entries).reshape(-1)
+        d, parts = entries.ndim, self.split // per_node  # sub-cells of a bin
+        blocks = self.blocks.reshape(-1, *(per_node, parts) * d)
+        parts_last = tuple(range(2, 2 * d + 1, 2))
+        lowest, highest = blocks.min(axis=parts_last), blocks.max(axis=parts_last)
+        one = np.where(lowest == highest, highest, np.int32(-2))
+        mixed = np.flatnonzero(self.cells < UNKNOWN)
+        corners = np.stack(np.unravel_index(mixed, self.box.shape), axis=-1) * per_node
+        places = tuple(
+            (c[(slice(None), *(None,) * d)] + np.arange(per_node)[(slice(None), *(None,) * (d - 1 - a))])
+            for a, c in enumerate(corners.T)
+        )
+        entries[places] = one[-2 - self.cells[mixed]]
+        return entries.reshape(-1)
 
     def first_rows(
         self, points: NDArray[Any], n_jobs: int | None = None

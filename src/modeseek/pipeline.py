@@ -102,11 +102,7 @@ def _by_cells(problem: Problem, spacing: float) -> Clustering:
     problem.report("polish")
     _polish_and_order(problem, finder, table, sketch)
     problem.report("label")
-    if bins is not None and table.is_complete():
-        labels, counts = bins.index, table.assign_bins(problem.points, bins, problem.n_jobs)
-    else:
-        labels = np.empty(problem.n, np.int32)
-        counts = table.assign(problem.points, labels, problem.n_jobs)
+    labels, counts, _ = table.label(problem.points, bins.places if bins else None, problem.n_jobs)
     return finish(problem, finder, table, labels, counts, sketch)
 
 

@@ -21,6 +21,7 @@ from modeseek.fields.nodes import node_box
 from modeseek.fields.table import TableField
 from modeseek.flood import flood
 from modeseek.label import UNKNOWN, KeyLabels
+from modeseek.places import Places
 from modeseek.prepare import affordable_spacings, make_sketch, polish_modes
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import UNIT_BITS, DensitySketch
@@ -33,7 +34,7 @@ SPACINGS = {
 MANY = 300_000  # points: with so many the coarsest spacing of several leaves too many open
 MAX_NODES = 1 << 23
 NODE_SECONDS = {1: 1e-6, 2: 0.7e-6, 3: 1.2e-6}  # sketching, tabulating, bounds and flood, a node
-CUBIC_POINTS = 3_000_000  # splines are cubic, with far lower bounds of error, until depositing is most of the work
+CUBIC_POINTS = 3_000_000  # up to these cubic splines, with low bounds of error; beyond patches, or quadratic splines
 TAIL = 1e-6  # of the lightest point: the most that what is out of reach may weigh
 MOST_LOST = 0.01  # of a few points: with more of their tubes lost a finer table is taken at once
 MOST_UNDECIDED = 1e-3  # of all points: with more open in the end a finer table is taken too
@@ -68,25 +69,24 @@ def _seconds_of_table(problem: Problem, spacing: float) -> float:
 def by_proof(problem: Problem) -> Clustering:
     """Prove labels cell by cell, then point by point, on ever finer tables until few are open; those climb exactly."""
     spacings = tables(problem)
-    labels = np.empty(problem.n, np.int32)
     for spacing, finer in zip(spacings, [*spacings[1:], None], strict=True):
-        sketch, tubes = flooded(problem, spacing)
+        sketch, tubes, places = flooded(problem, spacing)
         problem.report("prove a few points")
         hard = tubes.lost_share(problem.points, problem.n_jobs) > MOST_LOST
         if hard and finer is not None:
             continue
-        cells, points = tubes.open_cells(problem.n, problem.lightest)
+        in_cells = None if places is None else places.in_cells(sketch.box)
+        cells, points = tubes.open_cells(problem.n, problem.lightest, in_cells)
         if hard or points.sum() > len(cells):
             problem.report(f"prove {len(cells)} cells")
             tubes.settle_cells(cells, points, problem.n_jobs)
-        _number_modes(problem, sketch, tubes)
+        _number_modes(problem, tubes, sketch.masses.reshape(-1) if in_cells is None else in_cells)
         problem.report("look up")
-        counts = tubes.table.assign(problem.points, labels, problem.n_jobs)
+        labels, counts, rows = tubes.table.label(problem.points, places, problem.n_jobs)
         problem.report(f"prove {counts.unknown} points")
-        rows = np.flatnonzero(labels == UNKNOWN) if counts.unknown else np.empty(0, np.int64)
         labels[rows] = tubes.settle_points(problem.points[rows], problem.n_jobs)
         codes = np.where(labels[rows] == UNKNOWN, UNDECIDED, BOUNDARY).astype(np.uint8)
-        if np.count_nonzero(codes == UNDECIDED) <= MOST_UNDECIDED * problem.n:
+        if finer is None or _is_enough(problem, int((codes == UNDECIDED).sum()), finer):
             break
     table = ProvenLabels(tubes)
     for settle, code in ((_climb_exactly, CLIMBED), (_follow, UNDECIDED)):
@@ -110,10 +110,10 @@ def _is_enough(problem: Problem, undecided: int, finer: float) -> bool:
     return cheaper or undecided <= MOST_UNDECIDED * problem.n
 
 
-def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes]:
+def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes, Places | None]:
     """Sketch, tabulate, bound the errors, and flood: what is proven before the first tube."""
     problem.report(f"sketch, nodes {spacing:.3g} bandwidths apart")
-    sketch, _ = make_sketch(problem, spacing, 3 if problem.n <= CUBIC_POINTS else 2, bins=False)
+    sketch, places = sketch_and_places(problem, spacing)
     problem.report("tabulate")
     reach = reach_of_tail(problem.total_weight, problem.lightest, TAIL)
     field = TableField(
@@ -123,15 +123,27 @@ def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes]:
     problem.report("bound the errors")
     bounds = cell_bounds(field, problem.lightest, problem.n_jobs)
     problem.report("flood")
-    return sketch, Tubes.of(field, bounds, flood(field, bounds, problem.lightest))
+    return sketch, Tubes.of(field, bounds, flood(field, bounds, problem.lightest)), places
 
 
-def _number_modes(problem: Problem, sketch: DensitySketch, tubes: Tubes) -> None:
-    """Polish the modes and number them by the mass of the cells proven so far: nearly the final numbers."""
+def sketch_and_places(problem: Problem, spacing: float) -> tuple[DensitySketch, Places | None]:
+    """Sketch the points, in one pass with their places where they are many."""
+    if problem.n > CUBIC_POINTS and not problem.weights.size:
+        sketch = DensitySketch(problem.bandwidth, spacing=spacing, origin=problem.bounds[0], degree=3)
+        places = sketch.add_placed(problem.points, problem.bounds, problem.n_jobs)
+        if places is not None:
+            return sketch, places
+    cubic = problem.n <= CUBIC_POINTS or problem.d == 3  # where depositing is never most of the work
+    sketch, _ = make_sketch(problem, spacing, 3 if cubic else 2, bins=False)
+    return sketch, None
+
+
+def _number_modes(problem: Problem, tubes: Tubes, held: Ints) -> None:
+    """Polish the modes and number them by what the cells proven so far hold: nearly the final numbers."""
     problem.report("polish")
     modes = tubes.traps.centres
     modes[:] = polish_modes(problem, modes)
-    tubes.relabel(np.argsort(np.argsort(-tubes.table.masses(sketch.masses.reshape(-1), len(modes)))).astype(np.int32))
+    tubes.relabel(np.argsort(np.argsort(-tubes.table.masses(held, len(modes)))).astype(np.int32))
 
 
 def _climb_exactly(problem: Problem, table: ProvenLabels, rows: Ints) -> NDArray[np.int32]:

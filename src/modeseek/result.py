@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from modeseek.certificate import Certificate
 from modeseek.climb import ModeFinder
+from modeseek.engines.data import SMALL
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import Field, Floats, Ints
 from modeseek.label import UNKNOWN, Counts
@@ -175,9 +176,13 @@ def finish(
 
 
 def rename(labels: NDArray[np.int32], names: NDArray[np.int32], n_jobs: int | None) -> None:
-    """Replace label i by names[i], in place."""
+    """Replace label i by names[i], in place; -1 stands for the last name."""
+    if len(labels) <= SMALL:  # quicker than loading a compiled kernel
+        labels[:] = names[labels]
+        return
+    from modeseek.engines.cpu import lookup
 
     def work(_: int, start: int, stop: int) -> None:
-        labels[start:stop] = names[labels[start:stop]]
+        lookup.rename(labels[start:stop], names)
 
     run_chunks(len(labels), work, n_jobs)

@@ -25,9 +25,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modeseek.engines import data
-from modeseek.engines.threads import n_workers, run_chunks
+from modeseek.engines.threads import n_workers, run_chunks, workers_with_grids
 from modeseek.fields.grid import GridField
 from modeseek.fields.nodes import Box, Nodes, cell_corner, node_box
+from modeseek.places import Places, place_points
 
 UNIT_BITS = 30  # a point of weight ``weight_scale`` has mass 2^30
 MAX_MASS = 1 << 62
@@ -105,6 +106,7 @@ class DensitySketch:
                 raise ValueError(f"origin must be finite, got {origin!r}.")
         self._box: Box | None = None
         self._masses: NDArray[np.int64] | None = None
+        self._rounding = 0.0  # of every point, more than to whole units
         self._units = 0  # an upper bound on the sum of all masses, to refuse overflow
 
     @property
@@ -184,6 +186,27 @@ class DensitySketch:
         self._deposit(points, weights, n_jobs)
         return self
 
+    def add_placed(self, points: NDArray[Any], bounds: Floats, n_jobs: int | None = None) -> Places | None:
+        """Fill an empty sketch of cubic splines with very many points of weight one, and tell where they lie.
+
+        Masses are rounded more than by `add`, as ``nodes().rounding`` says. Returns None, and adds nothing, where
+        this does not pay.
+        """
+        from modeseek.engines.cpu.patches import SHARE_LOST
+
+        assert self.origin is not None
+        assert self._masses is None
+        assert (self.degree, self.weight_scale) == (3, 1.0)
+        box = node_box(bounds[0], bounds[1], self.origin, self.delta)
+        placed = place_points(points, bounds, box, self.origin, self.delta, 1 << UNIT_BITS, n_jobs)
+        if placed is None:
+            return None
+        self._cover(box)
+        self._units += int(len(points) * (1.0 + SHARE_LOST) * 2**UNIT_BITS)
+        self._rounding = SHARE_LOST
+        self.masses.reshape(-1)[:] = placed[0]
+        return placed[1]
+
     def _cover(self, box: Box) -> None:
         """Grow the grid so that it holds ``box``."""
         old = self._box
@@ -210,10 +233,7 @@ class DensitySketch:
         offset = 0
         for lower, length in zip(self.box.lower, self.box.shape, strict=True):
             offset = offset * length + lower
-        workers = n_workers(len(points), n_jobs)
-        # private grids may take the input's own size again, never more
-        affordable = 1 + int(max(points.nbytes, 1 << 25) // (8 * self.box.n_nodes))
-        workers = min(workers, affordable)
+        workers = workers_with_grids(points, self.box.n_nodes, n_jobs)
         grids = [self.masses.reshape(-1)] + [np.zeros(self.box.n_nodes, np.int64) for _ in range(workers - 1)]
         unit = 2.0**UNIT_BITS / self.weight_scale
 
@@ -244,13 +264,15 @@ class DensitySketch:
             raise ValueError("The merged sketch would hold more mass than it can count; use a larger weight_scale.")
         self._cover(other.box)
         self._units += other._units
+        self._rounding = max(self._rounding, other._rounding)
         self.masses[self.box.slices(other.box)] += other.masses
         return self
 
     def nodes(self) -> Nodes:
         """Return the masses and where they are."""
         assert self.origin is not None
-        return Nodes(self.masses, self.box, self.origin, self.delta, 2.0**UNIT_BITS / self.weight_scale, self.degree)
+        units = 2.0**UNIT_BITS / self.weight_scale
+        return Nodes(self.masses, self.box, self.origin, self.delta, units, self.degree, self._rounding)
 
     def density(self, Q: ArrayLike) -> Floats:
         r"""Evaluate the kernel density estimate.
@@ -371,9 +393,8 @@ class Bins:
 
     means: Floats  # (m, 2), of the occupied bins
     counts: Floats  # (m,)
-    occupied: NDArray[np.int64]  # (m,) their flat indices
     lost_variance: float  # mean variance within bins, per axis
-    index: NDArray[np.int32]  # (n,) the bin of each point
+    places: Places
 
 
 def bin_points(points: NDArray[Any], bounds: Floats, delta: float, n_jobs: int | None = None) -> Bins | None:
@@ -415,4 +436,5 @@ def bin_points(points: NDArray[Any], bounds: Floats, delta: float, n_jobs: int |
     means = corner + (bins + middle) * (delta / 2)
     sample = slice(0, n, max(1, n // VARIANCE_SAMPLE))
     deviations = points[sample] - means[np.searchsorted(occupied, index[sample])]
-    return Bins(means, total[occupied].astype(np.float64), occupied, float(np.square(deviations).mean()), index)
+    lost_variance = float(np.square(deviations).mean())
+    return Bins(means, total[occupied].astype(np.float64), lost_variance, Places(2, total, index))

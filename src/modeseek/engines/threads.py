@@ -16,6 +16,7 @@ from numbers import Integral
 from typing import Any
 
 import joblib
+from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 ROWS_PER_CHUNK = 1 << 18
@@ -60,9 +61,11 @@ def run_chunks(
         while not stop and (i := next(ticket)) < len(starts):
             work(index, starts[i], min(starts[i] + chunk, n))
 
-    with ThreadPoolExecutor(workers) as pool:
-        futures: list[Future[None]] = [pool.submit(worker, index) for index in range(workers)]
+    # starting a thread costs 0.1 ms, as much as many a small job: this one works too
+    with ThreadPoolExecutor(workers - 1) as pool:
+        futures: list[Future[None]] = [pool.submit(worker, index) for index in range(1, workers)]
         try:
+            worker(0)
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
             stop = True
@@ -74,6 +77,12 @@ def run_chunks(
 def n_workers(n: int, n_jobs: int | None = None, chunk: int = ROWS_PER_CHUNK) -> int:
     """Return how many workers `run_chunks` will use: never more than there are chunks."""
     return max(1, min(effective_n_jobs(n_jobs), -(-n // chunk)))
+
+
+def workers_with_grids(points: NDArray[Any], n_entries: int, n_jobs: int | None = None) -> int:
+    """Return how many workers get a grid of int64 each: private grids may take the input's own size again, no more."""
+    affordable = 1 + int(max(points.nbytes, 1 << 25) // (8 * n_entries))
+    return min(n_workers(len(points), n_jobs), affordable)
 
 
 @cache

@@ -190,7 +190,7 @@ def coarse_sums(field: TableField, lightest: float, n_jobs: int | None = None) -
     masses = nodes.masses / nodes.units_per_weight
     for axis in range(d):
         masses = _in_blocks(masses, block, axis)
-    rounding = (nodes.degree + 1.0) ** d / (nodes.units_per_weight * lightest)
+    rounding = (nodes.degree + 1.0) ** d / (nodes.units_per_weight * lightest) + 2.0 * nodes.rounding
     kernels = block_kernels(
         side, block, d, nodes.degree, field.kernel_bandwidth / field.bandwidth, field.reach, rounding
     )
@@ -229,18 +229,18 @@ def block_kernels(
     errors = axis_errors(side, degree, kernel_bandwidth, reach)
     cover = BlockCover(side, block, degree)
 
-    def moment(power: int) -> Callable[[Floats, Floats], Floats]:
+    def moment(power: float) -> Callable[[Floats, Floats], Floats]:
         """Largest |d|^p exp(-d^2 / 2) between two distances: it is greatest at |d| = sqrt(p)."""
 
         def largest(near: Floats, far: Floats) -> Floats:
             at = np.clip(np.sqrt(power), near, far)
-            return at**power * np.exp(-0.5 * at * at)
+            return np.asarray(at**power * np.exp(-0.5 * at * at))
 
         return largest
 
     def wrong(values: Floats, power: float) -> Callable[[Floats, Floats], Floats]:
         """Largest error between two distances, with what rounding of the masses adds."""
-        return lambda near, far: errors.largest(values, near, far) + rounding * moment(power)(near, far)
+        return lambda near, far: np.asarray(errors.largest(values, near, far) + rounding * moment(power)(near, far))
 
     distance = errors.step * (1.0 + np.arange(len(errors.e0)))
     even = [cover.of(moment(p)) for p in (0, 2, 4, 6, 8)]

@@ -76,6 +76,7 @@ class Nodes:
     delta: float
     units_per_weight: float
     degree: int = 2  # of the splines that put the masses there
+    rounding: float = 0.0  # share of every point that rounding took from its masses or added, beyond whole units
 
     @property
     def corner(self) -> Floats:

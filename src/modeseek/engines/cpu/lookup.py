@@ -83,21 +83,37 @@ def resolve(entries, blocks, counts):
 
 
 @kernel
-def resolve_bins_2d(x, corner, per_node, shape, cells, s, blocks, bin_entries, index, counts):
-    """Replace bins (of `bin_2d`) by labels, in place; add to counts[label] the rows that were not interior.
+def resolve_bins_2d(x, corner, per_node, shape, cells, s, blocks, bin_labels, index, counts, unknown):
+    """Replace bins (of `bin_2d`) by labels, in place; write the rows without one to ``unknown``, return how many.
 
-    ``bin_entries`` is the entry in ``cells`` of each bin. Only rows in mixed cells are read again.
+    ``bin_labels`` has the label of each bin, UNKNOWN, or -2 where there are several: only rows in those are read again,
+    and added to counts[1 + label].
     """
     origin0, origin1, length1 = corner[0], corner[1], shape[1]
+    found = 0
     for r in range(index.size):
-        e = np.int64(bin_entries[index[r]])
-        if e < UNKNOWN:
-            # the arithmetic of entries_2d, so that the same point has the same sub-cell
-            a = (x[r, 0] - origin0) * per_node
-            b = (x[r, 1] - origin1) * per_node
-            i = np.int64(a)
-            j = np.int64(b)
-            e = -2 - np.int64(cells[i * length1 + j])
-            e = np.int64(blocks[(e * s + np.int64((a - i) * s)) * s + np.int64((b - j) * s)])
-            counts[e] += 1
+        e = np.int64(bin_labels[index[r]])
+        if e < 0:
+            if e < UNKNOWN:
+                # the arithmetic of entries_2d, so that the same point has the same sub-cell
+                a = (x[r, 0] - origin0) * per_node
+                b = (x[r, 1] - origin1) * per_node
+                i = np.int64(a)
+                j = np.int64(b)
+                e = -2 - np.int64(cells[i * length1 + j])
+                e = np.int64(blocks[(e * s + np.int64((a - i) * s)) * s + np.int64((b - j) * s)])
+                counts[e + 1] += 1
+            if e == UNKNOWN:
+                unknown[found] = r
+                found += 1
         index[r] = e
+    return found
+
+
+@kernel
+def rename(labels, names):
+    """Replace label i by names[i], in place; -1 stands for the last name."""
+    last = names.size - 1
+    for r in range(labels.size):
+        e = np.int64(labels[r])
+        labels[r] = names[e if e >= 0 else last]

@@ -1,0 +1,82 @@
+r"""Where points lie on a grid of nodes, kept so that labels need no second read of the points.
+
+`Places` has the bin of each point. `place_points` finds it and deposits the points in the same pass, where they are
+very many, of one weight, and in the plane.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modeseek.engines.threads import run_chunks, workers_with_grids
+from modeseek.fields.nodes import Box, cell_corner
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+POINTS_PER_NODE = 4  # patches pay from so many points to a node on
+RESOLVED = 2.0**-40  # node spacings: the most that coordinates in float64 may be rounded by
+
+
+@dataclass(frozen=True)
+class Places:
+    """The bin of each point, of a grid that cuts the cells of nodes."""
+
+    per_node: int  # bins of a node's cell along each axis
+    counts: Ints  # points of each bin, flat
+    index: NDArray[np.int32]  # (n,) the bin of each point
+
+    def in_cells(self, box: Box) -> Ints:
+        """Return the number of points in the cell of each node, flat."""
+        bins = self.counts.reshape([side * self.per_node for side in box.shape])
+        corners = np.ndindex(*(self.per_node,) * bins.ndim)
+        total = np.zeros(box.shape, np.int64)
+        for corner in corners:
+            total += bins[tuple(slice(c, None, self.per_node) for c in corner)]
+        return total.reshape(-1)
+
+
+def place_points(
+    points: NDArray[Any], bounds: Floats, box: Box, origin: Floats, delta: float, unit: int, n_jobs: int | None
+) -> tuple[Ints, Places] | None:
+    """Deposit points of weight one with cubic splines, and tell where they lie; None where this does not pay.
+
+    Returns the masses of the nodes of the box, flat, of ``unit`` to a point, of which rounding loses or adds at most
+    `patches.SHARE_LOST`. There are 2 x 2 bins to a cell.
+    """
+    n, d = points.shape
+    if d != 2 or n < POINTS_PER_NODE * box.n_nodes or n >= 2**31 or 4 * box.n_nodes >= 2**31:
+        return None
+    if np.spacing(np.abs(bounds).max()) > RESOLVED * delta:
+        return None
+    from modeseek.engines.cpu import patches as kernels
+
+    corner, length, step = cell_corner(origin, box, delta), box.shape[1], unit >> kernels.PATCH_BITS
+    workers = workers_with_grids(points, box.n_nodes * (kernels.PATCH + 6) // 2, n_jobs)
+    counts = np.zeros((workers, 4 * box.n_nodes), np.int32)
+    patches = _in_cache_lines(workers * box.n_nodes * kernels.PATCH).reshape(workers, -1)
+    masses = np.zeros((workers, box.n_nodes), np.int64)
+    offsets = np.empty((workers, 2 * kernels.BLOCK_ROWS), np.float32)
+    cells, full = np.empty((2, workers, kernels.BLOCK_ROWS), np.int32)
+    index = np.empty(n, np.int32)
+
+    def work(worker: int, start: int, stop: int) -> None:
+        rows = np.ascontiguousarray(points[start:stop])
+        kernels.deposit_patches(
+            rows, corner, 2.0 / delta, np.int32(length), index[start:stop], counts[worker], patches[worker], step,
+            masses[worker], offsets[worker], cells[worker], full[worker],
+        )  # fmt: skip
+
+    run_chunks(n, work, workers)
+    for mine in patches:
+        kernels.fold_patches(mine, length, step, masses[0])
+    return masses.sum(axis=0), Places(2, counts.sum(axis=0, dtype=np.int64), index)
+
+
+def _in_cache_lines(size: int) -> NDArray[np.int32]:
+    """Return so many zeros that begin with a cache line: a patch that straddles two takes nearly twice as long."""
+    zeros = np.zeros(size + 16, np.int32)
+    first = -zeros.ctypes.data % 64 // 4
+    return zeros[first : first + size]
