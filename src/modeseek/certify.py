@@ -24,7 +24,7 @@ from modeseek.label import UNKNOWN, CellLabels, Counts, KeyLabels
 
 SPLIT = {1: 16, 2: 8, 3: 4}  # most sub-cells of a cell along each axis, a power of 2
 MAX_SUB_CELLS = 1 << 26
-CELL_STEPS, POINT_STEPS, FOLLOW_STEPS = 2000, 4000, 4000  # a tube that takes longer is lost
+CELL_STEPS, POINT_STEPS, FOLLOW_STEPS = 2000, 2000, 4000  # a tube that takes longer is lost
 CUBES = 8  # times fewer steps with three columns, where a step reads four times as much and tubes seldom arrive late
 QUICK, MANY_POINTS = 30, 8  # steps of tubes, and points that a sub-cell must hold for its tube to pay with so few
 SLOW = 0.1  # node spacings a step

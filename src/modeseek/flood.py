@@ -22,7 +22,7 @@ from scipy.spatial import cKDTree
 
 from modeseek.climb import group_by_location
 from modeseek.fields import Floats, Ints
-from modeseek.fields.bounds import Bools, CellBounds, bend, inner_nodes, neighbours
+from modeseek.fields.bounds import Bools, CellBounds, bend, inner_nodes, moves_along_an_axis, neighbours
 from modeseek.fields.nodes import MARGIN
 from modeseek.fields.table import TableField
 
@@ -131,8 +131,10 @@ def resting_places(field: TableField, bounds: CellBounds, cells: Ints) -> tuple[
         centres, cells = (centres[:, None] + half * corners).reshape(-1, d), np.repeat(cells, len(corners))
         radius = half * np.sqrt(d)
         least, largest, somewhere = bend(field, bounds, centres, radius / delta)
-        speed = step_lengths(field, centres) / h
+        steps = table_steps(field, centres) / h
+        speed = np.sqrt(np.square(steps).sum(axis=1))
         moves = speed - bounds.near[cells, 4] > np.maximum(np.abs(least), np.abs(largest)) * radius / h
+        moves |= moves_along_an_axis(field, bounds, centres, steps, radius / delta)
         kept = ~moves & ~(somewhere > 0.0)
         centres, cells = centres[kept], cells[kept]
         if cut == HOPELESS:  # where nothing is excluded bounds are too wide for finer cuts to help
@@ -146,10 +148,15 @@ def resting_places(field: TableField, bounds: CellBounds, cells: Ints) -> tuple[
     return tuple(map(np.concatenate, zip(*left, strict=True)))  # type: ignore[return-value]
 
 
+def table_steps(field: TableField, places: Floats) -> Floats:
+    """Return the tabulated step from each place."""
+    ends, _ = field.climb(places, tol=0.0, max_iter=1)
+    return ends - places
+
+
 def step_lengths(field: TableField, places: Floats) -> Floats:
     """Return how far a tabulated step goes from each place."""
-    ends, _ = field.climb(places, tol=0.0, max_iter=1)
-    return np.sqrt(np.square(ends - places).sum(axis=1))
+    return np.sqrt(np.square(table_steps(field, places)).sum(axis=1))
 
 
 def set_traps(field: TableField, bounds: CellBounds, starts: Floats) -> Traps:

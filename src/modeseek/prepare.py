@@ -6,9 +6,10 @@ from modeseek.fields import Floats
 from modeseek.fields.grid import newton_over_all
 from modeseek.fields.nodes import node_box
 from modeseek.result import Problem
-from modeseek.sketch import Bins, DensitySketch, bin_points
+from modeseek.sketch import MAX_MASS, UNIT_BITS, Bins, DensitySketch, bin_points
 
 MIN_NODES, NODES_PER_POINT, MAX_NODES = 1 << 18, 16, 1 << 23  # what a table may cost
+SPARE_BITS = 12  # that masses get besides, as far as their sum allows: rounding is what bounds on fine tables end at
 POLISH_PAIRS = 20_000_000  # modes x points that polishing on the raw points may cost
 
 
@@ -24,11 +25,13 @@ def make_sketch(
 ) -> tuple[DensitySketch, Bins | None]:
     """Sketch the points; by way of ``bins`` where these are allowed and quicker."""
     heaviest = float(problem.weights.max()) if problem.weights.size else 1.0
+    scale = 2.0 ** np.ceil(np.log2(heaviest))
+    spare = int(np.clip(np.log2(MAX_MASS / 2**UNIT_BITS * scale / problem.total_weight) - 1.0, 0, SPARE_BITS))
     sketch = DensitySketch(
         problem.bandwidth,
         spacing=spacing,
         origin=problem.bounds[0],
-        weight_scale=2.0 ** np.ceil(np.log2(heaviest)),
+        weight_scale=scale if bins else scale / 2**spare,
         degree=degree,
     )
     binned = None

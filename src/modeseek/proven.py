@@ -38,7 +38,7 @@ CUBIC_POINTS = 3_000_000  # up to these cubic splines, with low bounds of error;
 TAIL = 1e-6  # of the lightest point: the most that what is out of reach may weigh
 MOST_LOST = 0.01  # of a few points: with more of their tubes lost a finer table is taken at once
 MOST_UNDECIDED = 1e-3  # of all points: with more open in the end a finer table is taken too
-EXACT_PAIRS, EXACT_POINTS = 2e9, 1 << 22  # most pairs, and points to sort, that exact climbs of a few may cost
+EXACT_PAIRS, EXACT_POINTS = 5e8, 1 << 22  # most pairs, and points to sort, that exact climbs of a few may cost
 EXACT_STEPS = 64  # that they take, about, until a tube from there arrives
 
 

@@ -58,6 +58,8 @@ class CellBounds:
         cells around the node's the slack of what is interpolated from them, by how much J changes at most over one
         node spacing, and the largest error of a step in bandwidths (infinite where unknown). The last is left to
         name a trap beside the cell, -1 for none.
+    jacobian : ndarray of shape (d (d + 1) / 2, n_nodes)
+        The tabulated J - I at the nodes, its upper triangle.
     maxima : ndarray of bool
         Whether the largest eigenvalue of J - I may be below 0 anywhere in the cell: if not, no mode is in it.
     stationary : ndarray of bool
@@ -68,6 +70,7 @@ class CellBounds:
     low: Floats
     high: Floats
     near: Floats
+    jacobian: Floats
     maxima: Bools
     stationary: Bools
 
@@ -132,7 +135,7 @@ def cell_bounds(field: TableField, lightest: float, n_jobs: int | None = None) -
     high[unknown], low[unknown] = sums[0, coarse[unknown]], 0.0
     maxima[unknown] = stationary[unknown] = True
     wide[unknown, 2:5] = np.inf
-    return CellBounds(known, low, high, wide, maxima, stationary)
+    return CellBounds(known, low, high, wide, hessian, maxima, stationary)
 
 
 def bend(
@@ -144,15 +147,8 @@ def bend(
     radius, in node spacings, is at most 1.
     """
     nodes = field.nodes
+    highest, lowest = _interpolated(field, bounds.near[:, :2].T, places)
     u = (places - nodes.corner) / nodes.delta
-    first = np.floor(u).astype(np.int64)
-    share = u - first
-    highest, lowest = np.zeros(len(u)), np.zeros(len(u))
-    for corner in np.ndindex(*(2,) * u.shape[1]):
-        weight = np.where(corner, share, 1.0 - share).prod(axis=1)
-        flat = np.ravel_multi_index(tuple((first + corner).T), nodes.masses.shape, mode="clip")
-        highest += weight * bounds.near[flat, 0]
-        lowest += weight * bounds.near[flat, 1]
     at = nodes.nearest(places)
     swing = bounds.near[at, 3]
     with np.errstate(invalid="ignore"):
@@ -160,6 +156,38 @@ def bend(
         least = np.maximum(lowest - slack, -1.0)
         # an eigenvalue of the interpolated matrix may be below the interpolated eigenvalue by what J changes
         return least, highest + slack, bounds.near[at, 0] - slack - swing * np.abs(u - np.round(u)).sum(axis=1)
+
+
+def moves_along_an_axis(field: TableField, bounds: CellBounds, places: Floats, steps: Floats, radius: float) -> Bools:
+    """Tell where the exact step vanishes nowhere in balls around places: of some axis of J it keeps the sign.
+
+    With J v = lambda v for the tabulated J, v * s changes over the ball by at most |lambda| and what J itself changes,
+    times its radius. On a ridge this excludes a step along it, however little that is beside the pull back to the
+    ridge. ``steps`` are those of the table, in bandwidths, ``radius`` is in node spacings, at most 1.
+    """
+    d, at = len(field.shape), field.nodes.nearest(places)
+    jacobian = np.empty((len(places), d, d))
+    rows, columns = np.triu_indices(d)
+    jacobian[:, rows, columns] = jacobian[:, columns, rows] = _interpolated(field, bounds.jacobian, places).T
+    values, axes = np.linalg.eigh(jacobian)
+    along = np.abs(np.einsum("ij,ijk->ik", steps, axes))
+    with np.errstate(invalid="ignore"):
+        change = 3.0 * bounds.near[at, 2] + bounds.near[at, 3] * radius
+        most = (np.abs(values) + change[:, None]) * (radius * field.nodes.delta / field.bandwidth)
+        return np.any(along - bounds.near[at, 4][:, None] > most, axis=1)
+
+
+def _interpolated(field: TableField, values: Floats, places: Floats) -> Floats:
+    """Interpolate values (k, n_nodes) linearly between the nodes around each place."""
+    nodes = field.nodes
+    u = (places - nodes.corner) / nodes.delta
+    first = np.floor(u).astype(np.int64)
+    share = u - first
+    out = np.zeros((len(values), len(u)))
+    for corner in np.ndindex(*(2,) * u.shape[1]):
+        weight = np.where(corner, share, 1.0 - share).prod(axis=1)
+        out += weight * values[:, np.ravel_multi_index(tuple((first + corner).T), nodes.masses.shape, mode="clip")]
+    return out
 
 
 def neighbours(shape: tuple[int, ...]) -> Ints:
