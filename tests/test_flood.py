@@ -10,9 +10,9 @@ from modeseek.certify import Tubes
 from modeseek.engines.cpu.flood import MIXED, NONE
 from modeseek.engines.cpu.flood import flood as sweep
 from modeseek.fields import reach_of_tail
-from modeseek.fields.bounds import cell_bounds, neighbours
+from modeseek.fields.bounds import cell_bounds, moves_along_an_axis, neighbours
 from modeseek.fields.table import TableField
-from modeseek.flood import Traps, by_falling_level, cells_around, flood, holding_trap
+from modeseek.flood import Traps, by_falling_level, cells_around, flood, holding_trap, table_steps
 from tests.naive import exact_ends, lattice, mixture, moons, tabulated, uniform
 
 DATA = {
@@ -285,3 +285,30 @@ def test_cells_are_swept_by_falling_level_and_equal_ones_in_their_order():
     assert (np.diff(level[order]) <= 0.0).all()
     assert (level >= high).all()
     np.testing.assert_allclose(level, high, rtol=1e-8, atol=1e-300)
+
+
+def excludes_modes(name: str, *, bare: bool = False) -> tuple[bool, bool]:
+    """Whether balls that hold an exact mode are said to hold none, and whether any ball is said to hold none.
+
+    With ``bare`` the table is taken at its word: no bound of what its step and Jacobian may be wrong by.
+    """
+    X, h, field, _, _, modes = case(name)
+    bounds = cell_bounds(field, 1.0)
+    if bare:
+        bounds.near[:, 2:5] = 0.0
+    rng, d, delta = np.random.default_rng(0), X.shape[1], field.nodes.delta
+    away = rng.normal(size=(400, d))
+    away *= rng.uniform(0.0, 0.9, (400, 1)) / np.linalg.norm(away, axis=1, keepdims=True)
+    places = modes[rng.integers(0, len(modes), 400)] + away * delta
+    steps, distance = table_steps(field, places) / h, np.linalg.norm(away, axis=1)
+    inside = [moves_along_an_axis(field, bounds, places, steps, r).any() for r in (1.001 * distance, 1.5 * distance)]
+    return any(inside), bool(moves_along_an_axis(field, bounds, places, steps, 0.1 * distance).any())
+
+
+@pytest.mark.parametrize("name", [name for name in DATA if name != "lattice"])
+def test_no_ball_that_holds_a_mode_is_said_to_hold_no_place_of_rest(name):
+    assert excludes_modes(name) == (False, True)
+
+
+def test_bounds_left_out_exclude_modes():
+    assert excludes_modes("noise, 2-D", bare=True)[0]

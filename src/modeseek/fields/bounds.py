@@ -158,7 +158,9 @@ def bend(
         return least, highest + slack, bounds.near[at, 0] - slack - swing * np.abs(u - np.round(u)).sum(axis=1)
 
 
-def moves_along_an_axis(field: TableField, bounds: CellBounds, places: Floats, steps: Floats, radius: float) -> Bools:
+def moves_along_an_axis(
+    field: TableField, bounds: CellBounds, places: Floats, steps: Floats, radius: float | Floats
+) -> Bools:
     """Tell where the exact step vanishes nowhere in balls around places: of some axis of J it keeps the sign.
 
     With J v = lambda v for the tabulated J, v * s changes over the ball by at most |lambda| and what J itself changes,
@@ -173,7 +175,7 @@ def moves_along_an_axis(field: TableField, bounds: CellBounds, places: Floats, s
     along = np.abs(np.einsum("ij,ijk->ik", steps, axes))
     with np.errstate(invalid="ignore"):
         change = 3.0 * bounds.near[at, 2] + bounds.near[at, 3] * radius
-        most = (np.abs(values) + change[:, None]) * (radius * field.nodes.delta / field.bandwidth)
+        most = ((np.abs(values.T) + change) * (radius * field.nodes.delta / field.bandwidth)).T
         return np.any(along - bounds.near[at, 4][:, None] > most, axis=1)
 
 
