@@ -154,24 +154,39 @@ def test_every_step_from_a_trap_leads_closer_to_its_mode(d, make):
     assert caught
 
 
+def one_by_one(offsets):
+    """The surroundings of a mode, points of weight 1, each a part of its own."""
+    return lambda: ((row[None], np.ones(1)) for row in offsets)
+
+
 def test_a_trap_never_reaches_another_mode():
     """Two equal heaps: a mode at each while they are more than 2 h apart, and the saddle in between is no mode."""
     for half in (1.05, 1.2, 2.0, 4.0):
         X = np.array([[-half], [half]])
         z = ms.textbook.climb(X, X[1:], 1.0)[0]
         offsets = X - z
-        radius = trap_radius(offsets, np.exp(-0.5 * offsets[:, 0] ** 2), 0.0)
+        radius = trap_radius(one_by_one(offsets), 0.0)
         assert 0.0 <= radius < z[0]
     assert radius > 0.5
     merged = np.array([[-0.5], [0.5]])
-    assert trap_radius(merged, np.exp(np.array([-0.125, -0.125])), 0.0) > 0.3
+    assert trap_radius(one_by_one(merged), 0.0) > 0.3
 
 
 def test_a_saddle_is_no_trap_and_unseen_weight_shrinks_one():
     X = np.array([[-2.0], [2.0]])
-    assert trap_radius(X, np.exp(-0.5 * X[:, 0] ** 2), 0.0) == 0.0
-    alone = np.zeros((1, 1))
-    assert trap_radius(alone, np.ones(1), 0.0) > trap_radius(alone, np.ones(1), 1e6) > 0.0
+    assert trap_radius(one_by_one(X), 0.0) == 0.0
+    alone = one_by_one(np.zeros((1, 1)))
+    assert trap_radius(alone, 0.0) > trap_radius(alone, 1e6) > 0.0
+
+
+@pytest.mark.parametrize("d", [2, 40])  # more and fewer columns than points
+def test_a_trap_is_the_same_however_its_points_come(d):
+    X = np.random.default_rng(0).normal(size=(30, d)) * 0.3 / np.sqrt(d)
+    X -= X.mean(axis=0)
+    X = np.vstack([X, np.full(d, 1e4)])  # of weight 0, however it grows
+    whole = trap_radius(lambda: iter([(X, np.ones(len(X)))]), 0.0)
+    assert trap_radius(one_by_one(X), 0.0) == pytest.approx(whole, rel=1e-5)
+    assert whole > 1.0
 
 
 # ---- labels -----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ mode in it, and every path that enters ends there. q is convex in s, so the trap
 """
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,8 @@ CONTRACTION = 0.98  # what Q(r) may be at most
 IGNORED = 0.05  # of q, the least terms of which are bounded by their trace
 PAIRS_AT_ONCE = 1 << 20
 SAME = 1e-6  # bandwidths between two positions of one mode
+
+Surroundings = Callable[[], Iterator[tuple[Floats, Floats]]]  # offsets (m, d) and own weights (m,), part by part
 
 
 @dataclass(frozen=True)
@@ -66,29 +69,30 @@ class Traps:
         return index, distance + error < radius
 
 
-def trap_radius(offsets: Floats, weights: Floats, outside: float) -> float:
+def trap_radius(around: Surroundings, outside: float) -> float:
     """Return the radius of the trap around a mode, in bandwidths; 0 if there is none.
 
     Parameters
     ----------
-    offsets : ndarray of shape (n, d)
-        The points about the mode, in bandwidths: at least those within REACH.
-    weights : ndarray of shape (n,)
-        Their weights at the mode.
+    around : callable
+        Yields, some at a time and always the same, the points about the mode in bandwidths (at least those within
+        REACH) and their own weights. What is kept of all of them is a few numbers each.
     outside : float
         Total of the own weights of all points left out.
     """
-    kept = weights > 0.0
+    parts = [(np.einsum("ij,ij->i", offsets, offsets), own) for offsets, own in around()]
+    squares, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
+    weights *= np.exp(-0.5 * squares)
     outside /= weights.sum()
-    offsets, weights = offsets[kept], weights[kept] / weights.sum()
-    distances = np.sqrt(np.einsum("ij,ij->i", offsets, offsets))
-    traces = weights * np.square(distances)
+    weights /= weights.sum()
+    squares[weights == 0.0] = 0.0  # however far
+    distances = np.sqrt(squares)
 
     def bound(s: float) -> float:
         # exp(s r - r^2 / 2) r^2 falls with r beyond REACH
         tail = outside * REACH**2 * math.exp((s - 0.5 * REACH) * REACH)
-        growth = np.exp(s * distances)
-        return _largest(offsets, weights * growth, traces * growth) + tail
+        grown = weights * np.exp(s * distances)
+        return _largest(around, grown, grown * squares) + tail
 
     radius, integral, before = 0.0, 0.0, bound(0.0)
     if before >= CONTRACTION:
@@ -105,15 +109,28 @@ def trap_radius(offsets: Floats, weights: Floats, outside: float) -> float:
     return radius
 
 
-def _largest(offsets: Floats, weights: Floats, traces: Floats) -> float:
+def _largest(around: Surroundings, weights: Floats, traces: Floats) -> float:
     """Bound the largest eigenvalue of sum_i w_i y_i y_i^T from above; many small terms by their traces."""
     ascending = np.sort(traces)
     dropped = int(np.searchsorted(np.cumsum(ascending), IGNORED))
     if dropped == len(traces):
         return IGNORED
     kept = traces >= ascending[dropped]
-    y = (offsets[kept] * np.sqrt(weights[kept])[:, None]).astype(np.float32)
-    gram = y.T @ y if y.shape[1] <= len(y) else y @ y.T
-    # of sums of n products in float32, in any order
-    rounding = (max(y.shape) + 8) * 2.0**-24 * float(traces[kept].sum())
-    return float(np.linalg.eigvalsh(gram.astype(np.float64))[-1]) + rounding + float(traces[~kept].sum())
+    roots = np.sqrt(weights)
+
+    def scaled() -> Iterator[NDArray[np.float32]]:
+        start = 0
+        for offsets, _ in around():
+            part = slice(start, start + len(offsets))
+            yield (offsets[kept[part]] * roots[part][kept[part], None]).astype(np.float32)
+            start += len(offsets)
+
+    n, d = int(kept.sum()), next(around())[0].shape[1]
+    if d <= n:
+        gram = sum((y.T @ y for y in scaled()), np.zeros((d, d)))
+    else:
+        y = np.concatenate(list(scaled()))
+        gram = (y @ y.T).astype(np.float64)
+    # of sums of no more than max(n, d) products in float32, in any order
+    rounding = (max(n, d) + 8) * 2.0**-24 * float(traces[kept].sum())
+    return float(np.linalg.eigvalsh(gram)[-1]) + rounding + float(traces[~kept].sum())
