@@ -1,5 +1,6 @@
 """The blocks field against the textbook: steps, pruning, error bounds, traps, labels; and controls that must fail."""
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -313,6 +314,28 @@ def test_groups_are_small_compact_and_hold_every_row_once(n, d, seed, spread):
     left = without(starts, kept)
     assert left[-1] == kept.sum()
     assert (np.diff(left) > 0).all()
+
+
+@pytest.mark.parametrize("d", [8, 64])
+def test_memory_is_a_few_copies_of_the_points_and_a_tile(d, monkeypatch):
+    """NumPy's allocations while all points climb, many times around: they grow by no more than what is kept."""
+    monkeypatch.setattr("modeseek.fields.blocks.ROWS_AT_ONCE", 512)
+    monkeypatch.setattr("modeseek.fields.compact.ROWS_AT_ONCE", 512)
+    monkeypatch.setattr("modeseek.fields.block_sums.BLOCKS_AT_ONCE", 4)
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(5, d)) * 4.0
+    X = centres[rng.integers(0, 5, 16_000)] + rng.normal(size=(16_000, d))
+    h, peak = 0.5 * float(np.sqrt(d)), {}
+    ms.MeanShift(h, n_jobs=2).fit(X[:1000])
+    for n in (8000, 16_000):
+        tracemalloc.start()
+        try:
+            ms.MeanShift(h, n_jobs=2).fit(X[:n])
+            peak[n] = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    columns = 16  # more, of one number a point: hashes, orders, weights, steps; distances from a mode in each thread
+    assert peak[16_000] - peak[8000] <= 8 * 8000 * (4 * d + columns)
 
 
 def test_the_choice_follows_the_cost_and_says_why():

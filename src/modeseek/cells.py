@@ -10,7 +10,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Keys = Callable[[NDArray[Any]], Ints]  # maps points (m, d) to integers (m, d)
 
-VALUES_AT_ONCE = 1 << 18  # keys of many rows are computed a few rows at a time: no copy of the data is made
+VALUES_AT_ONCE = 1 << 16  # keys of many rows are computed a few rows at a time: no copy of the data is made
 
 
 def cell_indices(points: NDArray[Any], origin: Floats, side: float) -> Ints:

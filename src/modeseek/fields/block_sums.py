@@ -119,7 +119,9 @@ class BlockSums:
         blocks = np.flatnonzero(self._near(z))
         for i in range(0, len(blocks), BLOCKS_AT_ONCE):
             rows = np.concatenate([np.arange(*self.starts[b : b + 2]) for b in blocks[i : i + BLOCKS_AT_ONCE]])
-            yield self.points[rows] - z, self.weights[rows]
+            offsets = self.points[rows]
+            offsets -= z
+            yield offsets, self.weights[rows]
 
     def _beyond(self, z: Floats) -> float:
         """Return the own weight of all points that `_around` leaves out."""

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from modeseek.fields import Floats, Ints
 
 LEAF = 128
-ROWS_AT_ONCE = 32 * LEAF  # of the points that NumPy gathers: so much is fixed, and stays in the caches
+ROWS_AT_ONCE = 16 * LEAF  # of the points that NumPy gathers: so much is fixed, and stays in the caches
 
 
 def compact_groups(x: Floats, widest: float = np.inf) -> tuple[Ints, Ints]:

@@ -24,7 +24,7 @@ from modeseek.fields import REACH, Floats, Ints
 RADII = (0.1, 0.3, 0.7, 1.2, 1.8, 2.5)  # bandwidths at which q is computed
 CONTRACTION = 0.98  # what Q(r) may be at most
 IGNORED = 0.05  # of q, the least terms of which are bounded by their trace
-PAIRS_AT_ONCE = 1 << 20
+VALUES_AT_ONCE = 1 << 18
 SAME = 1e-6  # bandwidths between two positions of one mode
 
 Surroundings = Callable[[], Iterator[tuple[Floats, Floats]]]  # offsets (m, d) and own weights (m,), part by part
@@ -55,7 +55,7 @@ class Traps:
         if not len(self):
             return index, distance
         norms = 0.5 * np.einsum("ij,ij->i", self.centres, self.centres)
-        rows = max(1, PAIRS_AT_ONCE // len(self))
+        rows = max(1, VALUES_AT_ONCE // max(self.centres.shape))
         for start in range(0, len(x), rows):
             part = slice(start, start + rows)
             index[part] = (x[part] @ self.centres.T - norms).argmax(axis=1)  # rounding may choose another: harmless
@@ -122,7 +122,9 @@ def _largest(around: Surroundings, weights: Floats, traces: Floats) -> float:
         start = 0
         for offsets, _ in around():
             part = slice(start, start + len(offsets))
-            yield (offsets[kept[part]] * roots[part][kept[part], None]).astype(np.float32)
+            y = offsets[kept[part]]
+            y *= roots[part][kept[part], None]
+            yield y.astype(np.float32)
             start += len(offsets)
 
     n, d = int(kept.sum()), next(around())[0].shape[1]
