@@ -40,8 +40,9 @@ def cluster(problem: Problem, fidelity: str) -> Clustering:
     if problem.n <= DENSE_POINTS or problem.d > 3 or fidelity == "exact":
         return _every_point(problem)
     if fidelity == "certified":
-        exact = seconds_of_exact_climbs(problem.n, problem.bounds, problem.bandwidth)
-        if seconds_of_proof(problem) < exact:
+        proof = seconds_of_proof(problem)
+        exact = seconds_of_exact_climbs(problem.points, problem.bounds, problem.bandwidth, min(proof, PATIENCE))
+        if proof < exact:
             return by_proof(problem)
         return _every_point(problem) if exact <= PATIENCE else _by_sparse_cells(problem)
     spacings = affordable_spacings(problem, SPACINGS[problem.d])

@@ -24,7 +24,7 @@ from modeseek.fields import REACH, Floats, Ints
 RADII = (0.1, 0.3, 0.7, 1.2, 1.8, 2.5)  # bandwidths at which q is computed
 CONTRACTION = 0.98  # what Q(r) may be at most
 IGNORED = 0.05  # of q, the least terms of which are bounded by their trace
-VALUES_AT_ONCE = 1 << 18
+VALUES_AT_ONCE = 1 << 16  # distances held at once: so few stay in the second cache
 SAME = 1e-6  # bandwidths between two positions of one mode
 
 Surroundings = Callable[[], Iterator[tuple[Floats, Floats]]]  # offsets (m, d) and own weights (m,), part by part
