@@ -334,7 +334,7 @@ def test_memory_is_a_few_copies_of_the_points_and_a_tile(d, monkeypatch):
             peak[n] = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-    columns = 16  # more, of one number a point: hashes, orders, weights, steps; distances from a mode in each thread
+    columns = 9 + 2 * 8  # of one number a point: hashes, orders, weights, steps; what a trap needs, in two threads
     assert peak[16_000] - peak[8000] <= 8 * 8000 * (4 * d + columns)
 
 

@@ -1,4 +1,4 @@
-"""What exact climbs are thought to cost, before there is a field: by the shape of the density and the spread of points."""
+"""What exact climbs are thought to cost, before there is a field: by the shape of the density."""
 
 import numpy as np
 import pytest

@@ -156,26 +156,24 @@ class BlocksField(BlockSums):
                 break
             x, order, error, tiles = x[kept], order[kept], error[kept], without(tiles, kept)
             sums = self._step(x, tiles, np.float32, n_jobs)
-            x -= sums[:, 4:]
-            moved2 = np.einsum("ij,ij->i", x, x)
-            error = self._error(moved2, sums, error)
-            error[moved2 <= tol * tol] = np.inf  # it rests where no trap is
+            error = self._error(x, sums, error)
+            error[np.square(sums[:, 4:] - x).sum(axis=1) <= tol * tol] = np.inf  # it rests where no trap is
             x = sums[:, 4:]
         return ends, steps
 
-    def _error(self, moved2: Floats, sums: Floats, error: Floats) -> Floats:
-        """Bound the distance of a float32 step, of squared length moved2, from that of the exact path, in bandwidths.
+    def _error(self, x: Floats, sums: Floats, error: Floats) -> Floats:
+        """Bound the distance of a float32 step from that of the exact path, in bandwidths.
 
         With a = |q - c|, the exponent of a point at distance r is off by at most u (A + B r + C r^2): the product
         of d terms in any order, the two norms, two sums, coordinates rounded about c, and the exponential.
         """
         from modeseek.engines.cpu.block_tiles import PACK
 
-        d = self.points.shape[1]
+        d = x.shape[1]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             density, a = sums[:, 0], np.sqrt(2.0 * sums[:, 3])
             r2, r4 = 2.1 * sums[:, 1] / density, 4.2 * sums[:, 2] / density  # means of r^2 and r^4, a little more
-            variance = 1.05 * np.maximum(r2 / 1.05 - moved2, 1e-3 * r2)
+            variance = 1.05 * np.maximum(r2 / 1.05 - np.square(sums[:, 4:] - x).sum(axis=1), 1e-3 * r2)
             r = np.sqrt(r2)
             exponents = (d + 5) * a * a + 11 + (d + 7) * a * r + 3.5 * np.sqrt(r4)
             rounding = ROUNDING * (1.1 * exponents * np.sqrt(variance) + (2.2 * PACK + 2) * (a + r))
