@@ -155,9 +155,9 @@ def test_every_step_from_a_trap_leads_closer_to_its_mode(d, make):
     assert caught
 
 
-def one_by_one(offsets):
-    """The surroundings of a mode, points of weight 1, each a part of its own."""
-    return lambda: ((row[None], np.ones(1)) for row in offsets)
+def radius_about(offsets, outside=0.0):
+    """The trap around a mode at the origin, of points of weight 1."""
+    return trap_radius(offsets, np.ones(len(offsets)), np.arange(len(offsets)), np.zeros(offsets.shape[1]), outside)
 
 
 def test_a_trap_never_reaches_another_mode():
@@ -166,27 +166,28 @@ def test_a_trap_never_reaches_another_mode():
         X = np.array([[-half], [half]])
         z = ms.textbook.climb(X, X[1:], 1.0)[0]
         offsets = X - z
-        radius = trap_radius(one_by_one(offsets), 0.0)
+        radius = radius_about(offsets)
         assert 0.0 <= radius < z[0]
     assert radius > 0.5
     merged = np.array([[-0.5], [0.5]])
-    assert trap_radius(one_by_one(merged), 0.0) > 0.3
+    assert radius_about(merged) > 0.3
 
 
 def test_a_saddle_is_no_trap_and_unseen_weight_shrinks_one():
     X = np.array([[-2.0], [2.0]])
-    assert trap_radius(one_by_one(X), 0.0) == 0.0
-    alone = one_by_one(np.zeros((1, 1)))
-    assert trap_radius(alone, 0.0) > trap_radius(alone, 1e6) > 0.0
+    assert radius_about(X) == 0.0
+    alone = np.zeros((1, 1))
+    assert radius_about(alone) > radius_about(alone, 1e6) > 0.0
 
 
 @pytest.mark.parametrize("d", [2, 40])  # more and fewer columns than points
-def test_a_trap_is_the_same_however_its_points_come(d):
+def test_a_trap_is_the_same_however_few_rows_are_gathered_at_once(d, monkeypatch):
     X = np.random.default_rng(0).normal(size=(30, d)) * 0.3 / np.sqrt(d)
     X -= X.mean(axis=0)
     X = np.vstack([X, np.full(d, 1e4)])  # of weight 0, however it grows
-    whole = trap_radius(lambda: iter([(X, np.ones(len(X)))]), 0.0)
-    assert trap_radius(one_by_one(X), 0.0) == pytest.approx(whole, rel=1e-5)
+    whole = radius_about(X)
+    monkeypatch.setattr("modeseek.fields.traps.ROWS_AT_ONCE", 1)
+    assert radius_about(X) == pytest.approx(whole, rel=1e-5)
     assert whole > 1.0
 
 
@@ -320,8 +321,8 @@ def test_groups_are_small_compact_and_hold_every_row_once(n, d, seed, spread):
 def test_memory_is_a_few_copies_of_the_points_and_a_tile(d, monkeypatch):
     """NumPy's allocations while all points climb, many times around: they grow by no more than what is kept."""
     monkeypatch.setattr("modeseek.fields.blocks.ROWS_AT_ONCE", 512)
-    monkeypatch.setattr("modeseek.fields.compact.ROWS_AT_ONCE", 512)
-    monkeypatch.setattr("modeseek.fields.block_sums.BLOCKS_AT_ONCE", 4)
+    for module in ("compact", "block_sums", "traps"):
+        monkeypatch.setattr(f"modeseek.fields.{module}.ROWS_AT_ONCE", 512)
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(5, d)) * 4.0
     X = centres[rng.integers(0, 5, 16_000)] + rng.normal(size=(16_000, d))

@@ -17,7 +17,6 @@ from modeseek.fields.dense import DenseField
 
 WIDEST = 128.0  # bandwidths: a wider tile of queries would lose digits about its middle
 FAINT = 1e-6  # of all weight: a lower density may hang on points out of reach
-BLOCKS_AT_ONCE = ROWS_AT_ONCE // LEAF
 
 
 class BlockSums:
@@ -114,17 +113,21 @@ class BlockSums:
         gap = np.maximum(np.maximum(self.lower - z, z - self.upper), 0.0)
         return np.square(gap).sum(axis=1) <= REACH * REACH
 
+    def _rows_near(self, z: Floats) -> Ints:
+        """Return the rows of the points in blocks within reach of z."""
+        return np.flatnonzero(np.repeat(self._near(z), np.diff(self.starts)))
+
     def _around(self, z: Floats) -> Iterator[tuple[Floats, Floats]]:
-        """Yield offsets and own weights of the points in blocks within reach of z, some blocks at a time."""
-        blocks = np.flatnonzero(self._near(z))
-        for i in range(0, len(blocks), BLOCKS_AT_ONCE):
-            rows = np.concatenate([np.arange(*self.starts[b : b + 2]) for b in blocks[i : i + BLOCKS_AT_ONCE]])
-            offsets = self.points[rows]
+        """Yield offsets and own weights of the points in blocks within reach of z, a few rows at a time."""
+        rows = self._rows_near(z)
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = rows[start : start + ROWS_AT_ONCE]
+            offsets = self.points[part]
             offsets -= z
-            yield offsets, self.weights[rows]
+            yield offsets, self.weights[part]
 
     def _beyond(self, z: Floats) -> float:
-        """Return the own weight of all points that `_around` leaves out."""
+        """Return the own weight of all points in other blocks."""
         return float(self.block_weights[~self._near(z)].sum())
 
     def _hessian(self, z: Floats) -> tuple[Floats, Floats]:

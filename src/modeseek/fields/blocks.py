@@ -17,7 +17,6 @@ float64, whatever the tiles were.
 """
 
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -201,7 +200,8 @@ class BlocksField(BlockSums):
         radii = np.zeros(len(modes))
 
         def work(_: int, i: int, __: int) -> None:
-            radii[i] = trap_radius(partial(self._around, modes[i]), self._beyond(modes[i]))
+            z = modes[i]
+            radii[i] = trap_radius(self.points, self.weights, self._rows_near(z), z, self._beyond(z))
 
         run_chunks(len(modes), work, n_jobs, 1)
         return radii
