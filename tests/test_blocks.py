@@ -1,5 +1,6 @@
 """The blocks field against the textbook: steps, pruning, error bounds, traps, labels; and controls that must fail."""
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -154,24 +155,40 @@ def test_every_step_from_a_trap_leads_closer_to_its_mode(d, make):
     assert caught
 
 
+def radius_about(offsets, outside=0.0):
+    """The trap around a mode at the origin, of points of weight 1."""
+    return trap_radius(offsets, np.ones(len(offsets)), np.arange(len(offsets)), np.zeros(offsets.shape[1]), outside)
+
+
 def test_a_trap_never_reaches_another_mode():
     """Two equal heaps: a mode at each while they are more than 2 h apart, and the saddle in between is no mode."""
     for half in (1.05, 1.2, 2.0, 4.0):
         X = np.array([[-half], [half]])
         z = ms.textbook.climb(X, X[1:], 1.0)[0]
         offsets = X - z
-        radius = trap_radius(offsets, np.exp(-0.5 * offsets[:, 0] ** 2), 0.0)
+        radius = radius_about(offsets)
         assert 0.0 <= radius < z[0]
     assert radius > 0.5
     merged = np.array([[-0.5], [0.5]])
-    assert trap_radius(merged, np.exp(np.array([-0.125, -0.125])), 0.0) > 0.3
+    assert radius_about(merged) > 0.3
 
 
 def test_a_saddle_is_no_trap_and_unseen_weight_shrinks_one():
     X = np.array([[-2.0], [2.0]])
-    assert trap_radius(X, np.exp(-0.5 * X[:, 0] ** 2), 0.0) == 0.0
+    assert radius_about(X) == 0.0
     alone = np.zeros((1, 1))
-    assert trap_radius(alone, np.ones(1), 0.0) > trap_radius(alone, np.ones(1), 1e6) > 0.0
+    assert radius_about(alone) > radius_about(alone, 1e6) > 0.0
+
+
+@pytest.mark.parametrize("d", [2, 40])  # more and fewer columns than points
+def test_a_trap_is_the_same_however_few_rows_are_gathered_at_once(d, monkeypatch):
+    X = np.random.default_rng(0).normal(size=(30, d)) * 0.3 / np.sqrt(d)
+    X -= X.mean(axis=0)
+    X = np.vstack([X, np.full(d, 1e4)])  # of weight 0, however it grows
+    whole = radius_about(X)
+    monkeypatch.setattr("modeseek.fields.traps.ROWS_AT_ONCE", 1)
+    assert radius_about(X) == pytest.approx(whole, rel=1e-5)
+    assert whole > 1.0
 
 
 # ---- labels -----------------------------------------------------------------------------------------------
@@ -298,6 +315,28 @@ def test_groups_are_small_compact_and_hold_every_row_once(n, d, seed, spread):
     left = without(starts, kept)
     assert left[-1] == kept.sum()
     assert (np.diff(left) > 0).all()
+
+
+@pytest.mark.parametrize("d", [8, 64])
+def test_memory_is_a_few_copies_of_the_points_and_a_tile(d, monkeypatch):
+    """NumPy's allocations while all points climb, many times around: they grow by no more than what is kept."""
+    monkeypatch.setattr("modeseek.fields.blocks.ROWS_AT_ONCE", 512)
+    for module in ("compact", "block_sums", "traps"):
+        monkeypatch.setattr(f"modeseek.fields.{module}.ROWS_AT_ONCE", 512)
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(5, d)) * 4.0
+    X = centres[rng.integers(0, 5, 16_000)] + rng.normal(size=(16_000, d))
+    h, peak = 0.5 * float(np.sqrt(d)), {}
+    ms.MeanShift(h, n_jobs=2).fit(X[:1000])
+    for n in (8000, 16_000):
+        tracemalloc.start()
+        try:
+            ms.MeanShift(h, n_jobs=2).fit(X[:n])
+            peak[n] = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    columns = 9 + 2 * 8  # of one number a point: hashes, orders, weights, steps; what a trap needs, in two threads
+    assert peak[16_000] - peak[8000] <= 8 * 8000 * (4 * d + columns)
 
 
 def test_the_choice_follows_the_cost_and_says_why():

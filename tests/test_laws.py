@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 import modeseek as ms
-from modeseek.cells import bit_patterns, cell_indices, compress, find
+from modeseek.cells import RowNumbers, bit_patterns, cell_indices, compress, coordinates, distinct_rows
 from modeseek.label import UNKNOWN, mixed_cells
 from tests.naive import mixture
 
@@ -69,13 +69,27 @@ def test_every_mode_rests_and_every_label_has_one(n, seed):
 def test_keys_are_found_exactly_where_they_are(points, queries):
     x, q = np.array(points, float), np.array(queries, float)
     for key in (bit_patterns, lambda p: cell_indices(p, np.zeros(2), 1.0)):
-        levels, number, first = compress(key(x))
-        np.testing.assert_array_equal(x[first][number], x)
-        found = find(levels, key(q))
+        for number, first in (compress(key(x)), distinct_rows(x, key)):
+            np.testing.assert_array_equal(x[first][number], x)
+        assert (np.diff(first) > 0).all()
+        found = RowNumbers(key(x[first])).find(key(q))
         for row, k in zip(q, found, strict=True):
             assert (k >= 0) == (x == row).all(axis=1).any()
             if k >= 0:
                 np.testing.assert_array_equal(x[first[k]], row)
+    np.testing.assert_array_equal(coordinates(bit_patterns(x)), x)
+
+
+def test_rows_that_share_a_hash_are_told_apart(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, q = rng.integers(0, 4, (60, 2)), rng.integers(0, 5, (60, 2))
+    expected = [np.flatnonzero((x == row).all(axis=1))[:1] for row in q]
+    monkeypatch.setattr("modeseek.cells.hashes", lambda keys: keys.sum(axis=1) % 3)
+    number, first = distinct_rows(x)
+    np.testing.assert_array_equal(x[first][number], x)
+    found = RowNumbers(x[first]).find(q)
+    for rows, k in zip(expected, found, strict=True):
+        assert first[k] == rows[0] if len(rows) else k == -1
 
 
 @pytest.mark.parametrize("shape", [(7,), (6, 5), (4, 5, 3)])

@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from modeseek.cells import compress
+from modeseek.cells import distinct_rows
 from modeseek.fields import Field, Floats, Ints
 from modeseek.fields.table import TableField
 
@@ -159,7 +159,7 @@ class ModeFinder:
         """
         rows = np.flatnonzero(~confirmed[group])
         h = self.field.bandwidth
-        _, part, first = compress(np.floor((ends[rows] - ends[rows].min(axis=0)) / (APART * h)).astype(np.int64))
+        part, first = distinct_rows(np.floor((ends[rows] - ends[rows].min(axis=0)) / (APART * h)).astype(np.int64))
         tops, on_top = polish(guide, ascend(guide, ends[rows[first]], h, self.n_jobs), h)
         group = (np.cumsum(confirmed) - 1)[group]
         group[rows] = int(confirmed.sum()) + part
@@ -235,8 +235,8 @@ def ascend(field: UphillField, positions: Floats, bandwidth: float, n_jobs: int 
 
 def group_by_location(x: Floats, link: float) -> tuple[NDArray[np.int64], Ints]:
     """Single linkage at distance ``link``: group of each row, and the first row of each group."""
-    cells = np.floor((x - x.min(axis=0)) / (0.25 * link)).astype(np.int64)
-    _, cell, first = compress(cells)
+    low = x.min(axis=0)
+    cell, first = distinct_rows(x, lambda part: np.floor((part - low) / (0.25 * link)).astype(np.int64))
     pairs = cKDTree(x[first]).query_pairs(link, output_type="ndarray")
     graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(first), len(first)))
     n_groups, component = connected_components(graph, directed=False)

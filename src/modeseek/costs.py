@@ -4,6 +4,10 @@ The model knows what a pair costs each field, how many steps a climb takes there
 loading the compiled kernels takes; pairs are counted on a sample. It is right to a factor of two or so, while the
 fields differ by ten and more.
 
+Whether all points climb at all, or a table is made, is decided before there is a field. Steps are what differs most
+then: around clear modes wide traps end a climb after a few, on a plateau or among the shallow modes of noise it creeps
+for hundreds, mostly in float64. So a few climbs are tried on a sample of the points.
+
 The fast route has a model of its own, of climbs that end only where they rest: those on ridges then take most steps
 of all. It is coarser, a factor of ten is possible, but what it compares errs alike.
 """
@@ -14,8 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from modeseek.fields import REACH, Field, Floats
+from modeseek.fields import REACH, Field, Floats, Ints
 from modeseek.fields.blocks import BlocksField
+from modeseek.fields.compact import LEAF
 from modeseek.fields.dense import DenseField
 from modeseek.fields.grid import GridField
 
@@ -30,6 +35,12 @@ NODE_SECONDS = {1: 0.15e-6, 2: 0.3e-6, 3: 0.5e-6}  # sketching, tabulating, labe
 TABLE_STEP = {1: 1e-8, 2: 3e-8, 3: 1e-7}  # seconds
 BALL = {1: 2.0, 2: math.pi, 3: 4.0 / 3.0 * math.pi}  # volume of the unit ball
 QUERIES, OTHERS = 64, 1 << 14  # of the sample on which neighbours are counted
+TRIED, TRIED_ON, TRIED_STEPS = 8, 4096, 100  # climbs that are tried, points of their sample, steps at most
+CUT_SHORT = 300  # steps of a climb that was cut short
+CREEPING = 20  # steps to rest: with more than these traps are too small to end climbs
+FLOAT64 = 2.5  # what a pair costs in float64, where bounds of float32 grow too large, beside float32
+TOL = 1e-3  # bandwidths: tolerance of the climbs that are tried
+TILE = 60e-6  # seconds of a step for each tile, whatever its pairs
 
 
 class PointField(Field, Protocol):
@@ -80,11 +91,53 @@ def pairs_within_reach(starts: int, n: int, bounds: Floats, bandwidth: float) ->
     return float(starts) * n * float(np.minimum(2.0 * REACH * bandwidth / extent, 1.0).prod())
 
 
-def seconds_of_exact_climbs(n: int, bounds: Floats, bandwidth: float) -> float:
-    """Estimate what it costs to let every one of n points climb on the points."""
-    pair = BLOCKS_PAIR + BLOCKS_COLUMN * bounds.shape[1]
-    in_blocks = STEPS_TO_TRAP * pair * pairs_within_reach(n, n, bounds, bandwidth)
-    return min(STEPS * DENSE_PAIR * float(n) ** 2, LOADING + in_blocks)
+def seconds_of_exact_climbs(points: NDArray[Any], bounds: Floats, bandwidth: float, enough: float = np.inf) -> float:
+    """Estimate what it costs to let every point climb on the points.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, d)
+        Points.
+    bounds : ndarray of shape (2, d)
+        Their bounds.
+    bandwidth : float
+        Standard deviation of the Gaussian.
+    enough : float, default infinite
+        Seconds: where even evenly spread points and wide traps cost more, that is returned, and nothing is tried.
+    """
+    n, d = points.shape
+    pair = BLOCKS_PAIR + BLOCKS_COLUMN * d
+    least = LOADING + STEPS_TO_TRAP * pair * pairs_within_reach(n, n, bounds, bandwidth)
+    least = min(STEPS * DENSE_PAIR * float(n) ** 2, least)
+    if least > enough:
+        return least
+    steps, share = _try_climbs(points, bandwidth)
+    dense = steps * DENSE_PAIR * float(n) ** 2
+    if steps > CREEPING:
+        pair *= FLOAT64
+    else:
+        steps = min(steps, STEPS_TO_TRAP)
+    return min(dense, LOADING + steps * (pair * share * float(n) ** 2 + TILE * n / LEAF))
+
+
+def _try_climbs(points: NDArray[Any], bandwidth: float) -> tuple[float, float]:
+    """Return the mean steps to rest of a few climbs on a sample, and the share of all pairs in tiles within reach.
+
+    Tiles are as wide as those of evenly spread points of the same variance.
+    """
+    n, d = points.shape
+    sample = np.asarray(points[_spread(n, TRIED_ON)], np.float64)
+    starts = sample[_spread(len(sample), TRIED)]
+    width = np.sqrt(12.0) * sample.std(axis=0) * min(1.0, LEAF / n) ** (1.0 / d)
+    near = np.abs(starts[:, None] - sample) <= REACH * bandwidth + width
+    _, steps = DenseField(sample, [], bandwidth).climb(starts, tol=TOL, max_iter=TRIED_STEPS)
+    return float(np.where(steps < 0, CUT_SHORT, steps).mean()), float(near.all(axis=2).mean())
+
+
+def _spread(n: int, most: int) -> Ints:
+    """Return up to so many of n rows: the middles of parts of equal length."""
+    k = min(n, most)
+    return (2 * np.arange(k) + 1) * n // (2 * k)
 
 
 def seconds_of_table(n: int, n_nodes: int, d: int) -> float:
@@ -108,7 +161,7 @@ def seconds_of_climbs(points: NDArray[Any], reach: float, side: float) -> tuple[
 def neighbours(points: NDArray[Any], radius: float) -> Floats:
     """Estimate how many points there are within a radius of some of them, from as many more as is cheap."""
     n = len(points)
-    queries = points[np.unique(np.linspace(0, n - 1, QUERIES).astype(np.int64))].astype(np.float64)
-    others = points[np.unique(np.linspace(0, n - 1, OTHERS).astype(np.int64))].astype(np.float64)
+    queries = points[_spread(n, QUERIES)].astype(np.float64)
+    others = points[_spread(n, OTHERS)].astype(np.float64)
     squares = sum(np.square(np.subtract.outer(q, x)) for q, x in zip(queries.T, others.T, strict=True))
     return np.count_nonzero(squares <= radius * radius, axis=1) * (n / len(others))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from modeseek.cells import compress, find
+from modeseek.cells import VALUES_AT_ONCE, Keys, RowNumbers, distinct_rows
 from modeseek.climb import ModeFinder
 from modeseek.engines.threads import n_workers, run_chunks
 from modeseek.fields import Floats
@@ -252,7 +252,7 @@ def _spread(values: NDArray[np.int64], axis: int, extreme: np.ufunc) -> NDArray[
 
 
 class KeyLabels:
-    """Labels by key, found by binary search: of distinct points, or of cells too widely spread for a table.
+    """Labels by key, found by hash: of distinct points, or of cells too widely spread for a table.
 
     Parameters
     ----------
@@ -263,27 +263,35 @@ class KeyLabels:
 
     Attributes
     ----------
+    keys : ndarray of shape (k, d)
+        The distinct keys.
     first_rows : ndarray of shape (k,)
-        A row of ``points`` for each key.
+        The first row of ``points`` of each key.
     numbers : ndarray of shape (n,)
         Which key each row has.
     labels : ndarray of shape (k,)
         Label of each key, UNKNOWN until set.
     """
 
-    def __init__(self, points: NDArray[Any], key: Callable[[NDArray[Any]], NDArray[np.int64]]):
+    def __init__(self, points: NDArray[Any], key: Keys):
         self.key = key
-        self.levels, self.numbers, self.first_rows = compress(key(points))
+        self.numbers, self.first_rows = distinct_rows(points, key)
+        self._known = RowNumbers(key(points[self.first_rows]))
         self.labels = np.full(len(self.first_rows), UNKNOWN, np.int32)
+
+    @property
+    def keys(self) -> NDArray[np.int64]:
+        """The distinct keys."""
+        return self._known.rows
 
     def assign(self, points: NDArray[Any], out: NDArray[np.int32], n_jobs: int | None = None) -> Counts:
         """Write the label of each row to ``out``, UNKNOWN where there is none; return the rows of each label."""
 
         def work(_: int, start: int, stop: int) -> None:
-            number = find(self.levels, self.key(points[start:stop]))
+            number = self._known.find(self.key(points[start:stop]))
             out[start:stop] = np.where(number >= 0, self.labels[number], UNKNOWN)
 
-        run_chunks(len(points), work, n_jobs)
+        run_chunks(len(points), work, n_jobs, max(1, VALUES_AT_ONCE // points.shape[1]))
         total = np.bincount(out + 1, minlength=int(self.labels.max()) + 2)
         return Counts(int(total[0]), total[1:])
 

@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from modeseek.cells import bit_patterns, cell_indices, cell_means
+from modeseek.cells import bit_patterns, cell_indices, cell_means, coordinates
 from modeseek.certificate import everything_climbed, nothing_decided
 from modeseek.climb import ModeFinder
 from modeseek.costs import (
@@ -26,7 +26,7 @@ from modeseek.costs import (
     seconds_of_exact_climbs,
     seconds_of_table,
 )
-from modeseek.fields import reach_of_tail
+from modeseek.fields import Floats, reach_of_tail
 from modeseek.fields.grid import GridField
 from modeseek.fields.nodes import node_box
 from modeseek.fields.table import TableField
@@ -48,8 +48,9 @@ def cluster(problem: Problem, fidelity: str) -> Clustering:
     if problem.n <= DENSE_POINTS or problem.d > 3 or fidelity == "exact":
         return _every_point(problem)
     if fidelity == "certified":
-        exact = seconds_of_exact_climbs(problem.n, problem.bounds, problem.bandwidth)
-        if seconds_of_proof(problem) < exact:
+        proof = seconds_of_proof(problem)
+        exact = seconds_of_exact_climbs(problem.points, problem.bounds, problem.bandwidth, min(proof, PATIENCE))
+        if proof < exact:
             return by_proof(problem)
         return _every_point(problem) if exact <= PATIENCE else _by_sparse_cells(problem)
     spacings = affordable_spacings(problem, SPACINGS[problem.d])
@@ -74,12 +75,12 @@ def _every_point(problem: Problem) -> Clustering:
     """Every distinct point climbs on the points, summed as costs least."""
     problem.report("merge repeats")
     keys = KeyLabels(problem.points, bit_patterns)
-    points = np.asarray(problem.points[keys.first_rows], np.float64)
+    points = coordinates(keys.keys)
     weights = problem.weights if problem.weights.size else None
     weights = np.bincount(keys.numbers, weights).astype(np.float64)
     problem.report("choose how to sum")
     field, why = choose_field(points, weights, problem.bandwidth)
-    found = _climb_keys(problem, ModeFinder(field, field, **problem.climbing), keys, why)
+    found = _climb_keys(problem, ModeFinder(field, field, **problem.climbing), keys, points, why)
     found.certificate = everything_climbed(found.modes, problem.n)
     return found
 
@@ -124,15 +125,16 @@ def _by_sparse_cells(problem: Problem) -> Clustering:
     field = GridField(means, weights, kernel_bandwidth, factor=(h / kernel_bandwidth) ** 2, reach=reach)
     side = SPARSE_SPACING / SPARSE_SPLIT * h
     keys = KeyLabels(problem.points, partial(cell_indices, origin=problem.bounds[0], side=side))
-    found = _climb_keys(problem, ModeFinder(field, field, guide=field, **problem.climbing), keys)
+    starts = np.asarray(problem.points[keys.first_rows], np.float64)
+    found = _climb_keys(problem, ModeFinder(field, field, guide=field, **problem.climbing), keys, starts)
     found.certificate = nothing_decided(found.modes, problem.n)
     return found
 
 
-def _climb_keys(problem: Problem, finder: ModeFinder, keys: KeyLabels, why: str = "") -> Clustering:
-    """Climb from the first point of each key; every point takes the mode of its key."""
+def _climb_keys(problem: Problem, finder: ModeFinder, keys: KeyLabels, starts: Floats, why: str = "") -> Clustering:
+    """Climb from one point of each key; every point takes the mode of its key."""
     problem.report(f"climb ({why})" if why else "climb")
-    keys.labels = finder.find(np.asarray(problem.points[keys.first_rows], np.float64)).astype(np.int32)
+    keys.labels = finder.find(starts).astype(np.int32)
     problem.report("label")
     labels = np.empty(problem.n, np.int32)
     return finish(problem, finder, keys, labels, keys.assign(problem.points, labels, problem.n_jobs))

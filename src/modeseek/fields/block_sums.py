@@ -5,12 +5,14 @@ only weights below one rounding error of the weight at distance zero are left ou
 bandwidths and about the mean of the points.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from modeseek.engines.threads import n_workers, run_chunks, single_threaded_blas
 from modeseek.fields import REACH, Floats, Ints
-from modeseek.fields.compact import LEAF, compact_groups, extents
+from modeseek.fields.compact import LEAF, ROWS_AT_ONCE, compact_groups, extents
 from modeseek.fields.dense import DenseField
 
 WIDEST = 128.0  # bandwidths: a wider tile of queries would lose digits about its middle
@@ -33,15 +35,17 @@ class BlockSums:
     def __init__(self, points: ArrayLike, weights: ArrayLike, bandwidth: float):
         x = np.asarray(points, np.float64)
         w = np.asarray(weights, np.float64) if np.size(weights) else np.ones(len(x))
-        x, w = x[w > 0.0], w[w > 0.0]
+        if not w.all():
+            x, w = x[w > 0.0], w[w > 0.0]
         self.bandwidth = bandwidth
         self.centre = x.mean(axis=0)
-        x = (x - self.centre) / bandwidth
+        x = self._scaled(x)
         order, self.starts = compact_groups(x)
         self.points, self.weights = x[order], w[order]
         self.heaviest = float(w.max())
         self.weights /= self.heaviest  # so that float32 holds them
         self.total, self.lightest = float(self.weights.sum()), float(self.weights.min())
+        self.block_weights = np.add.reduceat(self.weights, self.starts[:-1])
         self.lower, self.upper, self.middles, self.radii = extents(self.points, self.starts)
         self.n_pairs = 0
 
@@ -57,7 +61,9 @@ class BlockSums:
         return out[:, 4:] * self.bandwidth + self.centre, out[:, 0] * self.heaviest
 
     def _scaled(self, x: Floats) -> Floats:
-        return (np.asarray(x, np.float64) - self.centre) / self.bandwidth
+        x = np.asarray(x, np.float64) - self.centre
+        x /= self.bandwidth
+        return x
 
     def _step(self, x: Floats, tiles: Ints, dtype: type, n_jobs: int | None) -> Floats:
         """Return the rows of `tile_sums` for the tiles of x; in float64, over all points where too few are near."""
@@ -97,26 +103,43 @@ class BlockSums:
             gap = np.maximum(np.maximum(self.lower - self.upper[b], self.lower[b] - self.upper), 0.0)
             near = np.square(gap).sum(axis=1) <= reach * reach
             in_tiles += float(sizes[near].sum())
-            offsets = self._around(self.points[self.starts[b]])[0]
-            in_reach += float((np.einsum("ij,ij->i", offsets, offsets) <= reach * reach).sum())
+            for offsets, _ in self._around(self.points[self.starts[b]]):
+                in_reach += float((np.einsum("ij,ij->i", offsets, offsets) <= reach * reach).sum())
         per_point = len(self.points) / len(chosen)
         return in_tiles * per_point, in_reach * per_point
 
-    def _around(self, z: Floats) -> tuple[Floats, Floats, float]:
-        """Return offsets and weights of the points in blocks within reach of z, and the own weight of all others."""
+    def _near(self, z: Floats) -> NDArray[np.bool_]:
+        """Tell which blocks may hold points within reach of z."""
         gap = np.maximum(np.maximum(self.lower - z, z - self.upper), 0.0)
-        near = np.repeat(np.square(gap).sum(axis=1) <= REACH * REACH, np.diff(self.starts))
-        offsets, own = self.points[near] - z, self.weights[near]
-        weights = own * np.exp(-0.5 * np.einsum("ij,ij->i", offsets, offsets))
-        return offsets, weights, max(self.total - float(own.sum()), 0.0)
+        return np.square(gap).sum(axis=1) <= REACH * REACH
+
+    def _rows_near(self, z: Floats) -> Ints:
+        """Return the rows of the points in blocks within reach of z."""
+        return np.flatnonzero(np.repeat(self._near(z), np.diff(self.starts)))
+
+    def _around(self, z: Floats) -> Iterator[tuple[Floats, Floats]]:
+        """Yield offsets and own weights of the points in blocks within reach of z, a few rows at a time."""
+        rows = self._rows_near(z)
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = rows[start : start + ROWS_AT_ONCE]
+            offsets = self.points[part]
+            offsets -= z
+            yield offsets, self.weights[part]
+
+    def _beyond(self, z: Floats) -> float:
+        """Return the own weight of all points in other blocks."""
+        return float(self.block_weights[~self._near(z)].sum())
 
     def _hessian(self, z: Floats) -> tuple[Floats, Floats]:
         """Return m(z) - z and I - J, the negative Hessian of log f times h^2; -I where nothing is near enough."""
-        offsets, weights, _ = self._around(z)
-        total = weights.sum()
+        total, s, squares = 0.0, np.zeros_like(z), np.zeros((len(z), len(z)))
+        for offsets, own in self._around(z):
+            weights = own * np.exp(-0.5 * np.einsum("ij,ij->i", offsets, offsets))
+            total += float(weights.sum())
+            s += weights @ offsets
+            offsets *= np.sqrt(weights)[:, None]
+            squares += offsets.T @ offsets
         if total < min(FAINT * self.total, 0.5 * self.lightest):
             return np.zeros_like(z), -np.eye(len(z))  # no mode is so faint
-        weights /= total
-        s = weights @ offsets
-        offsets *= np.sqrt(weights)[:, None]
-        return s, np.eye(len(z)) - offsets.T @ offsets + np.outer(s, s)
+        s /= total
+        return s, np.eye(len(z)) - squares / total + np.outer(s, s)

@@ -16,9 +16,12 @@ Whatever is not decided before delta grows too large climbs again from its start
 float64, whatever the tiles were.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from modeseek.cells import distinct_rows
 from modeseek.engines.threads import run_chunks, single_threaded_blas
 from modeseek.fields import CONCAVE, REACH, Floats, Ints
 from modeseek.fields.block_sums import WIDEST, BlockSums
@@ -32,6 +35,8 @@ FRUITFUL = 0.02  # new modes by start
 MAX_DRIFT = 0.1  # bandwidths that polishing may move a resting point
 NEWTON_STEPS = 12
 SETTLED = 1e-10  # bandwidths
+ROWS_AT_ONCE = 1 << 13  # climbs that go together: 64 tiles keep the threads busy, and their memory is fixed
+HESSIANS_AT_ONCE = 1 << 20  # values
 SAME_REST = 0.02  # bandwidths, about: of resting points closer than this one is polished
 
 
@@ -66,48 +71,50 @@ class BlocksField(BlockSums):
 
     def climb(self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None) -> tuple[Floats, Ints]:
         """Climb every start to rest, or into a trap: then it ends at the mode. With ``tol=0`` there are no traps."""
-        x = self._scaled(starts)
+        x, steps = self._scaled(starts), np.zeros(len(starts), np.int64)
         if not len(x):
-            return x, np.zeros(0, np.int64)
+            return x, steps
+        order, _ = compact_groups(x, WIDEST)
         with single_threaded_blas():
             if tol == 0.0:
-                ends, steps = self._to_rest(x, Traps.none(x.shape[1]), tol, max_iter, n_jobs)
+                for rows in _batches(order):
+                    x[rows], steps[rows] = self._to_rest(x[rows], Traps.none(x.shape[1]), tol, max_iter, n_jobs)
             else:
-                ends, steps = self._by_rounds(x, tol, max_iter, n_jobs)
-        return ends * self.bandwidth + self.centre, steps
+                self._by_rounds(x, order, steps, tol, max_iter, n_jobs)
+        x *= self.bandwidth
+        x += self.centre
+        return x, steps
 
-    def _by_rounds(self, x: Floats, tol: float, max_iter: int, n_jobs: int | None) -> tuple[Floats, Ints]:
-        """Climb a few starts first, and more while these still find new modes; then the rest."""
-        order, _ = compact_groups(x, WIDEST)
-        ends, steps = x.copy(), np.zeros(len(x), np.int64)
+    def _by_rounds(self, x: Floats, order: Ints, steps: Ints, tol: float, max_iter: int, n_jobs: int | None) -> None:
+        """Climb a few starts first, and more while these still find new modes; then the rest. Ends replace starts."""
         waiting = np.ones(len(x), bool)
         stride = PILOTS
         while waiting.any():
             chosen = order[stride // 2 :: stride] if stride > 1 else order
             chosen = chosen[waiting[chosen]]
             waiting[chosen] = False
-            stride = stride // 4 if self._climb(x, chosen, ends, steps, tol, max_iter, n_jobs) else 1
-        return ends, steps
+            known = len(self.traps)
+            again = sum(self._climb(x, rows, steps, tol, max_iter, n_jobs) for rows in _batches(chosen))
+            stride = stride // 4 if len(self.traps) - known > FRUITFUL * again else 1
 
-    def _climb(
-        self, x: Floats, rows: Ints, ends: Floats, steps: Ints, tol: float, max_iter: int, n_jobs: int | None
-    ) -> bool:
-        """Climb the chosen rows of x; tell whether they found many new modes."""
-        known = len(self.traps)
-        if known and rows.size:
-            ends[rows], steps[rows] = self._roughly(x[rows], tol, max_iter, n_jobs)
+    def _climb(self, x: Floats, rows: Ints, steps: Ints, tol: float, max_iter: int, n_jobs: int | None) -> int:
+        """Climb the chosen rows of x, in place; return how many no trap that was known could decide."""
+        if len(self.traps):
+            x[rows], steps[rows] = self._roughly(x[rows], tol, max_iter, n_jobs)
             rows = rows[steps[rows] < 0]
             self.n_again += len(rows)
-        if not rows.size:
-            return False
-        ends[rows], steps[rows] = self._to_rest(x[rows], self.traps, tol, max_iter, n_jobs)
-        self._add_traps(ends[rows], n_jobs)
-        return len(self.traps) - known > FRUITFUL * len(rows)
+        if rows.size:
+            x[rows], steps[rows] = self._to_rest(x[rows], self.traps, tol, max_iter, n_jobs)
+            self._add_traps(x[rows], n_jobs)
+        return len(rows)
 
     def _to_rest(self, x: Floats, traps: Traps, tol: float, max_iter: int, n_jobs: int | None) -> tuple[Floats, Ints]:
-        """Climb in float64 until a climb rests or is caught; steps are negative where max_iter cut it short."""
+        """Climb in float64 until a climb rests or is caught; steps are negative where max_iter cut it short.
+
+        x is written over with the ends.
+        """
         order, tiles = compact_groups(x, WIDEST)
-        ends, steps = x.copy(), np.full(len(x), -max_iter, np.int64)
+        ends, steps = x, np.full(len(x), -max_iter, np.int64)
         x, previous = x[order], np.full(len(x), np.inf)
         before = x
         for n in range(max_iter + 1):
@@ -132,9 +139,12 @@ class BlocksField(BlockSums):
         return ends, steps
 
     def _roughly(self, x: Floats, tol: float, max_iter: int, n_jobs: int | None) -> tuple[Floats, Ints]:
-        """Climb in float32 until a climb is caught for certain; steps are negative where it was not."""
+        """Climb in float32 until a climb is caught for certain; steps are negative where it was not.
+
+        x is written over with the ends of those that are caught.
+        """
         order, tiles = compact_groups(x, WIDEST)
-        ends, steps = x.copy(), np.full(len(x), -1, np.int64)
+        ends, steps = x, np.full(len(x), -1, np.int64)
         x, error = x[order], np.zeros(len(x))
         for n in range(max_iter + 1):
             mode, done = self.traps.catch(x, error)
@@ -179,15 +189,22 @@ class BlocksField(BlockSums):
         resting = resting[distance > SAME]
         if not resting.size:
             return
-        _, first = np.unique(np.round(resting / SAME_REST), axis=0, return_index=True)
-        modes = self._settle(resting[np.sort(first)], n_jobs)
+        _, first = distinct_rows(resting, lambda part: np.round(part / SAME_REST).astype(np.int64))
+        places = resting[first]
+        at_once = max(1, HESSIANS_AT_ONCE // places.shape[1] ** 2)
+        for start in range(0, len(places), at_once):
+            modes = self._settle(places[start : start + at_once], n_jobs)
+            self.traps = self.traps.and_more(modes, self._radii(modes, n_jobs))
+
+    def _radii(self, modes: Floats, n_jobs: int | None) -> Floats:
         radii = np.zeros(len(modes))
 
         def work(_: int, i: int, __: int) -> None:
-            radii[i] = trap_radius(*self._around(modes[i]))
+            z = modes[i]
+            radii[i] = trap_radius(self.points, self.weights, self._rows_near(z), z, self._beyond(z))
 
         run_chunks(len(modes), work, n_jobs, 1)
-        self.traps = self.traps.and_more(modes, radii)
+        return radii
 
     def _settle(self, start: Floats, n_jobs: int | None) -> Floats:
         """Newton's method with the first Hessian, from resting points; return the distinct new modes it finds."""
@@ -238,3 +255,8 @@ class BlocksField(BlockSums):
         with single_threaded_blas():
             run_chunks(len(rest), work, n_jobs, 1)
         return steps * self.bandwidth, concave
+
+
+def _batches(rows: Ints) -> Iterator[Ints]:
+    """Cut rows in compact order into parts that climb one after the other."""
+    return (rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE))

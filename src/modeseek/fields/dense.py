@@ -32,9 +32,10 @@ class DenseField:
         x = np.asarray(points, np.float64)
         self.bandwidth = bandwidth
         self.centre = x.mean(axis=0) if len(x) else np.zeros(x.shape[1])
-        self.points = (x - self.centre) / bandwidth
+        self.points = x - self.centre
+        self.points /= bandwidth
         self.weights = np.asarray(weights, np.float64)
-        if self.weights.size:
+        if self.weights.size and not self.weights.all():
             kept = self.weights > 0.0
             self.points, self.weights = self.points[kept], self.weights[kept]
         self.half_norms = 0.5 * np.einsum("ij,ij->i", self.points, self.points)

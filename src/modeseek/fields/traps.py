@@ -13,17 +13,19 @@ mode in it, and every path that enters ends there. q is convex in s, so the trap
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.fields import REACH, Floats, Ints
+from modeseek.fields.compact import ROWS_AT_ONCE
 
 RADII = (0.1, 0.3, 0.7, 1.2, 1.8, 2.5)  # bandwidths at which q is computed
 CONTRACTION = 0.98  # what Q(r) may be at most
 IGNORED = 0.05  # of q, the least terms of which are bounded by their trace
-PAIRS_AT_ONCE = 1 << 20
+VALUES_AT_ONCE = 1 << 16  # distances held at once: so few stay in the second cache
 SAME = 1e-6  # bandwidths between two positions of one mode
 
 
@@ -52,7 +54,7 @@ class Traps:
         if not len(self):
             return index, distance
         norms = 0.5 * np.einsum("ij,ij->i", self.centres, self.centres)
-        rows = max(1, PAIRS_AT_ONCE // len(self))
+        rows = max(1, VALUES_AT_ONCE // max(self.centres.shape))
         for start in range(0, len(x), rows):
             part = slice(start, start + rows)
             index[part] = (x[part] @ self.centres.T - norms).argmax(axis=1)  # rounding may choose another: harmless
@@ -66,29 +68,38 @@ class Traps:
         return index, distance + error < radius
 
 
-def trap_radius(offsets: Floats, weights: Floats, outside: float) -> float:
+def trap_radius(points: Floats, own: Floats, near: Ints, mode: Floats, outside: float) -> float:
     """Return the radius of the trap around a mode, in bandwidths; 0 if there is none.
+
+    Offsets from the mode are computed anew wherever they are needed, a few rows at a time.
 
     Parameters
     ----------
-    offsets : ndarray of shape (n, d)
-        The points about the mode, in bandwidths: at least those within REACH.
-    weights : ndarray of shape (n,)
-        Their weights at the mode.
+    points : ndarray of shape (n, d)
+        Points in bandwidths.
+    own : ndarray of shape (n,)
+        Their own weights.
+    near : ndarray of int
+        Which of them are near: at least those within REACH of the mode.
+    mode : ndarray of shape (d,)
+        The mode.
     outside : float
-        Total of the own weights of all points left out.
+        Total of the own weights of all points that are not near.
     """
+    parts = _offsets(points, near, mode)
+    squares = np.concatenate([np.einsum("ij,ij->i", offsets, offsets) for _, offsets in parts])
+    weights = own[near] * np.exp(-0.5 * squares)
     kept = weights > 0.0
+    near, squares, weights = near[kept], squares[kept], weights[kept]
     outside /= weights.sum()
-    offsets, weights = offsets[kept], weights[kept] / weights.sum()
-    distances = np.sqrt(np.einsum("ij,ij->i", offsets, offsets))
-    traces = weights * np.square(distances)
+    weights /= weights.sum()
+    distances = np.sqrt(squares)
 
     def bound(s: float) -> float:
         # exp(s r - r^2 / 2) r^2 falls with r beyond REACH
         tail = outside * REACH**2 * math.exp((s - 0.5 * REACH) * REACH)
-        growth = np.exp(s * distances)
-        return _largest(offsets, weights * growth, traces * growth) + tail
+        grown = weights * np.exp(s * distances)
+        return _largest(points, near, mode, grown, grown * squares) + tail
 
     radius, integral, before = 0.0, 0.0, bound(0.0)
     if before >= CONTRACTION:
@@ -105,15 +116,28 @@ def trap_radius(offsets: Floats, weights: Floats, outside: float) -> float:
     return radius
 
 
-def _largest(offsets: Floats, weights: Floats, traces: Floats) -> float:
+def _largest(points: Floats, near: Ints, mode: Floats, weights: Floats, traces: Floats) -> float:
     """Bound the largest eigenvalue of sum_i w_i y_i y_i^T from above; many small terms by their traces."""
     ascending = np.sort(traces)
     dropped = int(np.searchsorted(np.cumsum(ascending), IGNORED))
     if dropped == len(traces):
         return IGNORED
     kept = traces >= ascending[dropped]
-    y = (offsets[kept] * np.sqrt(weights[kept])[:, None]).astype(np.float32)
-    gram = y.T @ y if y.shape[1] <= len(y) else y @ y.T
-    # of sums of n products in float32, in any order
-    rounding = (max(y.shape) + 8) * 2.0**-24 * float(traces[kept].sum())
-    return float(np.linalg.eigvalsh(gram.astype(np.float64))[-1]) + rounding + float(traces[~kept].sum())
+    near, roots = near[kept], np.sqrt(weights[kept])
+    scaled = ((y * roots[part, None]).astype(np.float32) for part, y in _offsets(points, near, mode))
+    n, d = len(near), len(mode)
+    if d <= n:
+        gram = sum((y.T @ y for y in scaled), np.zeros((d, d)))
+    else:
+        y = np.concatenate(list(scaled))
+        gram = (y @ y.T).astype(np.float64)
+    # of sums of no more than max(n, d) products in float32, in any order
+    rounding = (max(n, d) + 8) * 2.0**-24 * float(traces[kept].sum())
+    return float(np.linalg.eigvalsh(gram)[-1]) + rounding + float(traces[~kept].sum())
+
+
+def _offsets(points: Floats, rows: Ints, mode: Floats) -> Iterator[tuple[slice, Floats]]:
+    """Yield parts of the rows and the offsets of their points from the mode."""
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        yield part, points[rows[part]] - mode
