@@ -40,7 +40,7 @@ def test_cells_stand_in_for_points_where_few_are_near_each_other():
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_neighbours_are_counted(d):
     X, h = mixture(500, d)
-    rows = np.unique(np.linspace(0, 499, 64).astype(int))
+    rows = (2 * np.arange(64) + 1) * 500 // 128  # the middles of 64 parts
     distances = np.sqrt(np.square(X[rows, None].astype(float) - X[None]).sum(axis=2))
     np.testing.assert_array_equal(neighbours(X, h), (distances <= h).sum(axis=1))
 
