@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modeseek.climb import group_by_location
+from modeseek.cells import distinct_rows
+from modeseek.climb import ascend, group_by_location, polish
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import Floats, Ints
-from modeseek.fields.bounds import CellBounds, bend
+from modeseek.fields.bounds import CellBounds
 from modeseek.fields.grid import GridField
 from modeseek.fields.table import TableField
 from modeseek.flood import Flood, Traps, step_lengths
@@ -190,21 +191,29 @@ class Tubes:
     def follow(self, points: NDArray[Any], n_jobs: int | None = None, *, add: bool = False) -> NDArray[np.int32]:
         """Return the label of the mode nearest to where each point's tabulated path ends, which proves nothing.
 
-        With ``add`` a place where a path rests, that is near none of the modes and surely no saddle, is one more mode,
-        without a trap. A path that is cut short adds none.
+        A path that ends near none of the modes, at a saddle or on a slow ridge, is led on uphill. With ``add`` a
+        maximum where that ends is one more mode, without a trap.
         """
-        starts, near = np.asarray(points, np.float64), FOLLOW_REACH * self.field.bandwidth
-        ends, _ = self.field.climb(starts, tol=FOLLOW_TOL, max_iter=FOLLOW_STEPS, n_jobs=n_jobs)
-        elsewhere = self.traps.nearest(ends, near) == UNKNOWN  # perhaps at a saddle: go on, to leave it
-        ends[elsewhere], _ = self.field.climb(ends[elsewhere], tol=0.0, max_iter=FOLLOW_STEPS, n_jobs=n_jobs)
-        elsewhere = self.traps.nearest(ends, near) == UNKNOWN
-        if add and elsewhere.any():
-            places = ends[elsewhere]
-            rests = step_lengths(self.field, places) <= FOLLOW_TOL * self.field.bandwidth
-            new = places[(rests & ~(bend(self.field, self.bounds, places, 0.0)[2] > 0.0)) | (not len(self.traps.radii))]
-            if len(new):
+        near = FOLLOW_REACH * self.field.bandwidth
+        ends, _ = self.field.climb(np.asarray(points, np.float64), tol=FOLLOW_TOL, max_iter=FOLLOW_STEPS, n_jobs=n_jobs)
+        elsewhere = np.flatnonzero(self.traps.nearest(ends, near) == UNKNOWN)
+        if elsewhere.size:
+            ends[elsewhere], confirmed = self._uphill(ends[elsewhere], near, n_jobs)
+            new = ends[elsewhere[confirmed]] if len(self.traps.radii) or confirmed.any() else ends[elsewhere]
+            new = new[self.traps.nearest(new, near) == UNKNOWN]
+            if add and len(new):
                 self.traps = self.traps.with_places(new[group_by_location(new, 0.5 * near)[1]])
         return self.traps.nearest(ends, np.inf).astype(np.int32)
+
+    def _uphill(self, places: Floats, side: float, n_jobs: int | None) -> tuple[Floats, NDArray[np.bool_]]:
+        """Lead places uphill, from the middles of the cells they are in; return the ends, and which are maxima."""
+        nodes, h = self.field.nodes, self.field.bandwidth
+        part, first = distinct_rows(np.floor(places / side).astype(np.int64))
+        occupied = nodes.occupied()
+        guide = GridField(nodes.positions(occupied), nodes.weights(occupied), self.field.kernel_bandwidth)
+        middles = (np.floor(places[first] / side) + 0.5) * side
+        tops, confirmed = polish(guide, ascend(guide, middles, h, n_jobs), h)
+        return tops[part], confirmed[part]
 
     def climb_exactly(
         self, exact: GridField, points: NDArray[Any], most: float, n_jobs: int | None = None
