@@ -70,7 +70,7 @@ def test_summary_says_what_was_done(iris, tmp_path):
     assert "sepal length (cm), sepal width (cm), species" in printed  # left out
     assert re.search(r"bandwidth +0\.25", printed)
     assert re.search(r"read [\d.]+ s, load [\d.]+ s, fit [\d.]+ s, write [\d.]+ s", printed)
-    assert re.search(r"peak memory +\d+ MiB", printed)
+    assert re.search(r"peak memory +[\d,]+ MiB", printed)
     model = ms.MeanShift(0.25).fit(pd.read_csv(iris)[PETALS].to_numpy())
     center, count = model.cluster_centers_[0], np.bincount(model.labels_)[0]
     assert re.search(rf"0 +{count} +{count / 150:.1%} +{center[0]:.5g} +{center[1]:.5g}", printed)
