@@ -25,7 +25,7 @@ from modeseek.label import UNKNOWN, CellLabels, Counts, KeyLabels
 
 SPLIT = {1: 16, 2: 8, 3: 4}  # most sub-cells of a cell along each axis, a power of 2
 MAX_SUB_CELLS = 1 << 26
-CELL_STEPS, POINT_STEPS, FOLLOW_STEPS = 2000, 2000, 4000  # a tube that takes longer is lost
+TUBE_STEPS, FOLLOW_STEPS = 2000, 4000  # a tube that takes longer is lost
 CUBES = 8  # times fewer steps with three columns, where a step reads four times as much and tubes seldom arrive late
 QUICK, MANY_POINTS = 30, 8  # steps of tubes, and points that a sub-cell must hold for its tube to pay with so few
 SLOW = 0.1  # node spacings a step
@@ -122,9 +122,9 @@ class Tubes:
         """Return how many points a sub-cell must hold for its tube to pay: few, where the tubes of points are long."""
         return 1 if self.n_iter > QUICK else MANY_POINTS
 
-    def _at_most(self, steps: int) -> int:
-        """Return how many steps are worth while in so many columns."""
-        return steps // CUBES if len(self.field.shape) == 3 else steps
+    def _most_steps(self) -> int:
+        """Return how many steps of a tube are worth while in so many columns."""
+        return TUBE_STEPS // CUBES if len(self.field.shape) == 3 else TUBE_STEPS
 
     def _slow(self, places: Floats) -> NDArray[np.bool_]:
         """Tell where (node units) a step is short."""
@@ -166,7 +166,7 @@ class Tubes:
         lost = []
         for rows in np.array_split(np.arange(len(centres)), rounds):
             radius = half * np.sqrt(centres.shape[1]) + SLIVER
-            label = self.run(centres[rows], radius, self._at_most(CELL_STEPS), n_jobs)
+            label = self.run(centres[rows], radius, self._most_steps(), n_jobs)
             proven = label >= 0
             settle(rows[proven], label[proven])
             lost.append(rows[~proven])
@@ -186,7 +186,7 @@ class Tubes:
         rounding = (
             8.0 * float(np.spacing(np.abs(nodes.corner).max() + nodes.delta * max(self.field.shape))) / nodes.delta
         )
-        return self.run(starts, rounding + SLIVER * 1e-3, self._at_most(POINT_STEPS), n_jobs)
+        return self.run(starts, rounding + SLIVER * 1e-3, self._most_steps(), n_jobs)
 
     def follow(self, points: NDArray[Any], n_jobs: int | None = None, *, add: bool = False) -> NDArray[np.int32]:
         """Return the label of the mode nearest to where each point's tabulated path ends, which proves nothing.
@@ -199,18 +199,23 @@ class Tubes:
         elsewhere = np.flatnonzero(self.traps.nearest(ends, near) == UNKNOWN)
         if elsewhere.size:
             ends[elsewhere], confirmed = self._uphill(ends[elsewhere], near, n_jobs)
-            new = ends[elsewhere[confirmed]] if len(self.traps.radii) or confirmed.any() else ends[elsewhere]
-            new = new[self.traps.nearest(new, near) == UNKNOWN]
-            if add and len(new):
-                self.traps = self.traps.with_places(new[group_by_location(new, 0.5 * near)[1]])
+            if add:
+                # where there is no mode at all the ends are the best there is
+                some = len(self.traps.radii) or confirmed.any()
+                self._add_modes(ends[elsewhere[confirmed]] if some else ends[elsewhere], near)
         return self.traps.nearest(ends, np.inf).astype(np.int32)
+
+    def _add_modes(self, places: Floats, near: float) -> None:
+        """Add places that are not near a mode, one of each group of near ones, without traps."""
+        new = places[self.traps.nearest(places, near) == UNKNOWN]
+        if len(new):
+            self.traps = self.traps.with_places(new[group_by_location(new, 0.5 * near)[1]])
 
     def _uphill(self, places: Floats, side: float, n_jobs: int | None) -> tuple[Floats, NDArray[np.bool_]]:
         """Lead places uphill, from the middles of the cells they are in; return the ends, and which are maxima."""
         nodes, h = self.field.nodes, self.field.bandwidth
         part, first = distinct_rows(np.floor(places / side).astype(np.int64))
-        occupied = nodes.occupied()
-        guide = GridField(nodes.positions(occupied), nodes.weights(occupied), self.field.kernel_bandwidth)
+        guide = GridField(*nodes.as_points(), self.field.kernel_bandwidth)
         middles = (np.floor(places[first] / side) + 0.5) * side
         tops, confirmed = polish(guide, ascend(guide, middles, h, n_jobs), h)
         return tops[part], confirmed[part]

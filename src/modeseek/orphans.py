@@ -101,5 +101,4 @@ def _sources(problem: Problem, found: Clusters) -> tuple[NDArray[Any], Floats, f
     if sketch is None:
         return problem.points, problem.weights, 0.0
     nodes = sketch.nodes()
-    occupied = nodes.occupied()
-    return nodes.positions(occupied), nodes.weights(occupied), problem.bandwidth**2 - sketch.kernel_bandwidth() ** 2
+    return *nodes.as_points(), problem.bandwidth**2 - sketch.kernel_bandwidth() ** 2

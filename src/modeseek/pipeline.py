@@ -28,10 +28,9 @@ from modeseek.costs import (
 )
 from modeseek.fields import Floats, reach_of_tail
 from modeseek.fields.grid import GridField
-from modeseek.fields.nodes import node_box
 from modeseek.fields.table import TableField
 from modeseek.label import CellLabels, KeyLabels, label_cells, label_sub_cells
-from modeseek.prepare import MAX_NODES, affordable_spacings, make_sketch, polish_modes
+from modeseek.prepare import MAX_NODES, affordable_spacings, make_sketch, n_nodes, polish_modes
 from modeseek.proven import by_proof, seconds_of_proof
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import DensitySketch
@@ -60,13 +59,11 @@ def cluster(problem: Problem, fidelity: str) -> Clustering:
 def _as_costs_least(problem: Problem) -> Clustering:
     """Take the fast route that costs least where every table is large beside the number of points."""
     problem.report("choose a route")
-    low, high = problem.bounds
     h = problem.bandwidth
     reach = reach_of_tail(problem.total_weight, problem.lightest) * h
     on_points, sparse = seconds_of_climbs(problem.points, reach, SPARSE_SPACING * h)
     for spacing in affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)[-1:]:
-        n_nodes = node_box(low, high, low, spacing * h).n_nodes
-        if seconds_of_table(problem.n, n_nodes, problem.d) < min(on_points, sparse):
+        if seconds_of_table(problem.n, n_nodes(problem, spacing), problem.d) < min(on_points, sparse):
             return _by_cells(problem, spacing)
     return _every_point(problem) if on_points < sparse else _by_sparse_cells(problem)
 
@@ -93,8 +90,7 @@ def _by_cells(problem: Problem, spacing: float) -> Clustering:
     lost_variance = bins.lost_variance if bins else 0.0
     nodes, h = sketch.nodes(), float(np.hypot(sketch.kernel_bandwidth(), np.sqrt(lost_variance)))
     field = TableField(nodes, problem.bandwidth, h, lightest=problem.lightest, n_jobs=problem.n_jobs)
-    occupied = nodes.occupied()
-    on_nodes = GridField(nodes.positions(occupied), nodes.weights(occupied), h)
+    on_nodes = GridField(*nodes.as_points(), h)
     finder = ModeFinder(field, on_nodes, guide=on_nodes, **problem.climbing)
     problem.report("climb")
     cells = label_cells(field, finder)

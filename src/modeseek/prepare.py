@@ -16,8 +16,13 @@ POLISH_PAIRS = 20_000_000  # modes x points that polishing on the raw points may
 def affordable_spacings(problem: Problem, spacings: tuple[float, ...], most: int | None = None) -> list[float]:
     """Return the spacings, in bandwidths, of tables of at most so many nodes: by default, worth it for the points."""
     budget = min(MAX_NODES, max(MIN_NODES, NODES_PER_POINT * problem.n)) if most is None else most
+    return [s for s in spacings if n_nodes(problem, s) <= budget]
+
+
+def n_nodes(problem: Problem, spacing: float) -> int:
+    """Return the number of nodes, so many bandwidths apart, of a table around the points."""
     low, high = problem.bounds
-    return [s for s in spacings if node_box(low, high, low, s * problem.bandwidth).n_nodes <= budget]
+    return node_box(low, high, low, spacing * problem.bandwidth).n_nodes
 
 
 def make_sketch(

@@ -17,12 +17,11 @@ from modeseek.costs import GRID_PAIR, LOADING, pairs_within_reach
 from modeseek.fields import Ints, reach_of_tail
 from modeseek.fields.bounds import cell_bounds
 from modeseek.fields.grid import GridField
-from modeseek.fields.nodes import node_box
 from modeseek.fields.table import TableField
 from modeseek.flood import flood
 from modeseek.label import UNKNOWN, KeyLabels
 from modeseek.places import Places
-from modeseek.prepare import affordable_spacings, make_sketch, polish_modes
+from modeseek.prepare import affordable_spacings, make_sketch, n_nodes, polish_modes
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import UNIT_BITS, DensitySketch
 
@@ -62,8 +61,7 @@ def seconds_of_proof(problem: Problem) -> float:
 
 def _seconds_of_table(problem: Problem, spacing: float) -> float:
     """Estimate what a table of this spacing costs, with its bounds and flood."""
-    low, high = problem.bounds
-    return NODE_SECONDS[problem.d] * node_box(low, high, low, spacing * problem.bandwidth).n_nodes
+    return NODE_SECONDS[problem.d] * n_nodes(problem, spacing)
 
 
 def by_proof(problem: Problem) -> Clustering:

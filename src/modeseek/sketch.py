@@ -292,8 +292,7 @@ class DensitySketch:
         if queries.shape[1] != self.n_features_in_:
             raise ValueError(f"Q has {queries.shape[1]} features, but the sketch has {self.n_features_in_}.")
         nodes, h = self.nodes(), self.kernel_bandwidth()
-        occupied = nodes.occupied()
-        sums = GridField(nodes.positions(occupied), nodes.weights(occupied), h).density(queries)
+        sums = GridField(*nodes.as_points(), h).density(queries)
         return sums / (self.total_weight_ * (2 * np.pi * h * h) ** (self.n_features_in_ / 2))
 
     def kernel_bandwidth(self) -> float:

@@ -8,7 +8,7 @@ thread sees Ctrl-C, so an interrupt takes effect within one chunk.
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -58,17 +58,18 @@ def run_chunks(
     stop = False
 
     def worker(index: int) -> None:
-        while not stop and (i := next(ticket)) < len(starts):
-            work(index, starts[i], min(starts[i] + chunk, n))
+        nonlocal stop
+        try:
+            while not stop and (i := next(ticket)) < len(starts):
+                work(index, starts[i], min(starts[i] + chunk, n))
+        except BaseException:
+            stop = True  # for all of them
+            raise
 
     # starting a thread costs 0.1 ms, as much as many a small job: this one works too
     with ThreadPoolExecutor(workers - 1) as pool:
         futures: list[Future[None]] = [pool.submit(worker, index) for index in range(1, workers)]
-        try:
-            worker(0)
-            wait(futures, return_when=FIRST_EXCEPTION)
-        finally:
-            stop = True
+        worker(0)
         for future in futures:
             future.result()
     return workers

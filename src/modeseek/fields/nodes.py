@@ -101,6 +101,11 @@ class Nodes:
         """Return the weights of nodes given by flat index, (m,)."""
         return self.masses.reshape(-1)[flat] / self.units_per_weight
 
+    def as_points(self) -> tuple[Floats, Floats]:
+        """Return the positions and the weights of the nodes that hold mass."""
+        occupied = self.occupied()
+        return self.positions(occupied), self.weights(occupied)
+
     def nearest(self, positions: Floats) -> Ints:
         """Return the flat index of the node nearest to each position in the box."""
         index = np.floor((positions - self.corner) / self.delta + 0.5).astype(np.int64)

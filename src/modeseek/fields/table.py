@@ -149,8 +149,7 @@ class TableField:
         ends, steps = self._climb(np.asarray(starts, np.float64), settled, tol, max_iter, n_jobs)
         lost = steps == 0
         if lost.any():
-            occupied = self.nodes.occupied()
-            everything = DenseField(self.nodes.positions(occupied), self.nodes.weights(occupied), self.bandwidth)
+            everything = DenseField(*self.nodes.as_points(), self.bandwidth)
             landed, _ = everything.shift(ends[lost])
             ends[lost], steps[lost] = self._climb(landed, settled, tol, max_iter, n_jobs)
         return ends, steps
