@@ -1,8 +1,6 @@
 """MeanShift as a user meets it: scikit-learn's contract, labels, bad input."""
 
 import pickle
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -305,21 +303,3 @@ def test_max_iter_too_small_warns():
     X = np.random.default_rng(0).uniform(size=(3000, 2)) * 20
     with pytest.warns(ConvergenceWarning, match="max_iter"):
         ms.MeanShift(1.0, max_iter=1, fidelity="fast").fit(X)
-
-
-def test_interrupt_is_taken_between_chunks():
-    """A worker's exception (as KeyboardInterrupt in the main thread) stops the others within a chunk."""
-    from modeseek.engines.threads import run_chunks
-
-    done, lock = [], threading.Lock()
-
-    def work(worker, start, stop):
-        if start == 30:
-            raise KeyboardInterrupt
-        time.sleep(1e-3)
-        with lock:
-            done.append(start)
-
-    with pytest.raises(KeyboardInterrupt):
-        run_chunks(20_000, work, 4, chunk=10)
-    assert len(done) < 1000

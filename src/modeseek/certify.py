@@ -27,13 +27,14 @@ SPLIT = {1: 16, 2: 8, 3: 4}  # most sub-cells of a cell along each axis, a power
 MAX_SUB_CELLS = 1 << 26
 TUBE_STEPS, FOLLOW_STEPS = 2000, 4000  # a tube that takes longer is lost
 CUBES = 8  # times fewer steps with three columns, where a step reads four times as much and tubes seldom arrive late
-QUICK, MANY_POINTS = 30, 8  # steps of tubes, and points that a sub-cell must hold for its tube to pay with so few
+QUICK, MANY_POINTS = 30, 5  # steps of tubes, and points that a sub-cell must hold for its tube to pay with so few
 SLOW = 0.1  # node spacings a step
 STARTS_PER_CHUNK = 256
+ROWS_PER_GATHER = 4096
 STARTS_PER_ROUND = 1 << 10  # tubes of one round see what the rounds before have proven
 MOST_ROUNDS = 64
 FOLLOW_TOL, FOLLOW_REACH = 1e-6, 0.05  # bandwidths: of paths that prove nothing, and from their ends to a mode
-FIRST_STEPS, EXACT_STEPS = 8, 1 << 13  # of exact climbs before the first tube, then twice as many, ..., the last
+FIRST_STEPS, EXACT_STEPS = 1, 1 << 13  # of exact climbs before the first tube, then twice as many, ..., the last
 SAMPLE = 500  # points whose tubes say whether a table is fine enough
 SLIVER = 1e-6  # node spacings: rounding of the border of a sub-cell, generously
 
@@ -46,7 +47,8 @@ class Tubes:
     bounds: CellBounds
     traps: Traps
     table: CellLabels
-    n_iter: int = 0
+    n_iter: int = 0  # steps of the longest tube
+    n_steps: int = 0  # of all tubes
 
     @classmethod
     def of(cls, field: TableField, bounds: CellBounds, found: Flood) -> "Tubes":
@@ -74,6 +76,7 @@ class Tubes:
 
         run_chunks(len(starts), work, n_jobs, STARTS_PER_CHUNK)
         self.n_iter = max(self.n_iter, int(steps.max(initial=0)))
+        self.n_steps += int(steps.sum())
         return labels
 
     def relabel(self, names: NDArray[np.int32]) -> None:
@@ -177,33 +180,41 @@ class Tubes:
     def lost_share(self, points: NDArray[Any], n_jobs: int | None = None) -> float:
         """Estimate the share of the points that will be left open, from the tubes of a few."""
         rows = np.unique(np.linspace(0, len(points) - 1, SAMPLE).astype(np.int64))
-        return float((self.settle_points(points[rows], n_jobs) == UNKNOWN).mean())
+        return float((self.settle_points(points, rows, n_jobs) == UNKNOWN).mean())
 
-    def settle_points(self, points: NDArray[Any], n_jobs: int | None = None) -> NDArray[np.int64]:
-        """Return the proven label of each point by its own tube, UNKNOWN where it is lost."""
+    def settle_points(self, points: NDArray[Any], rows: Ints, n_jobs: int | None = None) -> NDArray[np.int64]:
+        """Return the proven label of each row of points by its own tube, UNKNOWN where it is lost."""
         nodes = self.field.nodes
-        starts = (np.asarray(points, np.float64) - nodes.corner) / nodes.delta
+        starts = np.empty((len(rows), points.shape[1]))
+
+        def gather(_: int, start: int, stop: int) -> None:
+            starts[start:stop] = (points[rows[start:stop]].astype(np.float64) - nodes.corner) / nodes.delta
+
+        run_chunks(len(rows), gather, n_jobs, ROWS_PER_GATHER)
         rounding = (
             8.0 * float(np.spacing(np.abs(nodes.corner).max() + nodes.delta * max(self.field.shape))) / nodes.delta
         )
         return self.run(starts, rounding + SLIVER * 1e-3, self._most_steps(), n_jobs)
 
     def follow(self, points: NDArray[Any], n_jobs: int | None = None, *, add: bool = False) -> NDArray[np.int32]:
-        """Return the label of the mode nearest to where each point's tabulated path ends, which proves nothing.
+        """Return the label of the cell that each point's tabulated path enters, or of the mode nearest to its end.
 
-        A path that ends near none of the modes, at a saddle or on a slow ridge, is led on uphill. With ``add`` a
-        maximum where that ends is one more mode, without a trap.
+        That proves nothing. A path that ends near none of the modes, at a saddle or on a slow ridge, is led on uphill.
+        With ``add`` a maximum where that ends is one more mode, without a trap.
         """
-        near = FOLLOW_REACH * self.field.bandwidth
-        ends, _ = self.field.climb(np.asarray(points, np.float64), tol=FOLLOW_TOL, max_iter=FOLLOW_STEPS, n_jobs=n_jobs)
-        elsewhere = np.flatnonzero(self.traps.nearest(ends, near) == UNKNOWN)
+        near, cells = FOLLOW_REACH * self.field.bandwidth, self.table.cells
+        ends, _ = self.field.climb(
+            np.asarray(points, np.float64), tol=FOLLOW_TOL, max_iter=FOLLOW_STEPS, n_jobs=n_jobs, settled=cells >= 0
+        )
+        entered = cells[self.field.nodes.nearest(ends)]
+        elsewhere = np.flatnonzero((entered < 0) & (self.traps.nearest(ends, near) == UNKNOWN))
         if elsewhere.size:
             ends[elsewhere], confirmed = self._uphill(ends[elsewhere], near, n_jobs)
             if add:
                 # where there is no mode at all the ends are the best there is
                 some = len(self.traps.radii) or confirmed.any()
                 self._add_modes(ends[elsewhere[confirmed]] if some else ends[elsewhere], near)
-        return self.traps.nearest(ends, np.inf).astype(np.int32)
+        return np.where(entered < 0, self.traps.nearest(ends, np.inf), entered).astype(np.int32)
 
     def _add_modes(self, places: Floats, near: float) -> None:
         """Add places that are not near a mode, one of each group of near ones, without traps."""
@@ -234,7 +245,7 @@ class Tubes:
         while lost.size and steps <= EXACT_STEPS and lost.size * steps <= most:
             x[lost], _ = exact.climb(x[lost], tol=0.0, max_iter=steps, n_jobs=n_jobs)
             most -= lost.size * steps
-            labels[lost] = self.settle_points(x[lost], n_jobs)
+            labels[lost] = self.settle_points(x, lost, n_jobs)
             lost, steps = lost[labels[lost] == UNKNOWN], 2 * steps
         return labels
 
@@ -257,7 +268,7 @@ class ProvenLabels:
         if not counts.unknown:
             return counts
         rows = np.flatnonzero(out == UNKNOWN)
-        out[rows] = self.tubes.settle_points(points[rows], n_jobs)
+        out[rows] = self.tubes.settle_points(points, rows, n_jobs)
         lost = rows[out[rows] == UNKNOWN]
         if self.climbed is not None and lost.size:
             found = np.empty(len(lost), np.int32)
@@ -275,7 +286,7 @@ class ProvenLabels:
             self.climbed.relabel(names)
 
 
-def recount(counts: Counts, labels: NDArray[np.int32]) -> Counts:
+def recount(counts: Counts, labels: NDArray[Any]) -> Counts:
     """Add to the rows of each label those that have found theirs since."""
     members = np.bincount(labels[labels >= 0], minlength=len(counts.members)).astype(np.int64)
     members[: len(counts.members)] += counts.members

@@ -29,6 +29,7 @@ from modeseek.fields.table import TableField
 UNKNOWN = -1
 CUTS = 10  # times that a cell where the step may vanish is cut in half along each axis
 VAGUE = 0.1  # slack of J - I with which cutting is of no use
+FEW_CUTS, FEW_PLACES = 3, 100  # cuts after which so few places are, mostly, all within their traps
 HOPELESS = 2  # cuts after which at least half of a cell must have been excluded
 LAST_BITS = (1 << 24) - 1  # of a density, below 1e-8 of it; there are fewer cells
 SWEPT = 0.5  # of the lightest point: down to this density cells are swept
@@ -82,15 +83,21 @@ def flood(field: TableField, bounds: CellBounds, lightest: float) -> Flood:
     known = bounds.known[domain]
     suspects = domain[known & (bounds.stationary & bounds.maxima)[domain]]
     vague = bounds.near[suspects, 2] > VAGUE
-    places, half, cells = resting_places(field, bounds, suspects[~vague])
-    concave = bend(field, bounds, places, half * np.sqrt(len(shape)) / field.nodes.delta)[1] < -CONCAVE
-    traps = set_traps(field, bounds, places[concave])
+    for cuts in (FEW_CUTS, CUTS):
+        places, half, cells = resting_places(field, bounds, suspects[~vague], cuts)
+        if cuts < CUTS and len(places) > FEW_PLACES:
+            continue
+        half_diagonal = half * np.sqrt(len(shape))
+        concave = bend(field, bounds, places, half_diagonal / field.nodes.delta)[1] < -CONCAVE
+        traps = set_traps(field, bounds, places[concave])
+        held = holding_trap(traps, places, half_diagonal)
+        if (held >= 0).all():
+            break
 
     from modeseek.engines.cpu.flood import MIXED, NONE
     from modeseek.engines.cpu.flood import flood as sweep
 
     ids = np.full(len(high), NONE, np.int64)
-    held = holding_trap(traps, places, half * np.sqrt(len(shape)))
     ids[cells] = held
     ids[cells[(held < 0) | (ids[cells] != held)]] = MIXED  # in no trap, or places of two modes in one cell
     ids[domain[~known]] = ids[suspects[vague]] = MIXED
@@ -116,7 +123,7 @@ def by_falling_level(high: Floats, cells: Ints) -> tuple[Ints, Floats]:
     return cells[keys & LAST_BITS], bits.view(np.float64)
 
 
-def resting_places(field: TableField, bounds: CellBounds, cells: Ints) -> tuple[Floats, Floats, Ints]:
+def resting_places(field: TableField, bounds: CellBounds, cells: Ints, cuts: int = CUTS) -> tuple[Floats, Floats, Ints]:
     """Cut cells until a vanishing step is excluded; return centres, half sides and cells of what remains."""
     d, h, delta = len(field.shape), field.bandwidth, field.nodes.delta
     centres, half = field.nodes.positions(cells), 0.5 * delta
@@ -126,7 +133,7 @@ def resting_places(field: TableField, bounds: CellBounds, cells: Ints) -> tuple[
     def leave(rows: Bools) -> None:
         left.append((centres[rows], np.full(int(rows.sum()), half), cells[rows]))
 
-    for cut in range(1, CUTS + 1):
+    for cut in range(1, cuts + 1):
         half *= 0.5
         centres, cells = (centres[:, None] + half * corners).reshape(-1, d), np.repeat(cells, len(corners))
         radius = half * np.sqrt(d)
@@ -134,8 +141,8 @@ def resting_places(field: TableField, bounds: CellBounds, cells: Ints) -> tuple[
         steps = table_steps(field, centres) / h
         speed = np.sqrt(np.square(steps).sum(axis=1))
         moves = speed - bounds.near[cells, 4] > np.maximum(np.abs(least), np.abs(largest)) * radius / h
-        moves |= moves_along_an_axis(field, bounds, centres, steps, radius / delta)
-        kept = ~moves & ~(somewhere > 0.0)
+        kept = np.flatnonzero(~moves & ~(somewhere > 0.0))
+        kept = kept[~moves_along_an_axis(field, bounds, centres[kept], steps[kept], radius / delta)]
         centres, cells = centres[kept], cells[kept]
         if cut == HOPELESS:  # where nothing is excluded bounds are too wide for finer cuts to help
             which, count = np.unique(cells, return_inverse=True, return_counts=True)[1:]

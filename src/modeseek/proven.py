@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from modeseek.cells import bit_patterns
 from modeseek.certificate import BOUNDARY, CLIMBED, UNDECIDED, certify
-from modeseek.certify import ProvenLabels, Tubes, recount
+from modeseek.certify import QUICK, ProvenLabels, Tubes, recount
 from modeseek.climb import ModeFinder
 from modeseek.costs import GRID_PAIR, LOADING, pairs_within_reach
 from modeseek.fields import Ints, reach_of_tail
 from modeseek.fields.bounds import cell_bounds
-from modeseek.fields.grid import GridField
+from modeseek.fields.grid import GridField, shift_over_all
 from modeseek.fields.table import TableField
 from modeseek.flood import flood
 from modeseek.label import UNKNOWN, KeyLabels
@@ -27,18 +27,23 @@ from modeseek.sketch import UNIT_BITS, DensitySketch
 
 SPACINGS = {
     1: (1 / 16, 1 / 64),
-    2: (1 / 8, 1 / 9, 1 / 24, 1 / 36),
+    2: (1 / 7, 1 / 24, 1 / 36),
     3: (1 / 8, 1 / 10, 1 / 16),
 }  # in bandwidths, coarsest first
-MANY = 300_000  # points: with so many the coarsest spacing of several leaves too many open
 MAX_NODES = 1 << 23
 NODE_SECONDS = {1: 1e-6, 2: 0.7e-6, 3: 1.2e-6}  # sketching, tabulating, bounds and flood, a node
 CUBIC_POINTS = 3_000_000  # up to these cubic splines, with low bounds of error; beyond patches, or quadratic splines
 TAIL = 1e-6  # of the lightest point: the most that what is out of reach may weigh
 MOST_LOST = 0.01  # of a few points: with more of their tubes lost a finer table is taken at once
 MOST_UNDECIDED = 1e-3  # of all points: with more open in the end a finer table is taken too
+STEP_PAIRS = 5e7  # most pairs of a few points and all, for one step without sorting
 EXACT_PAIRS, EXACT_POINTS = 5e8, 1 << 22  # most pairs, and points to sort, that exact climbs of a few may cost
-EXACT_STEPS = 64  # that they take, about, until a tube from there arrives
+EXACT_STEPS = 8  # that they take, about, until a tube from there arrives, where tubes are quick
+PAIR, SORTED, TUBE_STEP = (
+    1e-9,
+    1.5e-7,
+    5e-8,
+)  # seconds: a pair of a step without sorting; sorting a point; a step of a tube
 
 
 def tables(problem: Problem) -> list[float]:
@@ -49,8 +54,7 @@ def tables(problem: Problem) -> list[float]:
     heaviest = float(problem.weights.max()) if problem.weights.size else 1.0
     if 4.0**problem.d * 2.0 * heaviest > 2.0**UNIT_BITS * problem.lightest:
         return []
-    spacings = affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)
-    return spacings[1:] if len(spacings) > 2 and problem.n > MANY else spacings
+    return affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)
 
 
 def seconds_of_proof(problem: Problem) -> float:
@@ -82,30 +86,50 @@ def by_proof(problem: Problem) -> Clustering:
         problem.report("look up")
         labels, counts, rows = tubes.table.label(problem.points, places, problem.n_jobs)
         problem.report(f"prove {counts.unknown} points")
-        labels[rows] = tubes.settle_points(problem.points[rows], problem.n_jobs)
-        codes = np.where(labels[rows] == UNKNOWN, UNDECIDED, BOUNDARY).astype(np.uint8)
-        if finer is None or _is_enough(problem, int((codes == UNDECIDED).sum()), finer):
+        settled = tubes.settle_points(problem.points, rows, problem.n_jobs)
+        codes = np.where(settled == UNKNOWN, UNDECIDED, BOUNDARY).astype(np.uint8)
+        n_lost = int((codes == UNDECIDED).sum())
+        if finer is None or not _finer_pays(problem, tubes, n_lost, spacing, finer):
             break
     table = ProvenLabels(tubes)
     for settle, code in ((_climb_exactly, CLIMBED), (_follow, UNDECIDED)):
-        lost = np.flatnonzero(labels[rows] == UNKNOWN)
+        lost = np.flatnonzero(settled == UNKNOWN)
         if lost.size:
-            labels[rows[lost]] = found = settle(problem, table, rows[lost])
+            settled[lost] = found = settle(problem, table, rows[lost])
             codes[lost[found != UNKNOWN]] = code
+    labels[rows] = settled
     finder = ModeFinder(tubes.field, None, **problem.climbing)
     finder.positions, finder.n_iter = tubes.traps.centres, tubes.n_iter
-    result = finish(problem, finder, table, labels, recount(counts, labels[rows]), sketch)
+    result = finish(problem, finder, table, labels, recount(counts, settled), sketch)
     radii = tubes.traps.radii[: len(result.modes)]  # in the order of the labels now
     result.certificate = certify(result.modes, radii, spacing, tubes.largest_error(), problem.n, rows, codes)
     return result
 
 
-def _is_enough(problem: Problem, undecided: int, finer: float) -> bool:
-    """Tell whether so few points are open that a finer table does not pay, or that they climb exactly in less time."""
-    pairs = EXACT_STEPS * pairs_within_reach(undecided, problem.n, problem.bounds, problem.bandwidth)
-    affordable = problem.n <= EXACT_POINTS and pairs <= EXACT_PAIRS
-    cheaper = affordable and GRID_PAIR * pairs <= _seconds_of_table(problem, finer)
-    return cheaper or undecided <= MOST_UNDECIDED * problem.n
+def _finer_pays(problem: Problem, tubes: Tubes, n_lost: int, spacing: float, finer: float) -> bool:
+    """Tell whether to try a finer table for the points that are open: it costs less than exact climbs of these.
+
+    Where climbs are likely to prove nothing it pays if the open points are too many to be left undecided.
+    """
+    quick, too_many = tubes.n_iter <= QUICK, n_lost > MOST_UNDECIDED * problem.n
+    if not n_lost:
+        return False
+    if not _may_climb(problem, n_lost):
+        return too_many
+    table = _seconds_of_table(problem, finer) + TUBE_STEP * tubes.n_steps * spacing / finer
+    if quick and n_lost * problem.n <= STEP_PAIRS:
+        return table < PAIR * n_lost * problem.n
+    steps = n_lost * (EXACT_STEPS if quick else tubes.n_iter)
+    pairs = pairs_within_reach(steps, problem.n, problem.bounds, problem.bandwidth)
+    if table < SORTED * problem.n + GRID_PAIR * min(pairs, EXACT_PAIRS):
+        return True
+    return too_many and pairs > EXACT_PAIRS
+
+
+def _may_climb(problem: Problem, n: int) -> bool:
+    """Tell whether one step of so many climbs on the sorted points is affordable, and sorting them."""
+    pairs = pairs_within_reach(n, problem.n, problem.bounds, problem.bandwidth)
+    return problem.n <= EXACT_POINTS and pairs <= EXACT_PAIRS
 
 
 def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes, Places | None]:
@@ -145,15 +169,23 @@ def _number_modes(problem: Problem, tubes: Tubes, held: Ints) -> None:
 
 
 def _climb_exactly(problem: Problem, table: ProvenLabels, rows: Ints) -> NDArray[np.int32]:
-    """Climb from rows on the points themselves, if that is affordable; UNKNOWN where it is not or proves nothing."""
+    """Climb from rows on the points themselves, if that is affordable; UNKNOWN where it is not or proves nothing.
+
+    One step is mostly enough: where paths part it takes them further apart than the table can tell. Of few it costs
+    less than sorting the points.
+    """
     keys = KeyLabels(problem.points[rows], bit_patterns)
-    pairs = pairs_within_reach(1, problem.n, problem.bounds, problem.bandwidth)  # of one step
-    if problem.n > EXACT_POINTS or len(keys.labels) * pairs > EXACT_PAIRS:
-        return np.full(len(rows), UNKNOWN, np.int32)
-    problem.report(f"climb {len(keys.labels)} points exactly")
-    exact = GridField(problem.points, problem.weights, problem.bandwidth)
-    starts = problem.points[rows[keys.first_rows]]
-    keys.labels = table.tubes.climb_exactly(exact, starts, EXACT_PAIRS / pairs, problem.n_jobs)
+    places = problem.points[rows[keys.first_rows]].astype(np.float64)
+    if len(places) * problem.n <= STEP_PAIRS:
+        problem.report(f"step from {len(places)} points exactly")
+        places = shift_over_all(problem.points, problem.weights, problem.bandwidth, places, problem.n_jobs)
+        keys.labels[:] = table.tubes.settle_points(places, np.arange(len(places)), problem.n_jobs)
+    lost = np.flatnonzero(keys.labels == UNKNOWN)
+    if lost.size and _may_climb(problem, lost.size):
+        problem.report(f"climb {lost.size} points exactly")
+        exact = GridField(problem.points, problem.weights, problem.bandwidth)
+        most = EXACT_PAIRS / pairs_within_reach(1, problem.n, problem.bounds, problem.bandwidth)
+        keys.labels[lost] = table.tubes.climb_exactly(exact, places[lost], most, problem.n_jobs)
     table.climbed = keys
     return keys.labels[keys.numbers]
 

@@ -6,9 +6,10 @@ thread sees Ctrl-C, so an interrupt takes effect within one chunk.
 """
 
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -66,13 +67,27 @@ def run_chunks(
             stop = True  # for all of them
             raise
 
-    # starting a thread costs 0.1 ms, as much as many a small job: this one works too
-    with ThreadPoolExecutor(workers - 1) as pool:
-        futures: list[Future[None]] = [pool.submit(worker, index) for index in range(1, workers)]
+    pool = _pool(workers - 1)
+    others: list[Future[None]] = [pool.submit(worker, index) for index in range(1, workers)]
+    try:
         worker(0)
-        for future in futures:
-            future.result()
+    finally:
+        # all chunks are taken: who has not begun by now is not needed, so that calls within calls cannot lock up
+        begun = [other for other in others if not other.cancel()]
+        wait(begun)
+    for other in begun:
+        other.result()
     return workers
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Keep so many threads for the next call: starting one costs 0.1 ms, as much as many a small job."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="modeseek")
+
+
+if hasattr(os, "register_at_fork"):  # threads do not survive in a forked process
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def n_workers(n: int, n_jobs: int | None = None, chunk: int = ROWS_PER_CHUNK) -> int:

@@ -185,7 +185,25 @@ def _step_and_hessian(sums: Floats, bandwidth: float) -> tuple[Floats, Floats]:
 def newton_over_all(
     points: NDArray[Any], weights: Floats, bandwidth: float, queries: Floats, n_jobs: int | None = None
 ) -> Floats:
-    """Make one Newton step from each query on all points as they lie in memory, chunk by chunk, in order."""
+    """Make one Newton step from each query on all points as they lie in memory."""
+    step, concave = newton_steps(_sums_over_all(points, weights, bandwidth, queries, n_jobs), bandwidth)
+    small = concave & (np.square(step).sum(axis=1) < np.square(MAX_REFINEMENT * bandwidth))
+    return queries + np.where(small[:, None], step[:, 3 - points.shape[1] :], 0.0)
+
+
+def shift_over_all(
+    points: NDArray[Any], weights: Floats, bandwidth: float, queries: Floats, n_jobs: int | None = None
+) -> Floats:
+    """Return the mean around each query, over all points as they lie in memory; with nothing in reach, the query."""
+    sums = _sums_over_all(points, weights, bandwidth, queries, n_jobs)
+    density = np.where(sums[:, 0] > 0.0, sums[:, 0], 1.0)
+    return queries + sums[:, 4 - points.shape[1] : 4] / density[:, None]
+
+
+def _sums_over_all(
+    points: NDArray[Any], weights: Floats, bandwidth: float, queries: Floats, n_jobs: int | None
+) -> Floats:
+    """Do as `GridField.sums` without sorting the points: chunk by chunk, added up in order."""
     from modeseek.engines.cpu.points import sums_over_all
 
     n, d = points.shape
@@ -205,6 +223,4 @@ def newton_over_all(
     total = np.zeros((len(queries), 10))
     for start in sorted(parts):
         total += parts[start]
-    step, concave = newton_steps(total, bandwidth)
-    small = concave & (np.square(step).sum(axis=1) < np.square(MAX_REFINEMENT * bandwidth))
-    return queries + np.where(small[:, None], step[:, 3 - d :], 0.0)
+    return total

@@ -55,13 +55,28 @@ def _span(x, r, split, length):
 
 
 @inline
+def _cut(first, last, split, i):
+    """First and last sub-cell within cell i of those from first to last."""
+    return max(first, i * split), min(last, (i + 1) * split - 1)
+
+
+@inline
 def _held_1d(cells, blocks, split, shape, x0, r):
     """Label of all sub-cells that the ball touches if they have the same one, else UNKNOWN."""
     label = _entry_1d(cells, blocks, split, shape, np.int64((x0 + 0.5) * split))
-    if label >= 0:
-        first, last = _span(x0, r, split, shape[0])
-        for i in range(first, last + 1):
-            if _entry_1d(cells, blocks, split, shape, i) != label:
+    if label < 0:
+        return UNKNOWN
+    first, last = _span(x0, r, split, shape[0])
+    for i in range(first // split, last // split + 1):
+        e = np.int64(cells[i])
+        if e == label:
+            continue
+        if e >= UNKNOWN:
+            return UNKNOWN
+        low, high = _cut(first, last, split, i)
+        start = (-2 - e - i) * split
+        for p in range(low, high + 1):
+            if blocks[start + p] != label:
                 return UNKNOWN
     return label
 
@@ -69,13 +84,24 @@ def _held_1d(cells, blocks, split, shape, x0, r):
 @inline
 def _held_2d(cells, blocks, split, shape, x0, x1, r):
     label = _entry_2d(cells, blocks, split, shape, np.int64((x0 + 0.5) * split), np.int64((x1 + 0.5) * split))
-    if label >= 0:
-        first0, last0 = _span(x0, r, split, shape[0])
-        first1, last1 = _span(x1, r, split, shape[1])
-        for i in range(first0, last0 + 1):
-            for j in range(first1, last1 + 1):
-                if _entry_2d(cells, blocks, split, shape, i, j) != label:
-                    return UNKNOWN
+    if label < 0:
+        return UNKNOWN
+    first0, last0 = _span(x0, r, split, shape[0])
+    first1, last1 = _span(x1, r, split, shape[1])
+    for i in range(first0 // split, last0 // split + 1):
+        for j in range(first1 // split, last1 // split + 1):
+            e = np.int64(cells[i * shape[1] + j])
+            if e == label:
+                continue
+            if e >= UNKNOWN:
+                return UNKNOWN
+            low0, high0 = _cut(first0, last0, split, i)
+            low1, high1 = _cut(first1, last1, split, j)
+            for p in range(low0, high0 + 1):
+                start = ((-2 - e - i) * split + p) * split - j * split
+                for q in range(low1, high1 + 1):
+                    if blocks[start + q] != label:
+                        return UNKNOWN
     return label
 
 
@@ -83,15 +109,28 @@ def _held_2d(cells, blocks, split, shape, x0, x1, r):
 def _held_3d(cells, blocks, split, shape, x0, x1, x2, r):
     own = np.int64((x0 + 0.5) * split), np.int64((x1 + 0.5) * split), np.int64((x2 + 0.5) * split)
     label = _entry_3d(cells, blocks, split, shape, own[0], own[1], own[2])
-    if label >= 0:
-        first0, last0 = _span(x0, r, split, shape[0])
-        first1, last1 = _span(x1, r, split, shape[1])
-        first2, last2 = _span(x2, r, split, shape[2])
-        for i in range(first0, last0 + 1):
-            for j in range(first1, last1 + 1):
-                for l in range(first2, last2 + 1):
-                    if _entry_3d(cells, blocks, split, shape, i, j, l) != label:
-                        return UNKNOWN
+    if label < 0:
+        return UNKNOWN
+    first0, last0 = _span(x0, r, split, shape[0])
+    first1, last1 = _span(x1, r, split, shape[1])
+    first2, last2 = _span(x2, r, split, shape[2])
+    for i in range(first0 // split, last0 // split + 1):
+        for j in range(first1 // split, last1 // split + 1):
+            for l in range(first2 // split, last2 // split + 1):
+                e = np.int64(cells[(i * shape[1] + j) * shape[2] + l])
+                if e == label:
+                    continue
+                if e >= UNKNOWN:
+                    return UNKNOWN
+                low0, high0 = _cut(first0, last0, split, i)
+                low1, high1 = _cut(first1, last1, split, j)
+                low2, high2 = _cut(first2, last2, split, l)
+                for p in range(low0, high0 + 1):
+                    for q in range(low1, high1 + 1):
+                        start = (((-2 - e - i) * split + p - j) * split + q - l) * split
+                        for t in range(low2, high2 + 1):
+                            if blocks[start + t] != label:
+                                return UNKNOWN
     return label
 
 

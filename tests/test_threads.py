@@ -1,0 +1,92 @@
+"""Work cut into chunks: every chunk once, calls within calls, forked processes, interrupts."""
+
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from modeseek.engines.threads import run_chunks
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 3, 7])
+@pytest.mark.parametrize("n", [0, 1, 9, 10, 11, 1000])
+def test_every_chunk_is_worked_on_once(n, n_jobs):
+    counts = np.zeros(n, int)
+
+    def work(worker, start, stop):
+        assert 0 <= worker < n_jobs
+        assert start % 10 == 0
+        assert stop <= n
+        counts[start:stop] += 1
+
+    assert run_chunks(n, work, n_jobs, chunk=10) <= n_jobs
+    assert (counts == 1).all()
+
+
+def test_calls_within_calls_do_not_wait_for_each_other():
+    counts = np.zeros((20, 20), int)
+
+    def outer(worker, start, stop):
+        def inner(worker, first, last):
+            time.sleep(1e-4)
+            counts[start, first] += 1
+
+        run_chunks(20, inner, 3, chunk=1)
+
+    caller = threading.Thread(target=run_chunks, args=(20, outer, 3, 1), daemon=True)
+    caller.start()
+    caller.join(timeout=60)
+    assert not caller.is_alive()
+    assert (counts == 1).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_process_starts_threads_of_its_own():
+    def ones():
+        out = np.zeros(1000)
+
+        def work(worker, start, stop):
+            out[start:stop] = 1
+
+        run_chunks(len(out), work, 2, chunk=10)
+        return out.sum() == 1000
+
+    assert ones()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if ones() else 1)
+    deadline = time.monotonic() + 60
+    while (done := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if done == (0, 0):
+        os.kill(child, 9)
+    assert done == (child, 0)
+
+
+def test_interrupt_is_taken_between_chunks():
+    """A worker's exception (as KeyboardInterrupt in the main thread) stops the others within a chunk."""
+    done, lock = [], threading.Lock()
+
+    def work(worker, start, stop):
+        if start == 30:
+            raise KeyboardInterrupt
+        time.sleep(1e-3)
+        with lock:
+            done.append(start)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_chunks(20_000, work, 4, chunk=10)
+    assert len(done) < 1000
+    before = len(done)
+    time.sleep(0.02)
+    assert len(done) == before  # nobody works on after the caller was told
+    counts = np.zeros(100, int)
+
+    def count(worker, start, stop):
+        counts[start:stop] += 1
+
+    run_chunks(100, count, 4, chunk=1)
+    assert (counts == 1).all()
