@@ -30,6 +30,7 @@ SPACINGS = {
     2: (1 / 7, 1 / 24, 1 / 36),
     3: (1 / 8, 1 / 10, 1 / 16),
 }  # in bandwidths, coarsest first
+MANY = 1_000_000  # points: with so many in three columns the coarsest spacing of several leaves too many open
 MAX_NODES = 1 << 23
 NODE_SECONDS = {1: 1e-6, 2: 0.7e-6, 3: 1.2e-6}  # sketching, tabulating, bounds and flood, a node
 CUBIC_POINTS = 3_000_000  # up to these cubic splines, with low bounds of error; beyond patches, or quadratic splines
@@ -54,7 +55,8 @@ def tables(problem: Problem) -> list[float]:
     heaviest = float(problem.weights.max()) if problem.weights.size else 1.0
     if 4.0**problem.d * 2.0 * heaviest > 2.0**UNIT_BITS * problem.lightest:
         return []
-    return affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)
+    spacings = affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)
+    return spacings[1:] if len(spacings) > 1 and problem.d == 3 and problem.n > MANY else spacings
 
 
 def seconds_of_proof(problem: Problem) -> float:

@@ -40,7 +40,7 @@ COARSE = 0.25  # bandwidths: side of the blocks of masses
 FAR = 10.0  # bandwidths: masses beyond weigh nothing, even times |d|^8
 PLACES, BETWEEN = 16, 1.01  # looked at per node spacing where kernels are covered; for what lies between them
 FFT = 1e-14  # rounding of a convolution, of its largest value
-NODES_PER_CHUNK = 1 << 14
+NODES_PER_CHUNK = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,14 @@ def cell_bounds(field: TableField, lightest: float, n_jobs: int | None = None) -
     near, wide = np.full((3, n), np.inf), np.full((n, 6), -1.0)
     known, maxima, stationary = np.zeros(n, bool), np.ones(n, bool), np.ones(n, bool)
     high = sums[0, coarse]
-    halo = int(steps.sum())
+    halo = int(steps.sum())  # how far the neighbours of a node are in the flat arrays
+    beside = 2 * int(steps[1:].sum())  # scratch beside a chunk's own
 
     def local(start: int, stop: int) -> None:
         kernels.local(
             field.table, field.table.size // n, steps, scales, sums, coarse, start, stop, density, shift, hessian,
             highest, lowest, eta, wrong, second, fourth, eighth, d,
-            np.empty((5 + d * (d + 1), stop - start + 2 * halo)),
+            np.empty((5 + d * (d + 1), stop - start + beside)),
         )  # fmt: skip
 
     def differences(start: int, stop: int) -> None:
@@ -108,17 +109,17 @@ def cell_bounds(field: TableField, lightest: float, n_jobs: int | None = None) -
     def gather(start: int, stop: int) -> None:
         kernels.gather(
             steps, scales, start, stop, highest, wrong, second, fourth, eighth, four, doubt, coarser, beyond, d,
-            np.empty((7, stop - start + 2 * halo)),
+            np.empty((7, stop - start + beside)),
         )  # fmt: skip
 
     def over_cells(start: int, stop: int) -> None:
         kernels.over_cells(
             steps, scales, start, stop, density, shift, highest, lowest, eta, swing, curve, doubt, coarser, beyond,
-            sums, coarse, known, low, high, near, maxima, stationary, d, np.empty((8, stop - start + 2 * halo)),
+            sums, coarse, known, low, high, near, maxima, stationary, d, np.empty((8, stop - start + beside)),
         )  # fmt: skip
 
     def widen(start: int, stop: int) -> None:
-        kernels.widen(steps, start, stop, highest, lowest, near, wide, np.empty((4, stop - start + 2 * halo)))
+        kernels.widen(steps, start, stop, highest, lowest, near, wide, np.empty((4, stop - start + beside)))
 
     # each pass needs neighbours for which the pass before means something
     for margin, work in enumerate((local, differences, gather, over_cells, widen), 1):
@@ -128,7 +129,7 @@ def cell_bounds(field: TableField, lightest: float, n_jobs: int | None = None) -
             if start < stop:
                 work(start, stop)
 
-        run_chunks(n, chunk, n_jobs, max(NODES_PER_CHUNK, 4 * halo))
+        run_chunks(n, chunk, n_jobs, NODES_PER_CHUNK)
     wide[~inner_nodes(shape, MARGIN), 2:5] = np.inf
     known &= inner_nodes(shape, MARGIN - 1)
     unknown = ~known

@@ -46,13 +46,19 @@ def _at_nodes(table, channels, channel, derivative, steps, start, stop, a, b):
     From the coefficients (1, 4, 1) / 6 for values and (-1, 0, 1) / 2 for slopes, axis by axis.
     """
     halo = 0
-    for e in steps:
+    for e in steps[1:]:
         halo += e
     length = stop - start + 2 * halo
     first = (start - halo) * channels + channel
-    for k in range(length):
-        a[k] = table[first + k * channels]
-    for axis in range(steps.size):
+    far = steps[0] * channels
+    below, here, above = table[first - far :], table[first:], table[first + far :]
+    if derivative == 0:
+        for k in range(length):
+            a[k] = 0.5 * (above[k * channels] - below[k * channels])
+    else:
+        for k in range(length):
+            a[k] = (below[k * channels] + above[k * channels]) * (1.0 / 6.0) + here[k * channels] * (4.0 / 6.0)
+    for axis in range(1, steps.size):
         e = steps[axis]
         length -= 2 * e
         low, middle, high, out = a[:length], a[e : e + length], a[2 * e : 2 * e + length], b[:length]
@@ -75,7 +81,7 @@ def local(
     ``scales``: the weight of a unit of density, the bandwidths of a unit of shift, the factor of slopes, node spacing,
     and half diagonal of a cell in bandwidths. ``sums`` (7, cells) are those of ``fields.bounds``, ``coarse`` (n,) the
     cell of each node. ``lowest`` comes negated; ``second`` to ``eighth`` get moments of |d| and |d - s|. An unknown
-    node has an infinite ``wrong``. ``work`` (5 + d (d + 1), stop - start + 2 sum(steps)) is scratch.
+    node has an infinite ``wrong``. ``work`` (5 + d (d + 1), stop - start + 2 sum(steps[1:])) is scratch.
     """
     side = scales[3]
     reach = scales[4]
@@ -133,14 +139,19 @@ def local(
 def _largest_around(values, steps, start, stop, a, b):
     """Write to a[: stop - start] the largest value over the 3^d nodes around each of start .. stop.
 
-    Axis by axis, in contiguous loops; a and b hold stop - start + 2 sum(steps) numbers.
+    Axis by axis, in contiguous loops; a and b hold stop - start + 2 sum(steps[1:]) numbers.
     """
     halo = 0
-    for e in steps:
+    for e in steps[1:]:
         halo += e
     length = stop - start + 2 * halo
-    a[:length] = values[start - halo : stop + halo]
-    for axis in range(steps.size):
+    first, far = start - halo, steps[0]
+    low, middle, high = values[first - far :], values[first : first + length], values[first + far :]
+    for k in range(length):
+        m = middle[k]
+        m = low[k] if low[k] > m else m
+        a[k] = high[k] if high[k] > m else m
+    for axis in range(1, steps.size):
         e = steps[axis]
         length -= 2 * e
         low, middle, high, out = a[:length], a[e : e + length], a[2 * e : 2 * e + length], b[:length]
@@ -207,7 +218,7 @@ def differences(steps, start, stop, hessian, swing, curve, four, d, work):
 def gather(steps, scales, start, stop, highest, wrong, second, fourth, eighth, four, doubt, coarser, beyond, d, work):
     """Bound what interpolation around nodes leaves out, linear or by cubics, and the errors that it takes over.
 
-    ``work`` (7, stop - start + 2 sum(steps)) is scratch.
+    ``work`` (7, stop - start + 2 sum(steps[1:])) is scratch.
     """
     side = scales[3]
     axes, pairs = 1.0 * d, d * (d - 1.0)
@@ -245,7 +256,7 @@ def over_cells(
 ):  # fmt: skip
     """Carry the bounds from the nodes to all of their cells: what ``fields.bounds.CellBounds`` holds.
 
-    ``lowest`` comes negated. ``work`` (8, stop - start + 2 sum(steps)) is scratch.
+    ``lowest`` comes negated. ``work`` (8, stop - start + 2 sum(steps[1:])) is scratch.
     """
     side = scales[3]
     reach = scales[4]
