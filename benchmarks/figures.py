@@ -21,7 +21,6 @@ STYLES = {  # colour, marker
     "notebook, batched (5 rounds)": ("#007f5f", "D"),
     "notebook, loop (5 rounds)": ("#5a5a5a", "v"),
 }
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 INK, GRID, GROUND = "#1f2328", "#d8dde3", "#ffffff"
 
 
@@ -100,11 +99,18 @@ def tables(bars: list[dict[str, str]], scales: list[dict[str, str]]) -> str:
     )
 
 
-def fill(text: str, content: str) -> str:
-    """Replace what stands between the markers."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{content}\n{END}{after}"
+def bars_only(bars: list[dict[str, str]]) -> str:
+    """Make a table of bars that have no agreement of their own."""
+    rows = [[row["bar"], number(row["measured"]), row["required"], row["times"]] for row in bars]
+    return markdown(["what", "measured", "asked for", "times"], rows)
+
+
+def fill(text: str, content: str, name: str) -> str:
+    """Replace what stands between the markers of that name."""
+    begin, end = (f"<!-- {name}: {edge} -->" for edge in ("begin", "end"))
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{content}\n{end}{after}"
 
 
 def main() -> None:
@@ -113,7 +119,9 @@ def main() -> None:
     bars, scales = harness.read_rows("mean_shift_bars"), harness.read_rows("mean_shift_scaling")
     scaling(scales, harness.ROOT / "docs" / "images" / "scaling.png")
     readme = harness.ROOT / "README.md"
-    readme.write_text(fill(readme.read_text(encoding="utf-8"), tables(bars, scales)), encoding="utf-8")
+    text = fill(readme.read_text(encoding="utf-8"), tables(bars, scales), "figures")
+    proven = harness.read_rows("certificate_bars") + harness.read_rows("scaling_bars")
+    readme.write_text(fill(text, bars_only(proven), "certificate"), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -177,7 +177,7 @@ def test_figure_is_drawn_from_rows(tmp_path):
 def test_the_readme_is_filled_between_its_markers():
     from benchmarks import figures
 
-    text = f"before\n{figures.BEGIN}\nold\n{figures.END}\nafter"
+    text = "before\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nafter"
     bars = [
         {"bar": "a", "measured": "43.21", "required": ">= 40", "agreement": "0.9998", "starts": "5000", "times": "t"}
     ]
@@ -186,9 +186,9 @@ def test_the_readme_is_filled_between_its_markers():
          "extra_bytes_per_point": "6.7"}
         for system in (figures.OURS, "other")
     ]  # fmt: skip
-    filled = figures.fill(text, figures.tables(bars, scales))
-    assert filled.startswith(f"before\n{figures.BEGIN}\n| what")
-    assert filled.endswith(f"{figures.END}\nafter")
+    filled = figures.fill(text, figures.tables(bars, scales), "figures")
+    assert filled.startswith("before\n<!-- figures: begin -->\n| what")
+    assert filled.endswith("<!-- figures: end -->\nafter")
     assert "old" not in filled
     assert "| a | 43.2 | >= 40 | 0.9998 of 5,000 | t |" in filled
     assert "| 1,000,000 | 500 ms | 9.87 | 1 of 113 |  |" in filled

@@ -342,13 +342,14 @@ def test_every_trap_of_a_certificate_holds_only_points_of_its_mode():
 
 
 def test_what_the_table_cannot_prove_climbs_exactly_and_what_may_not_climb_is_undecided(monkeypatch):
-    monkeypatch.setitem(proven.SPACINGS, 2, (1 / 8,))  # so coarse that some stay open
+    monkeypatch.setattr(proven, "tables", lambda problem: [1 / 8])  # so coarse that some stay open
     X, h = uniform(600, 2)
     climbed = by_proof(problem(X, h))
     assert climbed.certificate.climbed > 10
     assert climbed.certificate.spacing == 1 / 8
     assert climbed.certificate.undecided == 0
     assert disagreements(X, h, climbed) == (0, 150)
+    monkeypatch.setattr(proven, "STEP_PAIRS", 0)
     monkeypatch.setattr(proven, "EXACT_POINTS", 0)
     left = by_proof(problem(X, h))
     assert left.certificate.climbed == 0
@@ -360,6 +361,25 @@ def test_what_the_table_cannot_prove_climbs_exactly_and_what_may_not_climb_is_un
     np.testing.assert_array_equal(same.labels, left.labels)
     out = left.label(X, tol=1e-3, max_iter=300, n_jobs=None)
     np.testing.assert_array_equal(out, left.labels)
+
+
+def test_a_step_without_sorting_settles_the_same_points_as_climbs_on_sorted_ones(monkeypatch):
+    monkeypatch.setattr(proven, "tables", lambda problem: [1 / 7])
+    X, h = mixture(4000, 2)
+    stepped = by_proof(problem(X, h))
+    assert stepped.certificate.climbed > 0
+    monkeypatch.setattr(proven, "STEP_PAIRS", 0)
+    climbed = by_proof(problem(X, h))
+    np.testing.assert_array_equal(stepped.labels, climbed.labels)
+    np.testing.assert_array_equal(stepped.certificate.status(), climbed.certificate.status())
+
+
+def test_a_finer_table_is_tried_where_the_coarsest_in_the_plane_is_the_only_one_affordable(monkeypatch):
+    X, h = mixture(4000, 2)
+    monkeypatch.setattr(proven, "MAX_NODES", proven.n_nodes(problem(X, h), 1 / 9))
+    assert proven.tables(problem(X, h)) == [1 / 7, 1 / 9]
+    monkeypatch.setattr(proven, "MAX_NODES", proven.n_nodes(problem(X, h), 1 / 9) - 1)
+    assert proven.tables(problem(X, h)) == [1 / 7]
 
 
 @pytest.mark.parametrize("d", [1, 2])

@@ -70,7 +70,7 @@ class Tubes:
         def work(_: int, start: int, stop: int) -> None:
             kernel(
                 field.table, shape, field.factor, self.bounds.near, field.bandwidth / nodes.delta,
-                self.table.cells, self.table.blocks, self.table.split, traps, max_iter,
+                self.table.cells, self.table.blocks, self.table.split.bit_length() - 1, traps, max_iter,
                 starts[start:stop], radius, labels[start:stop], steps[start:stop],
             )  # fmt: skip
 

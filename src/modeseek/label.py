@@ -110,9 +110,8 @@ class CellLabels:
             open_rows[start] = start + unknown[:found]
 
         run_chunks(len(points), work, n_jobs)
-        whole = entries >= UNKNOWN
-        total = np.bincount(entries[whole] + 1, places.counts[whole], counts.shape[1]).astype(np.int64)
-        total += counts.sum(axis=0)
+        in_bins = np.bincount(np.maximum(entries, -2) + 2, places.counts, counts.shape[1] + 1).astype(np.int64)
+        total = in_bins[1:] + counts.sum(axis=0)
         return Counts(int(total[0]), total[1:]), np.concatenate([open_rows[start] for start in sorted(open_rows)])
 
     def of_bins(self, per_node: int) -> NDArray[np.int32]:

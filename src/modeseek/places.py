@@ -70,8 +70,7 @@ def place_points(
         )  # fmt: skip
 
     run_chunks(n, work, workers)
-    for mine in patches:
-        kernels.fold_patches(mine, length, step, masses[0])
+    run_chunks(workers, lambda _, k, end: kernels.fold_patches(patches[k], length, step, masses[k]), workers, 1)
     return masses.sum(axis=0), Places(2, counts.sum(axis=0, dtype=np.int64), index)
 
 

@@ -30,6 +30,7 @@ SPACINGS = {
     2: (1 / 7, 1 / 24, 1 / 36),
     3: (1 / 8, 1 / 10, 1 / 16),
 }  # in bandwidths, coarsest first
+STOPGAP = 1 / 9  # where only the coarsest spacing in the plane is affordable
 MANY = 1_000_000  # points: with so many in three columns the coarsest spacing of several leaves too many open
 MAX_NODES = 1 << 23
 NODE_SECONDS = {1: 1e-6, 2: 0.7e-6, 3: 1.2e-6}  # sketching, tabulating, bounds and flood, a node
@@ -56,6 +57,8 @@ def tables(problem: Problem) -> list[float]:
     if 4.0**problem.d * 2.0 * heaviest > 2.0**UNIT_BITS * problem.lightest:
         return []
     spacings = affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)
+    if problem.d == 2 and len(spacings) == 1:
+        spacings += affordable_spacings(problem, (STOPGAP,), MAX_NODES)
     return spacings[1:] if len(spacings) > 1 and problem.d == 3 and problem.n > MANY else spacings
 
 

@@ -9,9 +9,10 @@ largest eigenvalue of J - I is at most the one interpolated between the nodes, t
 here, and of its change within the ball) and the change over r. Positions and radii are in node units, eta in
 bandwidths, ``width`` bandwidths to a node.
 
-A tube has arrived when its ball touches only sub-cells of one label >= 0 (``cells``, ``blocks``, ``split`` as in
-``lookup``), or when it lies in a trap: ``near`` names the trap beside each cell, ``traps`` (k, d + 1) holds centres
-and radii. It is lost when its ball has grown beyond one node spacing, or where the exact step may be none at all.
+A tube has arrived when its ball touches only sub-cells of one label >= 0 (``cells`` and ``blocks`` as in ``lookup``,
+2^bits sub-cells to a cell along each axis), or when it lies in a trap: ``near`` names the trap beside each cell,
+``traps`` (k, d + 1) holds centres and radii. It is lost when its ball has grown beyond one node spacing, or where the
+exact step may be none at all.
 """
 
 from math import floor, sqrt
@@ -27,54 +28,56 @@ _ROUNDING = 1e-10  # node spacings a step: positions are float64 of up to 2^20 n
 
 
 @inline
-def _entry_1d(cells, blocks, split, shape, i):
+def _entry_1d(cells, blocks, bits, shape, i):
     """Label of sub-cell i, counted from the corner of the first cell."""
-    e = np.int64(cells[i // split])
-    return e if e >= UNKNOWN else np.int64(blocks[(-2 - e) * split + i % split])
+    e = np.int64(cells[i >> bits])
+    return e if e >= UNKNOWN else np.int64(blocks[((-2 - e) << bits) + (i & ((1 << bits) - 1))])
 
 
 @inline
-def _entry_2d(cells, blocks, split, shape, i, j):
-    e = np.int64(cells[i // split * shape[1] + j // split])
-    return e if e >= UNKNOWN else np.int64(blocks[((-2 - e) * split + i % split) * split + j % split])
+def _entry_2d(cells, blocks, bits, shape, i, j):
+    e = np.int64(cells[(i >> bits) * shape[1] + (j >> bits)])
+    last = (1 << bits) - 1
+    return e if e >= UNKNOWN else np.int64(blocks[((((-2 - e) << bits) + (i & last)) << bits) + (j & last)])
 
 
 @inline
-def _entry_3d(cells, blocks, split, shape, i, j, l):
-    e = np.int64(cells[(i // split * shape[1] + j // split) * shape[2] + l // split])
+def _entry_3d(cells, blocks, bits, shape, i, j, l):
+    e = np.int64(cells[((i >> bits) * shape[1] + (j >> bits)) * shape[2] + (l >> bits)])
     if e >= UNKNOWN:
         return e
-    return np.int64(blocks[(((-2 - e) * split + i % split) * split + j % split) * split + l % split])
+    last = (1 << bits) - 1
+    return np.int64(blocks[((((((-2 - e) << bits) + (i & last)) << bits) + (j & last)) << bits) + (l & last)])
 
 
 @inline
-def _span(x, r, split, length):
+def _span(x, r, bits, length):
     """First and last sub-cell that [x - r, x + r] touches."""
-    first = max(np.int64(floor((x - r + 0.5) * split)), 0)
-    return first, min(np.int64(floor((x + r + 0.5) * split)), length * split - 1)
+    first = max(np.int64(floor((x - r + 0.5) * (1 << bits))), 0)
+    return first, min(np.int64(floor((x + r + 0.5) * (1 << bits))), (length << bits) - 1)
 
 
 @inline
-def _cut(first, last, split, i):
+def _cut(first, last, bits, i):
     """First and last sub-cell within cell i of those from first to last."""
-    return max(first, i * split), min(last, (i + 1) * split - 1)
+    return max(first, i << bits), min(last, ((i + 1) << bits) - 1)
 
 
 @inline
-def _held_1d(cells, blocks, split, shape, x0, r):
+def _held_1d(cells, blocks, bits, shape, x0, r):
     """Label of all sub-cells that the ball touches if they have the same one, else UNKNOWN."""
-    label = _entry_1d(cells, blocks, split, shape, np.int64((x0 + 0.5) * split))
+    label = _entry_1d(cells, blocks, bits, shape, np.int64((x0 + 0.5) * (1 << bits)))
     if label < 0:
         return UNKNOWN
-    first, last = _span(x0, r, split, shape[0])
-    for i in range(first // split, last // split + 1):
+    first, last = _span(x0, r, bits, shape[0])
+    for i in range(first >> bits, (last >> bits) + 1):
         e = np.int64(cells[i])
         if e == label:
             continue
         if e >= UNKNOWN:
             return UNKNOWN
-        low, high = _cut(first, last, split, i)
-        start = (-2 - e - i) * split
+        low, high = _cut(first, last, bits, i)
+        start = (-2 - e - i) << bits
         for p in range(low, high + 1):
             if blocks[start + p] != label:
                 return UNKNOWN
@@ -82,23 +85,24 @@ def _held_1d(cells, blocks, split, shape, x0, r):
 
 
 @inline
-def _held_2d(cells, blocks, split, shape, x0, x1, r):
-    label = _entry_2d(cells, blocks, split, shape, np.int64((x0 + 0.5) * split), np.int64((x1 + 0.5) * split))
+def _held_2d(cells, blocks, bits, shape, x0, x1, r):
+    size = 1 << bits
+    label = _entry_2d(cells, blocks, bits, shape, np.int64((x0 + 0.5) * size), np.int64((x1 + 0.5) * size))
     if label < 0:
         return UNKNOWN
-    first0, last0 = _span(x0, r, split, shape[0])
-    first1, last1 = _span(x1, r, split, shape[1])
-    for i in range(first0 // split, last0 // split + 1):
-        for j in range(first1 // split, last1 // split + 1):
+    first0, last0 = _span(x0, r, bits, shape[0])
+    first1, last1 = _span(x1, r, bits, shape[1])
+    for i in range(first0 >> bits, (last0 >> bits) + 1):
+        for j in range(first1 >> bits, (last1 >> bits) + 1):
             e = np.int64(cells[i * shape[1] + j])
             if e == label:
                 continue
             if e >= UNKNOWN:
                 return UNKNOWN
-            low0, high0 = _cut(first0, last0, split, i)
-            low1, high1 = _cut(first1, last1, split, j)
+            low0, high0 = _cut(first0, last0, bits, i)
+            low1, high1 = _cut(first1, last1, bits, j)
             for p in range(low0, high0 + 1):
-                start = ((-2 - e - i) * split + p) * split - j * split
+                start = ((((-2 - e - i) << bits) + p) - j) << bits
                 for q in range(low1, high1 + 1):
                     if blocks[start + q] != label:
                         return UNKNOWN
@@ -106,28 +110,29 @@ def _held_2d(cells, blocks, split, shape, x0, x1, r):
 
 
 @inline
-def _held_3d(cells, blocks, split, shape, x0, x1, x2, r):
-    own = np.int64((x0 + 0.5) * split), np.int64((x1 + 0.5) * split), np.int64((x2 + 0.5) * split)
-    label = _entry_3d(cells, blocks, split, shape, own[0], own[1], own[2])
+def _held_3d(cells, blocks, bits, shape, x0, x1, x2, r):
+    size = 1 << bits
+    own = np.int64((x0 + 0.5) * size), np.int64((x1 + 0.5) * size), np.int64((x2 + 0.5) * size)
+    label = _entry_3d(cells, blocks, bits, shape, own[0], own[1], own[2])
     if label < 0:
         return UNKNOWN
-    first0, last0 = _span(x0, r, split, shape[0])
-    first1, last1 = _span(x1, r, split, shape[1])
-    first2, last2 = _span(x2, r, split, shape[2])
-    for i in range(first0 // split, last0 // split + 1):
-        for j in range(first1 // split, last1 // split + 1):
-            for l in range(first2 // split, last2 // split + 1):
+    first0, last0 = _span(x0, r, bits, shape[0])
+    first1, last1 = _span(x1, r, bits, shape[1])
+    first2, last2 = _span(x2, r, bits, shape[2])
+    for i in range(first0 >> bits, (last0 >> bits) + 1):
+        for j in range(first1 >> bits, (last1 >> bits) + 1):
+            for l in range(first2 >> bits, (last2 >> bits) + 1):
                 e = np.int64(cells[(i * shape[1] + j) * shape[2] + l])
                 if e == label:
                     continue
                 if e >= UNKNOWN:
                     return UNKNOWN
-                low0, high0 = _cut(first0, last0, split, i)
-                low1, high1 = _cut(first1, last1, split, j)
-                low2, high2 = _cut(first2, last2, split, l)
+                low0, high0 = _cut(first0, last0, bits, i)
+                low1, high1 = _cut(first1, last1, bits, j)
+                low2, high2 = _cut(first2, last2, bits, l)
                 for p in range(low0, high0 + 1):
                     for q in range(low1, high1 + 1):
-                        start = (((-2 - e - i) * split + p - j) * split + q - l) * split
+                        start = (((((-2 - e - i) << bits) + p - j) << bits) + q - l) << bits
                         for t in range(low2, high2 + 1):
                             if blocks[start + t] != label:
                                 return UNKNOWN
@@ -150,7 +155,7 @@ def _grow(near, k, bend, r, width):
 
 
 @kernel
-def tubes_1d(table, shape, factor, near, width, cells, blocks, split, traps, max_iter, x, radius, labels, steps):
+def tubes_1d(table, shape, factor, near, width, cells, blocks, bits, traps, max_iter, x, radius, labels, steps):
     """Write to labels (m,) what each tube from x (m, 1) arrives at, UNKNOWN if it is lost, and its number of steps."""
     for row in range(x.shape[0]):
         a, r = x[row, 0], radius
@@ -159,7 +164,7 @@ def tubes_1d(table, shape, factor, near, width, cells, blocks, split, traps, max
         while n < max_iter:
             if not (r <= _WIDEST and _inside(a, shape[0])):
                 break
-            label = _held_1d(cells, blocks, split, shape, a, r)
+            label = _held_1d(cells, blocks, bits, shape, a, r)
             if label >= 0:
                 break
             k = np.int64(a + 0.5)
@@ -181,7 +186,7 @@ def tubes_1d(table, shape, factor, near, width, cells, blocks, split, traps, max
 
 
 @kernel
-def tubes_2d(table, shape, factor, near, width, cells, blocks, split, traps, max_iter, x, radius, labels, steps):
+def tubes_2d(table, shape, factor, near, width, cells, blocks, bits, traps, max_iter, x, radius, labels, steps):
     """Do as `tubes_1d` from x (m, 2)."""
     for row in range(x.shape[0]):
         a, b, r = x[row, 0], x[row, 1], radius
@@ -190,7 +195,7 @@ def tubes_2d(table, shape, factor, near, width, cells, blocks, split, traps, max
         while n < max_iter:
             if not (r <= _WIDEST and _inside(a, shape[0]) and _inside(b, shape[1])):
                 break
-            label = _held_2d(cells, blocks, split, shape, a, b, r)
+            label = _held_2d(cells, blocks, bits, shape, a, b, r)
             if label >= 0:
                 break
             k = np.int64(a + 0.5) * shape[1] + np.int64(b + 0.5)
@@ -218,7 +223,7 @@ def tubes_2d(table, shape, factor, near, width, cells, blocks, split, traps, max
 
 
 @kernel
-def tubes_3d(table, shape, factor, near, width, cells, blocks, split, traps, max_iter, x, radius, labels, steps):
+def tubes_3d(table, shape, factor, near, width, cells, blocks, bits, traps, max_iter, x, radius, labels, steps):
     """Do as `tubes_1d` from x (m, 3)."""
     for row in range(x.shape[0]):
         a, b, c, r = x[row, 0], x[row, 1], x[row, 2], radius
@@ -227,7 +232,7 @@ def tubes_3d(table, shape, factor, near, width, cells, blocks, split, traps, max
         while n < max_iter:
             if not (r <= _WIDEST and _inside(a, shape[0]) and _inside(b, shape[1]) and _inside(c, shape[2])):
                 break
-            label = _held_3d(cells, blocks, split, shape, a, b, c, r)
+            label = _held_3d(cells, blocks, bits, shape, a, b, c, r)
             if label >= 0:
                 break
             k = (np.int64(a + 0.5) * shape[1] + np.int64(b + 0.5)) * shape[2] + np.int64(c + 0.5)
