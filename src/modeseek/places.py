@@ -59,7 +59,8 @@ def place_points(
     patches = _in_cache_lines(workers * box.n_nodes * kernels.PATCH).reshape(workers, -1)
     masses = np.zeros((workers, box.n_nodes), np.int64)
     offsets = np.empty((workers, 2 * kernels.BLOCK_ROWS), np.float32)
-    cells, full = np.empty((2, workers, kernels.BLOCK_ROWS), np.int32)
+    cells = np.empty((workers, kernels.BLOCK_ROWS), np.int32)
+    full = np.empty((workers, kernels.BLOCK_ROWS), np.int16)
     index = np.empty(n, np.int32)
 
     def work(worker: int, start: int, stop: int) -> None:

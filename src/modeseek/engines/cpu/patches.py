@@ -12,6 +12,7 @@ which rounds by 1 / 8 of a unit, as products are below 4 / 9; then they are trun
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from modeseek.engines.cpu import kernel
@@ -29,44 +30,54 @@ SPLINE = (
 
 
 @intrinsic
-def _add_to_patch(typing, patches, cell, offsets, row):
-    """Add the weights of a point at ``offsets[2 * row], offsets[2 * row + 1]`` in its cell to the cell's patch.
+def _add_block(typing, patches, cells, offsets, full, counts, bins):
+    """Add the weights of points, at offsets (u, v) in their cells, to the patches of these, and count them in bins.
 
-    Returns a bit for each number that has reached 2^31. As vectors of 16: Numba makes none of straight code, and LLVM
-    cuts them into what the machine has.
+    ``full`` gets for each point a bit for each number of its patch that has reached 2^31. As vectors: Numba makes none
+    of straight code, and LLVM cuts them into what the machine has. Eight lanes hold the weights along both axes, four
+    each; sixteen their products.
     """
-    signature = types.int32(patches, cell, offsets, row)
+    signature = types.void(patches, cells, offsets, full, counts, bins)
 
     def generate(context, builder, signature, arguments):
-        integers, floats = ir.VectorType(ir.IntType(32), PATCH), ir.VectorType(ir.FloatType(), PATCH)
+        integer, real = ir.IntType(32), ir.FloatType()
+        products, both = ir.VectorType(integer, PATCH), ir.VectorType(real, 8)
 
-        def entry(argument, index):
+        def entry(argument, index, kind):
             array = context.make_array(signature.args[argument])(context, builder, arguments[argument])
-            return builder.gep(array.data, [index])
+            return builder.bitcast(builder.gep(array.data, [index]), kind.as_pointer())
+
+        def shuffled(vector, lanes):
+            return builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(integer, len(lanes)), lanes))
 
         def times_plus(a, b, c):
             return builder.fadd(builder.fmul(a, b, flags=["contract"]), c, flags=["contract"])
 
-        def weights(index, piece_of_lane, unit):
-            u = builder.insert_element(ir.Constant(floats, ir.Undefined), builder.load(entry(2, index)), zero)
-            u = builder.shuffle_vector(u, u, ir.Constant(integers, [0] * PATCH))
-            powers = [[unit * SPLINE[piece_of_lane(k)][n] for k in range(PATCH)] for n in range(4)]
-            value = ir.Constant(floats, powers[3])
+        units = [2.0**PATCH_BITS] * 4 + [1.0] * 4
+        powers = [ir.Constant(both, [unit * SPLINE[k % 4][n] for k, unit in enumerate(units)]) for n in range(4)]
+        none = ir.Constant(products, [0] * PATCH)
+        rows = context.make_array(signature.args[3])(context, builder, arguments[3])
+        with cgutils.for_range(builder, builder.extract_value(rows.shape, 0)) as loop:
+            offset = builder.load(
+                entry(2, builder.shl(loop.index, loop.index.type(1)), ir.VectorType(real, 2)), align=4
+            )
+            offset = shuffled(offset, [0] * 4 + [1] * 4)
+            value = powers[3]
             for n in (2, 1, 0):
-                value = times_plus(value, u, ir.Constant(floats, powers[n]))
-            return value
-
-        zero, index = ir.Constant(ir.IntType(32), 0), arguments[3]
-        first = builder.mul(index, ir.Constant(index.type, 2))
-        second = builder.add(first, ir.Constant(index.type, 1))
-        along, across = weights(first, lambda k: k // 4, 2.0**PATCH_BITS), weights(second, lambda k: k % 4, 1.0)
-        added = builder.fptosi(times_plus(along, across, ir.Constant(floats, [0.5] * PATCH)), integers)
-        patch = entry(0, builder.mul(arguments[1], ir.Constant(arguments[1].type, PATCH)))
-        patch = builder.bitcast(patch, integers.as_pointer())
-        total = builder.add(builder.load(patch, align=4), added)
-        builder.store(total, patch, align=4)
-        full = builder.icmp_signed("<", total, ir.Constant(integers, [0] * PATCH))
-        return builder.zext(builder.bitcast(full, ir.IntType(PATCH)), ir.IntType(32))
+                value = times_plus(value, offset, powers[n])
+            along = shuffled(value, [k // 4 for k in range(PATCH)])
+            across = shuffled(value, [4 + k % 4 for k in range(PATCH)])
+            half = ir.Constant(along.type, [0.5] * PATCH)
+            added = builder.fptosi(times_plus(along, across, half), products)
+            cell = builder.sext(builder.load(entry(1, loop.index, integer)), ir.IntType(64))
+            patch = entry(0, builder.shl(cell, cell.type(4)), products)
+            total = builder.add(builder.load(patch, align=4), added)
+            builder.store(total, patch, align=4)
+            count = entry(4, builder.sext(builder.load(entry(5, loop.index, integer)), ir.IntType(64)), integer)
+            builder.store(builder.add(builder.load(count), integer(1)), count)
+            bits = builder.bitcast(builder.icmp_signed("<", total, none), ir.IntType(PATCH))
+            builder.store(bits, entry(3, loop.index, bits.type))
+        return context.get_dummy_value()
 
     return signature, generate
 
@@ -89,10 +100,9 @@ def deposit_patches(x, corner, per_bin, length, index, counts, patches, unit, ma
 
     ``corner`` is the lower corner of the first node's cell, ``length`` the number of nodes along the second axis. The
     bin of each row is written to ``index``. Patches that get full go to ``masses``. ``offsets`` (2 BLOCK_ROWS,) and
-    ``cells`` and ``full`` (BLOCK_ROWS,) are scratch: a branch for each point would cost more than all the rest.
+    ``cells`` (BLOCK_ROWS,) are scratch: a branch for each point would cost more than all the rest.
     """
     origin0, origin1 = corner[0], corner[1]
-    one = np.int32(1)
     for start in range(0, x.shape[0], BLOCK_ROWS):
         rows = x[start : start + BLOCK_ROWS]
         bins = index[start : start + BLOCK_ROWS]
@@ -100,25 +110,22 @@ def deposit_patches(x, corner, per_bin, length, index, counts, patches, unit, ma
             # the corner lies below the data, so truncation is the floor; nodes are half a cell further
             a = (rows[r, 0] - origin0) * per_bin
             b = (rows[r, 1] - origin1) * per_bin
-            i = np.int32(a)
-            j = np.int32(b)
-            below0 = (i - one) >> one
-            below1 = (j - one) >> one
-            bins[r] = i * (length + length) + j
-            cells[r] = below0 * length + below1
-            offsets[2 * r] = np.float32(0.5 * (a - 1.0) - below0)
-            offsets[2 * r + 1] = np.float32(0.5 * (b - 1.0) - below1)
-        for r in range(bins.size):
-            k = np.int64(bins[r])
-            counts[k : k + 1][0] += 1
-            cell = np.int64(cells[r])
-            full[r] = _add_to_patch(patches, cell, offsets, r)
-        any_full = 0
-        for r in range(bins.size):
-            any_full |= full[r]
+            u = 0.5 * a - 0.5
+            v = 0.5 * b - 0.5
+            i = np.int32(u)
+            j = np.int32(v)
+            bins[r] = np.int32(a) * (length + length) + np.int32(b)
+            cells[r] = i * length + j
+            offsets[2 * r] = np.float32(u - i)
+            offsets[2 * r + 1] = np.float32(v - j)
+        flags = full[: bins.size]
+        _add_block(patches, cells, offsets, flags, counts, bins)
+        any_full = np.int16(0)
+        for r in range(flags.size):
+            any_full |= flags[r]
         if any_full != 0:
-            for r in range(bins.size):
-                if full[r] != 0:
+            for r in range(flags.size):
+                if flags[r] != 0:
                     _fold(patches, np.int64(cells[r]), length, unit, masses)
 
 
