@@ -13,7 +13,15 @@ from modeseek.cells import bit_patterns
 from modeseek.certificate import BOUNDARY, CLIMBED, UNDECIDED, certify
 from modeseek.certify import QUICK, ProvenLabels, Tubes, recount
 from modeseek.climb import ModeFinder
-from modeseek.costs import GRID_PAIR, LOADING, pairs_within_reach
+from modeseek.costs import (
+    GRID_PAIR,
+    LOADING,
+    PROVEN_NODE,
+    SORTED_POINT,
+    TUBE_STEP,
+    UNSORTED_PAIR,
+    pairs_within_reach,
+)
 from modeseek.fields import Ints, reach_of_tail
 from modeseek.fields.bounds import cell_bounds
 from modeseek.fields.grid import GridField, shift_over_all
@@ -33,7 +41,6 @@ SPACINGS = {
 STOPGAP = 1 / 9  # where only the coarsest spacing in the plane is affordable
 MANY = 1_000_000  # points: with so many in three columns the coarsest spacing of several leaves too many open
 MAX_NODES = 1 << 23
-NODE_SECONDS = {1: 1e-6, 2: 0.7e-6, 3: 1.2e-6}  # sketching, tabulating, bounds and flood, a node
 CUBIC_POINTS = 3_000_000  # up to these cubic splines, with low bounds of error; beyond patches, or quadratic splines
 TAIL = 1e-6  # of the lightest point: the most that what is out of reach may weigh
 MOST_LOST = 0.01  # of a few points: with more of their tubes lost a finer table is taken at once
@@ -41,11 +48,6 @@ MOST_UNDECIDED = 1e-3  # of all points: with more open in the end a finer table 
 STEP_PAIRS = 5e7  # most pairs of a few points and all, for one step without sorting
 EXACT_PAIRS, EXACT_POINTS = 5e8, 1 << 22  # most pairs, and points to sort, that exact climbs of a few may cost
 EXACT_STEPS = 8  # that they take, about, until a tube from there arrives, where tubes are quick
-PAIR, SORTED, TUBE_STEP = (
-    1e-9,
-    1.5e-7,
-    5e-8,
-)  # seconds: a pair of a step without sorting; sorting a point; a step of a tube
 
 
 def tables(problem: Problem) -> list[float]:
@@ -70,7 +72,7 @@ def seconds_of_proof(problem: Problem) -> float:
 
 def _seconds_of_table(problem: Problem, spacing: float) -> float:
     """Estimate what a table of this spacing costs, with its bounds and flood."""
-    return NODE_SECONDS[problem.d] * n_nodes(problem, spacing)
+    return PROVEN_NODE[problem.d] * n_nodes(problem, spacing)
 
 
 def by_proof(problem: Problem) -> Clustering:
@@ -123,10 +125,10 @@ def _finer_pays(problem: Problem, tubes: Tubes, n_lost: int, spacing: float, fin
         return too_many
     table = _seconds_of_table(problem, finer) + TUBE_STEP * tubes.n_steps * spacing / finer
     if quick and n_lost * problem.n <= STEP_PAIRS:
-        return table < PAIR * n_lost * problem.n
+        return table < UNSORTED_PAIR * n_lost * problem.n
     steps = n_lost * (EXACT_STEPS if quick else tubes.n_iter)
     pairs = pairs_within_reach(steps, problem.n, problem.bounds, problem.bandwidth)
-    if table < SORTED * problem.n + GRID_PAIR * min(pairs, EXACT_PAIRS):
+    if table < SORTED_POINT * problem.n + GRID_PAIR * min(pairs, EXACT_PAIRS):
         return True
     return too_many and pairs > EXACT_PAIRS
 

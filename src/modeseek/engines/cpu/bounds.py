@@ -222,12 +222,9 @@ def gather(steps, scales, start, stop, highest, wrong, second, fourth, eighth, f
     """
     side = scales[3]
     axes, pairs = 1.0 * d, d * (d - 1.0)
-    _largest_around(wrong, steps, start, stop, work[0], work[6])
-    _largest_around(highest, steps, start, stop, work[1], work[6])
-    _largest_around(second, steps, start, stop, work[2], work[6])
-    _largest_around(fourth, steps, start, stop, work[3], work[6])
-    _largest_around(eighth, steps, start, stop, work[4], work[6])
-    _largest_around(four, steps, start, stop, work[5], work[6])
+    around = wrong, highest, second, fourth, eighth, four
+    for i in range(6):
+        _largest_around(around[i], steps, start, stop, work[i], work[6])
     for k in range(stop - start):
         p = start + k
         worst = work[0, k]
@@ -261,13 +258,9 @@ def over_cells(
     side = scales[3]
     reach = scales[4]
     share = 0.5**d  # the least weight of a node in what is interpolated in its cell
-    _largest_around(doubt, steps, start, stop, work[0], work[7])
-    _largest_around(swing, steps, start, stop, work[1], work[7])
-    _largest_around(curve, steps, start, stop, work[2], work[7])
-    _largest_around(beyond, steps, start, stop, work[3], work[7])
-    _largest_around(coarser, steps, start, stop, work[4], work[7])
-    _largest_around(highest, steps, start, stop, work[5], work[7])
-    _largest_around(lowest, steps, start, stop, work[6], work[7])
+    around = doubt, swing, curve, beyond, coarser, highest, lowest
+    for i in range(7):
+        _largest_around(around[i], steps, start, stop, work[i], work[7])
     for k in range(stop - start):
         p = start + k
         worst = work[0, k]
@@ -297,9 +290,8 @@ def over_cells(
 @kernel
 def widen(steps, start, stop, highest, lowest, near, wide, work):
     """Put together what tubes need: slack, change and error the largest over the cells around each node."""
-    _largest_around(near[0], steps, start, stop, work[0], work[3])
-    _largest_around(near[1], steps, start, stop, work[1], work[3])
-    _largest_around(near[2], steps, start, stop, work[2], work[3])
+    for i in range(3):
+        _largest_around(near[i], steps, start, stop, work[i], work[3])
     for k in range(stop - start):
         p = start + k
         wide[p, 0] = highest[p]
