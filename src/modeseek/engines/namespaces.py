@@ -2,7 +2,7 @@
 
 Everything inside is NumPy. What comes in is viewed without a copy where it lies in the memory of the CPU; what goes
 out is put where the input was. No library is imported here: an array of it can only come in once it has been. Lists
-and data frames are left to scikit-learn.
+and data frames are left to scikit-learn, which reads the names of the columns too.
 """
 
 import sys
@@ -56,6 +56,20 @@ class Home:
         if self.module == "torch":
             return library.from_numpy(array).to(self.device)
         return library.asarray(array) if self.device is None else library.asarray(array, device=self.device)
+
+
+def precision(values: Any) -> list[type]:
+    """Return the dtypes to read values as, in the order of preference: a frame of float32 is not to become float64."""
+    both: list[type] = [np.float64, np.float32]
+    if hasattr(values, "dtype") or not hasattr(values, "schema"):  # NumPy has dtype, Polars and Arrow have a schema
+        return both
+    try:
+        import narwhals.stable.v1 as nw
+    except ImportError:  # comes with scikit-learn since 1.9
+        return both
+    frame = nw.from_native(values, eager_only=True, pass_through=True)
+    single = isinstance(frame, nw.DataFrame) and all(kind == nw.Float32 for kind in frame.schema.values())
+    return both[::-1] if single else both
 
 
 def _is_tensor(values: Any) -> bool:

@@ -274,8 +274,9 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         It is finite however far from all points x is (up to distances whose squares overflow). Where every point
         climbed on the points themselves it is right to 1e-8. Where they were summed on a grid it is that of the
         sketch, and x's distance r from the nearest point counts. With ``fidelity="certified"``: within 1e-5 where
-        points are and 1e-2 up to r = 8h. With "fast", and after `partial_fit`: within 1e-3 (where points are) and 5 %
-        (r = 4h). Further out a small share of log f itself: 1 % up to two columns, 5 % in three.
+        points are, 1e-3 up to r = 4h, 1e-2 up to r = 8h, and 1 % of log f itself further out. With "fast", and after
+        `partial_fit`: within 1e-3 where points are, 0.05 up to r = 4h, and further out 2 % of log f itself (7 % in
+        three columns, where the grid is coarsest).
         With ``blurring`` the density is that of the data as they were before the first round.
 
         Parameters
@@ -296,8 +297,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         --------
         >>> import modeseek as ms
         >>> model = ms.MeanShift(bandwidth=1.0).fit([[0.0], [0.0], [8.0]])
-        >>> model.score_samples([[0.0], [8.0], [100.0]]).round(4)
-        array([   -1.3244,    -2.0176, -4234.0176])
+        >>> model.score_samples([[0.0], [8.0], [20.0]]).round(4)
+        array([ -1.3244,  -2.0176, -74.0176])
         """
         points = self._points(X, reset=False)
         data.bounds(points, self.n_jobs)
@@ -428,7 +429,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
             check_is_fitted(self)
         # finiteness is checked together with the bounds, in one read instead of two
         X = namespaces.as_numpy(X)
-        return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        return validate_data(self, X, reset=reset, dtype=namespaces.precision(X), ensure_all_finite=False)
 
 
 class _Stages:

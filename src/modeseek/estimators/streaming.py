@@ -73,9 +73,13 @@ class Streaming:
         Raises
         ------
         ValueError
-            If ``bandwidth`` is no number or was changed, there are more than three columns, ``blurring`` is set, the
-            model was fitted to points, which it does not keep, or the batches span too many bandwidths. A batch that
-            is refused changes nothing.
+            If ``bandwidth`` is no number or was changed, there are more than three columns, ``blurring`` is set, or
+            the batches span too many bandwidths. A batch that is refused changes nothing.
+
+        Warns
+        -----
+        UserWarning
+            If the model was fitted to points by `fit`, which does not keep them: the stream begins anew.
 
         See Also
         --------
@@ -114,9 +118,11 @@ class Streaming:
             raise ValueError("partial_fit cannot blur: points that move have to be kept. Use fit, or blurring=False.")
         if self._stream is None:
             if "sketch_" in self.__dict__:
-                raise ValueError(
-                    "This model was fitted to points, which it does not keep: partial_fit cannot add to them. Begin "
-                    "with partial_fit on a new one (sklearn.base.clone)."
+                warnings.warn(
+                    "This model was fitted to points, which it does not keep: partial_fit cannot add to them, and "
+                    "begins anew. Use partial_fit for all batches.",
+                    UserWarning,
+                    stacklevel=3,
                 )
         elif self.bandwidth is not None and self.bandwidth != self.bandwidth_:
             raise ValueError(

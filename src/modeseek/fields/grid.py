@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import CONCAVE, REACH, Floats, Ints, log_normaliser
 from modeseek.fields.dense import DenseField
-from modeseek.fields.logs import TRUSTED, log_sums_of_tree
+from modeseek.fields.logs import LEFT_OUT, TRUSTED, log_sums_of_tree
 
 CELLS_PER_REACH = 4  # cell side = reach / 4: few rows to visit, little beyond the ball
 MAX_CELLS_PER_AXIS = 1 << 20
@@ -103,7 +103,7 @@ class GridField:
         """Return the unnormalised density sum_i w_i exp(-|q - x_i|^2 / 2h'^2)."""
         return self.sums(queries)[:, 0]
 
-    def log_density(self, queries: Floats, n_jobs: int | None = None) -> Floats:
+    def log_density(self, queries: Floats, n_jobs: int | None = None, left_out: float = LEFT_OUT) -> Floats:
         """Return the log of the normalised density at each query, right to about 1e-8 for the points as they are."""
         total, reach = float(self.weights.sum()), REACH * self.bandwidth
         out = np.full(len(queries), -np.inf)
@@ -117,7 +117,7 @@ class GridField:
         if faint.size:
             columns = self.columns[3 - self.n_features :].T / self.bandwidth
             with np.errstate(over="ignore"):
-                out[faint] = log_sums_of_tree(columns, self.weights, q[faint] / self.bandwidth, n_jobs)
+                out[faint] = log_sums_of_tree(columns, self.weights, q[faint] / self.bandwidth, n_jobs, left_out)
         return out - log_normaliser(total, self.n_features, self.bandwidth)
 
     def shift(self, queries: Floats) -> tuple[Floats, Floats]:

@@ -1,11 +1,11 @@
 r"""Logarithms of kernel sums far from all points, where the sums themselves underflow.
 
-With r the distance of the nearest point, in bandwidths,
+The few nearest points, at distances r_j in bandwidths, bound a sum from below, and all beyond a radius R from above:
 
-    log sum_i w_i exp(-r_i^2 / 2)  =  -r^2 / 2 + log sum_i w_i exp((r^2 - r_i^2) / 2),
+    sum_j w_j exp(-r_j^2 / 2)  <=  sum_i w_i exp(-r_i^2 / 2),        sum_{r_i > R} ...  <=  exp(-R^2 / 2) sum_i w_i.
 
-and all points beyond R, R^2 = r^2 + 2 log(sum_i w_i / (w_min NEGLIGIBLE)), together weigh less than NEGLIGIBLE of the
-nearest one. So a sum far out is over a thin shell of the points, which a kd-tree finds.
+So R follows beyond which all points together weigh less than a tolerance. Far out that leaves a thin shell of points,
+which a kd-tree finds; exponentials are taken relative to the largest.
 """
 
 import math
@@ -17,31 +17,34 @@ from scipy.spatial import cKDTree
 from modeseek.engines.threads import effective_n_jobs
 from modeseek.fields import Floats, Ints
 
-NEGLIGIBLE = 1e-9
+NEAREST = 8  # points that bound a sum from below
+LEFT_OUT = 1e-9  # of each sum
 TRUSTED = 1e-8  # of all weight: a lower sum within REACH may lack more than 1e-8 of itself
 PAIRS_AT_ONCE = 1 << 22
 FARTHEST = 1e150  # bandwidths: squares of longer distances overflow
 
 
-def log_sums_of_tree(points: Floats, weights: Floats, queries: Floats, n_jobs: int | None = None) -> Floats:
+def log_sums_of_tree(
+    points: Floats, weights: Floats, queries: Floats, n_jobs: int | None = None, left_out: float = LEFT_OUT
+) -> Floats:
     """Return log sum_i w_i exp(-|q - x_i|^2 / 2) at each query, (m,), all lengths in bandwidths.
 
-    Relative to the sums, all over again 1e-9 is left out at most; -inf where squares of distances overflow.
+    Of each sum ``left_out`` is left out at most; -inf where squares of distances overflow.
     """
     if not weights.all():
         points, weights = points[weights > 0.0], weights[weights > 0.0]
     tree, workers = cKDTree(points), effective_n_jobs(n_jobs)
     out = np.full(len(queries), -np.inf)
-    with np.errstate(over="ignore"):
-        nearest, _ = tree.query(np.clip(queries, -FARTHEST, FARTHEST), workers=workers)
-    rows = np.flatnonzero((np.abs(queries) < FARTHEST).all(axis=1) & (nearest < FARTHEST))
-    spread = 2.0 * math.log(float(weights.sum()) / (float(weights.min()) * NEGLIGIBLE))
-    # the nearest point itself is in the ball whatever is rounded
-    radius = np.sqrt(np.square(nearest) + spread) * (1.0 + 1e-12)
-    counts = tree.query_ball_point(queries[rows], radius[rows], return_length=True, workers=workers)
+    rows = np.flatnonzero((np.abs(queries) < FARTHEST).all(axis=1))
+    distance, near = tree.query(queries[rows], np.arange(1, min(NEAREST, len(points)) + 1), workers=workers)
+    half = 0.5 * np.square(distance)
+    least = np.log((weights[near] * np.exp(half[:, :1] - half)).sum(axis=1)) - half[:, 0]
+    radius = np.sqrt(2.0 * (math.log(float(weights.sum()) / left_out) - least))
+    radius = np.maximum(radius, distance[:, 0]) * (1.0 + 1e-12)  # whatever is rounded, the nearest is inside
+    counts = tree.query_ball_point(queries[rows], radius, return_length=True, workers=workers)
     for part in _parts(np.asarray(counts)):
         at = rows[part]
-        found = tree.query_ball_point(queries[at], radius[at], return_sorted=True, workers=workers)
+        found = tree.query_ball_point(queries[at], radius[part], return_sorted=True, workers=workers)
         out[at] = _log_sums_of_lists(points, weights, queries[at], [np.asarray(f, np.int64) for f in found])
     return out
 

@@ -24,6 +24,7 @@ from modeseek.fields.nodes import MARGIN, Nodes
 STARTS_PER_CHUNK = 2048
 VALUES_PER_CHUNK = 1 << 16
 QUERIES_PER_CHUNK = 1 << 13
+LEFT_OUT = 1e-4  # of densities far from all nodes, less than the sketch is off there
 NOISE = 1e-8  # of the largest density: below it an interpolated density is noise, not data
 
 
@@ -148,7 +149,8 @@ class TableField:
             out = np.log(out / nodes.units_per_weight)
         out -= log_normaliser(nodes.total_weight, len(self.shape), self.kernel_bandwidth)
         if faint.size:
-            out[faint] = GridField(*nodes.as_points(), self.kernel_bandwidth).log_density(queries[faint], n_jobs)
+            on_nodes = GridField(*nodes.as_points(), self.kernel_bandwidth)
+            out[faint] = on_nodes.log_density(queries[faint], n_jobs, LEFT_OUT)
         return out
 
     def _inside(self, u: Floats) -> NDArray[np.bool_]:
