@@ -112,6 +112,10 @@ class Streaming:
         self.bandwidth_, self.sketch_ = stream.sketch.bandwidth, stream.sketch
         return self
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether there are clusters, or points to find some in: not so after a first batch that was refused."""
+        return self._stream is not None or "_clustering" in self.__dict__
+
     def _check_stream(self) -> None:
         """Refuse what cannot be followed, or went before."""
         if self.blurring:
