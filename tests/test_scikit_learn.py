@@ -189,6 +189,17 @@ def test_a_copy_of_a_model_gives_the_same_bits(route, tmp_path):
         np.testing.assert_array_equal(other.cluster_centers_, model.cluster_centers_)
 
 
+@pytest.mark.parametrize("fidelity", ["certified", "fast", "exact"])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_models_are_no_larger_than_their_grid_or_their_points_need(fidelity, d):
+    X, h = mixture(20_000, d)
+    model = ms.MeanShift(h, fidelity=fidelity).fit(X)
+    nodes = 0 if model.sketch_ is None else model.sketch_.box.n_nodes
+    # of points: coordinates, weight, key and labels; of nodes: mass, label, what is tabulated, and bounds of tubes
+    most = 12 * 8 * nodes if fidelity != "exact" else 8 * len(X) * (2 * d + 9)
+    assert len(pickle.dumps(model, 5)) <= most + 8 * len(X) + 200_000
+
+
 @pytest.mark.parametrize("blurring", [False, True])
 def test_a_copy_of_a_stream_or_of_blurred_points_gives_the_same_bits(blurring, tmp_path):
     X, h = mixture(1500, 2)
