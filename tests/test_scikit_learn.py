@@ -196,7 +196,7 @@ def test_models_are_no_larger_than_their_grid_or_their_points_need(fidelity, d):
     model = ms.MeanShift(h, fidelity=fidelity).fit(X)
     nodes = 0 if model.sketch_ is None else model.sketch_.box.n_nodes
     # of points: coordinates, weight, key and labels; of nodes: mass, label, what is tabulated, and bounds of tubes
-    most = 12 * 8 * nodes if fidelity != "exact" else 8 * len(X) * (2 * d + 9)
+    most = 12 * 8 * nodes if nodes else 8 * len(X) * (2 * d + 9)
     assert len(pickle.dumps(model, 5)) <= most + 8 * len(X) + 200_000
 
 

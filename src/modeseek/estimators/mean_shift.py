@@ -94,7 +94,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     n_iter_ : int
         Number of steps of the longest climb.
     sketch_ : DensitySketch or None
-        The sketch of the density, where one was made.
+        The sketch of the density, where one was made; after `partial_fit` that of all points seen so far.
     certificate_ : Certificate or None
         How the label of each point is known to be that of exact mean shift (`modeseek.certificate`); None with
         ``fidelity="fast"``.
