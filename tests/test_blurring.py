@@ -17,6 +17,7 @@ from modeseek.fields.dense import DenseField
 from modeseek.fields.mesh import MeshField
 from modeseek.fields.patches import PatchField, patches
 from modeseek.fields.tiles import TILE, TileField, compact_order, sweep_tiles
+from tests.contract import WithoutStreams, expected_failures
 from tests.naive import lattice, mixture, moons, uniform, with_outliers
 
 EXACT = 1e-6  # bandwidths: what is promised is 1e-5
@@ -285,7 +286,10 @@ def test_distinct_rows_are_numbered_by_their_first(rows):
 # --------------------------------------------------------------------------------------------- the estimator
 
 
-@parametrize_with_checks([ms.MeanShift(blurring=True), ms.MeanShift(blurring=True, batch_size=7)])
+@parametrize_with_checks(
+    [kind(blurring=True, **more) for more in ({}, {"batch_size": 7}) for kind in (ms.MeanShift, WithoutStreams)],
+    expected_failed_checks=expected_failures,
+)
 def test_scikit_learns_contract(estimator, check):
     check(estimator)
 

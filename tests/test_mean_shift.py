@@ -7,15 +7,9 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import modeseek as ms
 from tests.naive import ROUTES, exact_labels, mixture
-
-
-@parametrize_with_checks([ms.MeanShift(), ms.MeanShift(bandwidth=1.0), ms.MeanShift(fidelity="exact")])
-def test_scikit_learn_contract(estimator, check):
-    check(estimator)
 
 
 def test_notebook_data_give_six_clusters_with_and_without_a_bandwidth():

@@ -21,8 +21,9 @@ from scipy.spatial import cKDTree
 
 from modeseek.cells import bit_patterns
 from modeseek.climb import group_by_location
+from modeseek.costs import choose_field
 from modeseek.engines import data
-from modeseek.fields import Floats
+from modeseek.fields import Field, Floats
 from modeseek.label import KeyLabels
 from modeseek.result import Clusters, Problem
 from modeseek.rounds import Blurred, move
@@ -110,7 +111,9 @@ class BlurredClusters(Clusters):
     groups: NDArray[np.int32]  # (m,) the label of each distinct point at the end
     points: NDArray[Any]  # (n, d) a copy of the data: their labels are known, not found again
     by_mode: NDArray[np.int32]  # (n,) the labels before modes were put together
+    weights_of_points: Floats  # (n,), length 0: all one
     known: KeyLabels | None = None
+    density: Field | None = None
 
     @property
     def n_iter(self) -> int:
@@ -133,6 +136,14 @@ class BlurredClusters(Clusters):
             rows = np.flatnonzero(out < 0)
             out[rows] = self._nearest(self.blurred.carry(points[rows], n_jobs))
         return self.by_cluster(out)
+
+    def log_density(self, points: NDArray[Any], n_jobs: int | None = None) -> Floats:
+        """Return the log of the normalised density of the data as they were before the first round."""
+        if self.density is None:  # the first call pays for sorting the data
+            self.density, _ = choose_field(
+                np.asarray(self.points, np.float64), self.weights_of_points, self.blurred.bandwidth
+            )
+        return self.density.log_density(np.asarray(points, np.float64), n_jobs)
 
     def _nearest(self, positions: Floats) -> NDArray[np.int32]:
         blurred = self.blurred
@@ -159,7 +170,8 @@ def cluster_by_blurring(problem: Problem, batch_size: int | None = None) -> Blur
     groups = np.argsort(order).astype(np.int32)[group]
     labels = groups[blurred.owners]
     found = BlurredClusters(
-        modes[order] + blurred.centre, weights[order], labels, blurred, groups, problem.points.copy(), labels
+        modes[order] + blurred.centre, weights[order], labels, blurred, groups, problem.points.copy(), labels,
+        problem.weights.copy(),
     )  # fmt: skip
     idle = np.flatnonzero(blurred.owners < 0)
     if len(idle):

@@ -14,7 +14,7 @@ from modeseek.fields.bounds import inner_nodes, neighbours
 from modeseek.fields.nodes import MARGIN
 from modeseek.fields.table import TableField
 from modeseek.prepare import affordable_spacings, make_sketch
-from modeseek.result import Clusters, Problem
+from modeseek.result import Clusters, Problem, SketchProblem
 
 SPACINGS = {1: (1 / 32, 1 / 16, 1 / 8, 1 / 4), 2: (1 / 16, 1 / 8, 1 / 4), 3: (1 / 8, 1 / 6, 1 / 4, 1 / 3)}
 MAX_NODES = 1 << 22
@@ -35,20 +35,28 @@ def merge_by_persistence(problem: Problem, found: Clusters, threshold: float) ->
             f'merge="persistence" finds saddles on a grid, of up to three columns; X has {problem.d}. Use '
             "min_cluster_size, or fewer columns."
         )
-    spacings = affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)
-    if not spacings:
+    field = _table(problem)
+    problem.report("merge by persistence")
+    parent = _joined(problem, found, field, threshold)
+    kept, clusters = np.unique(parent, return_inverse=True)
+    found.gather(clusters, len(kept), problem.n_jobs)
+
+
+def _table(problem: Problem) -> TableField:
+    """Tabulate the density: of a sketch where that is all there is, else on the finest grid that is affordable."""
+    sketch = None
+    if isinstance(problem, SketchProblem):
+        sketch = problem.sketch if problem.sketch.box.n_nodes <= MAX_NODES else None
+    elif spacings := affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES):
+        sketch, _ = make_sketch(problem, spacings[0], degree=3, bins=False)
+    if sketch is None:
         raise ValueError(
             'merge="persistence" finds saddles on a grid, and the data span too many bandwidths for one; remove '
             "outliers, or use a larger bandwidth."
         )
-    problem.report("merge by persistence")
-    sketch, _ = make_sketch(problem, spacings[0], degree=3, bins=False)
-    field = TableField(
+    return TableField(
         sketch.nodes(), problem.bandwidth, sketch.kernel_bandwidth(), lightest=problem.lightest, n_jobs=problem.n_jobs
     )
-    parent = _joined(problem, found, field, threshold)
-    kept, clusters = np.unique(parent, return_inverse=True)
-    found.gather(clusters, len(kept), problem.n_jobs)
 
 
 def _joined(problem: Problem, found: Clusters, field: TableField, threshold: float) -> Ints:

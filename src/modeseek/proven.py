@@ -110,6 +110,7 @@ def by_proof(problem: Problem) -> Clustering:
     result = finish(problem, finder, table, labels, recount(counts, settled), sketch)
     radii = tubes.traps.radii[: len(result.modes)]  # in the order of the labels now
     result.certificate = certify(result.modes, radii, spacing, tubes.largest_error(), problem.n, rows, codes)
+    tubes.bounds = tubes.bounds.of_tubes()  # a fitted model may be kept for long
     return result
 
 

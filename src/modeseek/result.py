@@ -57,6 +57,19 @@ class Problem:
         return {"tol": self.tol, "max_iter": self.max_iter, "n_jobs": self.n_jobs}
 
 
+@dataclass(frozen=True)
+class SketchProblem(Problem):
+    """The nodes of a sketch in place of the points, of which no more is known."""
+
+    sketch: DensitySketch = dataclasses.field(kw_only=True)
+    of_points: float = dataclasses.field(kw_only=True)  # least weight above 0
+
+    @property
+    def lightest(self) -> float:
+        """Least weight of a point above 0: that of a node says nothing."""
+        return self.of_points
+
+
 class LabelTable(Protocol):
     """Labels that a fit has settled, by position."""
 
@@ -114,6 +127,10 @@ class Clusters:
         """Label points, old or new, as the fit does."""
         raise NotImplementedError
 
+    def log_density(self, points: NDArray[Any], n_jobs: int | None = None) -> Floats:
+        """Return the log of the normalised density of the fit at points, old or new."""
+        raise NotImplementedError
+
     def by_cluster(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
         """Turn labels by mode into labels by cluster."""
         return labels if self.clusters is None else self.clusters[labels]
@@ -134,6 +151,10 @@ class Clustering(Clusters):
         if self.table.assign(points, out, climbing["n_jobs"]).unknown:
             climb_unknown(points, out, self.field, self.modes, **climbing)
         return self.by_cluster(out)
+
+    def log_density(self, points: NDArray[Any], n_jobs: int | None = None) -> Floats:
+        """Return the log of the normalised density of the fit at points, old or new."""
+        return self.field.log_density(np.asarray(points, np.float64), n_jobs)
 
 
 def climb_unknown(

@@ -15,6 +15,7 @@ third order for p = 2 and of fourth for p = 3 (splines as in particle-mesh metho
 density estimates, Hall & Wand 1996). This module sums; it does not climb and knows no labels.
 """
 
+import copy
 import os
 import tempfile
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from modeseek.engines import data
 from modeseek.engines.threads import n_workers, run_chunks, workers_with_grids
 from modeseek.fields.grid import GridField
-from modeseek.fields.nodes import Box, Nodes, cell_corner, node_box
+from modeseek.fields.nodes import MARGIN, Box, Nodes, cell_corner, node_box
 from modeseek.places import Places, place_points
 
 UNIT_BITS = 30  # a point of weight ``weight_scale`` has mass 2^30
@@ -348,6 +349,19 @@ class DensitySketch:
             sketch._masses = content["masses"]
             sketch._units = int(content["units"])
         return sketch
+
+    def trimmed(self) -> "DensitySketch":
+        """Return a copy on the smallest grid that holds all mass and what is read around it.
+
+        It does not depend on what the sketch covered before, so equal sketches become the same arrays.
+        """
+        found, out = self._trimmed(), copy.copy(self)
+        if found is not None:
+            box, masses = found
+            out._box = Box(tuple(i - MARGIN for i in box.lower), tuple(n + 2 * MARGIN for n in box.shape))
+            out._masses = np.zeros(out._box.shape, np.int64)
+            out._masses[out._box.slices(box)] = masses
+        return out
 
     def _trimmed(self) -> tuple[Box, NDArray[np.int64]] | None:
         """Return the smallest box that holds all mass, and the masses in it."""

@@ -18,7 +18,8 @@ from modeseek.audit import Audit, audit
 from modeseek.bandwidth import estimate_bandwidth
 from modeseek.blurring import BlurredClusters, cluster_by_blurring
 from modeseek.certificate import Certificate
-from modeseek.engines import data
+from modeseek.engines import data, namespaces
+from modeseek.estimators.streaming import Streaming
 from modeseek.orphans import settle_orphans
 from modeseek.persistence import merge_by_persistence
 from modeseek.pipeline import cluster
@@ -26,7 +27,7 @@ from modeseek.result import Clustering, Problem
 from modeseek.sketch import DensitySketch
 
 
-class MeanShift(ClusterMixin, BaseEstimator):
+class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     r"""Mean-shift clustering with a Gaussian kernel: points climb to the modes of their density.
 
     One step moves a point to the weighted mean of its surroundings,
@@ -93,7 +94,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
     n_iter_ : int
         Number of steps of the longest climb.
     sketch_ : DensitySketch or None
-        The sketch of the density, where one was made.
+        The sketch of the density, where one was made; after `partial_fit` that of all points seen so far.
     certificate_ : Certificate or None
         How the label of each point is known to be that of exact mean shift (`modeseek.certificate`); None with
         ``fidelity="fast"``.
@@ -180,13 +181,15 @@ class MeanShift(ClusterMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: ArrayLike | DensitySketch, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Cluster X.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Points; float32 and float64 are read as they are, without a copy.
+        X : array-like of shape (n_samples, n_features), or DensitySketch
+            Points; float32 and float64 are read as they are, without a copy. Torch tensors and arrays of the array API
+            standard give fitted attributes of their own kind, on their device. Of a sketch, made elsewhere, the modes
+            are found as by `partial_fit`; ``labels_`` is empty then, `predict` labels any point.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), optional
@@ -209,8 +212,10 @@ class MeanShift(ClusterMixin, BaseEstimator):
             raise ValueError(f"batch_size={self.batch_size} is of use with blurring=True only.")
         stages = _Stages(self.verbose)
         stages("check")
+        if isinstance(X, DensitySketch):
+            return self._fit_sketch(X, sample_weight)
         points = self._points(X, reset=True)
-        weights = data.as_weights(sample_weight, len(points))
+        weights = data.as_weights(namespaces.as_numpy(sample_weight), len(points))
         bounds = data.bounds(points, self.n_jobs)
         if self.bandwidth is None or self.bandwidth == "auto":
             stages("choose the bandwidth")
@@ -239,13 +244,9 @@ class MeanShift(ClusterMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        self._clustering = found
-        self.labels_ = found.labels
-        self.cluster_centers_ = found.centers.astype(points.dtype)
-        self.cluster_weights_ = found.cluster_weights
-        self.n_iter_ = found.n_iter
+        self._stream = None
+        self._publish(found, found.labels, points.dtype, namespaces.Home.of(X))
         self.sketch_ = found.sketch
-        self.certificate_ = found.certificate
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.int32]:
@@ -263,7 +264,68 @@ class MeanShift(ClusterMixin, BaseEstimator):
         """
         points = self._points(X, reset=False)
         data.bounds(points, self.n_jobs)
-        return self._clustering.label(points, **self._climbing())
+        return namespaces.Home.of(X).back(self._clustering.label(points, **self._climbing()))
+
+    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
+        r"""Return the log density of the fit at points.
+
+            log f(x) = log sum_i w_i exp(-|x - x_i|^2 / 2h^2) - log sum_i w_i - (d / 2) log(2 pi h^2)
+
+        It is finite however far from all points x is (up to distances whose squares overflow). Where every point
+        climbed on the points themselves it is right to 1e-8. Where they were summed on a grid it is that of the
+        sketch, and x's distance r from the nearest point counts. With ``fidelity="certified"``: within 1e-5 where
+        points are, 1e-3 up to r = 4h, 1e-2 up to r = 8h, and 1 % of log f itself further out. With "fast", and after
+        `partial_fit`: within 1e-3 where points are, 0.05 up to r = 4h, and further out 2 % of log f itself (7 % in
+        three columns, where the grid is coarsest).
+        With ``blurring`` the density is that of the data as they were before the first round.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Points, old or new.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+            Natural logarithm of the density at each point.
+
+        See Also
+        --------
+        sklearn.neighbors.KernelDensity : The same density, summed over a tree of the points.
+
+        Examples
+        --------
+        >>> import modeseek as ms
+        >>> model = ms.MeanShift(bandwidth=1.0).fit([[0.0], [0.0], [8.0]])
+        >>> model.score_samples([[0.0], [8.0], [20.0]]).round(4)
+        array([ -1.3244,  -2.0176, -74.0176])
+        """
+        points = self._points(X, reset=False)
+        data.bounds(points, self.n_jobs)
+        return namespaces.Home.of(X).back(self._clustering.log_density(points, self.n_jobs))
+
+    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
+        """Return the log-likelihood of points: the (weighted) sum of `score_samples`.
+
+        On held-out points it is greatest at the bandwidth that describes them best: what GridSearchCV looks for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Points.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the sum, at least 0.
+
+        Returns
+        -------
+        float
+            Sum of the log densities.
+        """
+        logs = namespaces.as_numpy(self.score_samples(X))
+        weights = data.as_weights(namespaces.as_numpy(sample_weight), len(logs))
+        return float(logs @ weights if weights.size else logs.sum())
 
     def path(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the way of each point to its mode.
@@ -281,9 +343,11 @@ class MeanShift(ClusterMixin, BaseEstimator):
         points = self._points(X, reset=False)
         data.bounds(points, self.n_jobs)
         if isinstance(self._clustering, BlurredClusters):
-            return self._clustering.path(points, self.n_jobs)
-        starts = np.asarray(points, np.float64)
-        return climb.path(self._clustering.field, starts, tol=self.tol, max_iter=self.max_iter)
+            steps = self._clustering.path(points, self.n_jobs)
+        else:
+            starts = np.asarray(points, np.float64)
+            steps = climb.path(self._clustering.field, starts, tol=self.tol, max_iter=self.max_iter)
+        return namespaces.Home.of(X).back(steps)
 
     def audit(
         self,
@@ -332,13 +396,12 @@ class MeanShift(ClusterMixin, BaseEstimator):
         0 of all 1 500 points disagree with exact mean shift
         """
         points = self._points(X, reset=False)
-        found = self._clustering
-        if len(points) != len(self.labels_):
+        found, labels = self._clustering, namespaces.as_numpy(self.labels_)
+        if len(points) != len(labels):
             raise ValueError(
-                f"X has {len(points)} rows, but the model was fitted to {len(self.labels_)}: "
-                "pass the points of the fit."
+                f"X has {len(points)} rows, but the model was fitted to {len(labels)}: pass the points of the fit."
             )
-        weights = data.as_weights(sample_weight, len(points))
+        weights = data.as_weights(namespaces.as_numpy(sample_weight), len(points))
         total, fitted = float(weights.sum()) if weights.size else len(points), float(found.weights.sum())
         if abs(total - fitted) > 1e-6 * fitted:
             raise ValueError(
@@ -347,7 +410,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
         data.bounds(points, self.n_jobs)
         return audit(
             points,
-            self.labels_,
+            labels,
             found.modes,
             self.bandwidth_,
             clusters=found.clusters,
@@ -365,7 +428,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         if not reset:
             check_is_fitted(self)
         # finiteness is checked together with the bounds, in one read instead of two
-        return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        X = namespaces.as_numpy(X)
+        return validate_data(self, X, reset=reset, dtype=namespaces.precision(X), ensure_all_finite=False)
 
 
 class _Stages:

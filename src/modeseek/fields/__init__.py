@@ -30,6 +30,11 @@ def reach_of_tail(total: float, lightest: float, tail: float = TAIL) -> float:
     return min(REACH, math.sqrt(2.0 * math.log(max(total / (tail * lightest), 2.0))))
 
 
+def log_normaliser(total: float, d: int, bandwidth: float) -> float:
+    """Return the log of sum_i w_i (2 pi h^2)^(d/2), which makes a kernel sum a density."""
+    return math.log(total) + 0.5 * d * math.log(2.0 * math.pi) + d * math.log(bandwidth)
+
+
 class Field(Protocol):
     """What `climb` needs of a density."""
 
@@ -46,4 +51,8 @@ class Field(Protocol):
         steps, is below ``tol`` bandwidths; the number of steps is negative where max_iter cut it short. A start
         with nothing in reach first makes one step over all points, so it lands among them.
         """
+        ...
+
+    def log_density(self, queries: Floats, n_jobs: int | None = None) -> Floats:
+        """Return the log of the normalised density at each query, (m,), however far from the points it is."""
         ...

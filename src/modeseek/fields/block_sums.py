@@ -5,15 +5,17 @@ only weights below one rounding error of the weight at distance zero are left ou
 bandwidths and about the mean of the points.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modeseek.engines.threads import n_workers, run_chunks, single_threaded_blas
-from modeseek.fields import REACH, Floats, Ints
+from modeseek.fields import REACH, Floats, Ints, log_normaliser
 from modeseek.fields.compact import LEAF, ROWS_AT_ONCE, compact_groups, extents
 from modeseek.fields.dense import DenseField
+from modeseek.fields.logs import TRUSTED
 
 WIDEST = 128.0  # bandwidths: a wider tile of queries would lose digits about its middle
 FAINT = 1e-6  # of all weight: a lower density may hang on points out of reach
@@ -59,6 +61,22 @@ class BlockSums:
         with single_threaded_blas():
             out[order] = self._step(q[order], tiles, np.float64, n_jobs)
         return out[:, 4:] * self.bandwidth + self.centre, out[:, 0] * self.heaviest
+
+    def log_density(self, queries: Floats, n_jobs: int | None = None) -> Floats:
+        """Return the log of the normalised density at each query; far from the points, over all of them."""
+        out, queries = np.full(len(queries), -np.inf), np.asarray(queries, np.float64)
+        with np.errstate(over="ignore"):
+            q = self._scaled(queries)
+        low, high = self.lower.min(axis=0) - REACH, self.upper.max(axis=0) + REACH
+        near = np.flatnonzero(((q > low) & (q < high)).all(axis=1))
+        with np.errstate(divide="ignore"):
+            out[near] = np.log(self.shift(queries[near], n_jobs)[1])
+        faint = np.flatnonzero(~(out > math.log(TRUSTED * self.total * self.heaviest)))
+        out -= log_normaliser(self.total * self.heaviest, self.points.shape[1], self.bandwidth)
+        if faint.size:
+            rest = DenseField(self.points, self.weights, 1.0).log_density(q[faint], n_jobs)
+            out[faint] = rest - self.points.shape[1] * math.log(self.bandwidth)
+        return out
 
     def _scaled(self, x: Floats) -> Floats:
         x = np.asarray(x, np.float64) - self.centre

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modeseek.engines.threads import run_chunks, single_threaded_blas
-from modeseek.fields import CONCAVE, Floats, Ints
+from modeseek.fields import CONCAVE, Floats, Ints, log_normaliser
 
 TILE_VALUES = 1 << 19  # weights held at once by one thread
 
@@ -85,6 +85,26 @@ class DenseField:
         with single_threaded_blas():  # the threads are ours; more of them would wait for each other
             run_chunks(len(q), work, n_jobs, rows)
         return means, densities
+
+    def log_density(self, queries: Floats, n_jobs: int | None = None) -> Floats:
+        """Return the log of the normalised density at each query, by log-sum-exp over all points."""
+        with np.errstate(over="ignore"):
+            q = (np.asarray(queries, np.float64) - self.centre) / self.bandwidth
+        out = np.empty(len(q))
+        total = float(self.weights.sum()) if self.weights.size else float(len(self.points))
+
+        def work(_: int, start: int, stop: int) -> None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                exponents = self._exponents(q[start:stop])
+                nearest = exponents.max(axis=1)
+                np.exp(exponents - nearest[:, None], out=exponents)
+                sums = exponents @ self.weights if self.weights.size else exponents.sum(axis=1)
+                # where even squares of distances overflow the exponents are -inf, or NaN
+                out[start:stop] = np.where(nearest > -np.inf, nearest + np.log(sums), -np.inf)
+
+        with single_threaded_blas():
+            run_chunks(len(q), work, n_jobs, max(1, TILE_VALUES // len(self.points)))
+        return out - log_normaliser(total, q.shape[1], self.bandwidth)
 
     def _exponents(self, tile: Floats) -> Floats:
         """-|q - x|^2 / 2 in bandwidths, (rows, n)."""

@@ -6,14 +6,16 @@ The weights exp(-r^2/2) cut at R are those of the convex profile max(e^-s - e^-S
 still climbs its own density.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modeseek.engines.threads import run_chunks
-from modeseek.fields import CONCAVE, REACH, Floats, Ints
+from modeseek.fields import CONCAVE, REACH, Floats, Ints, log_normaliser
 from modeseek.fields.dense import DenseField
+from modeseek.fields.logs import LEFT_OUT, TRUSTED, log_sums_of_tree
 
 CELLS_PER_REACH = 4  # cell side = reach / 4: few rows to visit, little beyond the ball
 MAX_CELLS_PER_AXIS = 1 << 20
@@ -82,16 +84,17 @@ class GridField:
         np.subtract(queries, self.origin, out=q[:, 3 - self.n_features :])
         return q
 
-    def sums(self, queries: Floats, n_jobs: int | None = None) -> Floats:
-        """Return sums of g (1), g * dx (3) and g * dx * dx (6) around each query, (m, 10)."""
+    def sums(self, queries: Floats, n_jobs: int | None = None, reach: float | None = None) -> Floats:
+        """Return sums of g (1), g * dx (3) and g * dx * dx (6) around each query, within ``reach``, (m, 10)."""
         from modeseek.engines.cpu import points
 
         q = self._padded(queries)
         out = np.empty((len(q), 10))
         c = 0.5 / self.bandwidth**2
+        cut = self.cut if reach is None else 0.5 * reach * reach
 
         def work(_: int, start: int, stop: int) -> None:
-            points.sums(*self._arguments(), c, self.cut, q[start:stop], out[start:stop])
+            points.sums(*self._arguments(), c, cut, q[start:stop], out[start:stop])
 
         run_chunks(len(q), work, n_jobs, QUERIES_PER_CHUNK)
         return out
@@ -99,6 +102,23 @@ class GridField:
     def density(self, queries: Floats) -> Floats:
         """Return the unnormalised density sum_i w_i exp(-|q - x_i|^2 / 2h'^2)."""
         return self.sums(queries)[:, 0]
+
+    def log_density(self, queries: Floats, n_jobs: int | None = None, left_out: float = LEFT_OUT) -> Floats:
+        """Return the log of the normalised density at each query, right to about 1e-8 for the points as they are."""
+        total, reach = float(self.weights.sum()), REACH * self.bandwidth
+        out = np.full(len(queries), -np.inf)
+        with np.errstate(over="ignore"):
+            q = queries - self.origin
+        last = (self.dims * self.side)[3 - self.n_features :]
+        near = np.flatnonzero(((q > -reach) & (q < last + reach)).all(axis=1))
+        with np.errstate(divide="ignore"):
+            out[near] = np.log(self.sums(queries[near], n_jobs, REACH)[:, 0])
+        faint = np.flatnonzero(~(out > math.log(TRUSTED * total)))
+        if faint.size:
+            columns = self.columns[3 - self.n_features :].T / self.bandwidth
+            with np.errstate(over="ignore"):
+                out[faint] = log_sums_of_tree(columns, self.weights, q[faint] / self.bandwidth, n_jobs, left_out)
+        return out - log_normaliser(total, self.n_features, self.bandwidth)
 
     def shift(self, queries: Floats) -> tuple[Floats, Floats]:
         """Return the (relaxed) mean and the density at each query; a query with nothing in reach stays."""

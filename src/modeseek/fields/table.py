@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
 from modeseek.engines.threads import run_chunks
-from modeseek.fields import TAIL, Floats, Ints, reach_of_tail
+from modeseek.fields import TAIL, Floats, Ints, log_normaliser, reach_of_tail
 from modeseek.fields.dense import DenseField
-from modeseek.fields.nodes import Nodes
+from modeseek.fields.grid import GridField
+from modeseek.fields.nodes import MARGIN, Nodes
 
 STARTS_PER_CHUNK = 2048
 VALUES_PER_CHUNK = 1 << 16
+QUERIES_PER_CHUNK = 1 << 13
+LEFT_OUT = 1e-4  # of densities far from all nodes, less than the sketch is off there
 NOISE = 1e-8  # of the largest density: below it an interpolated density is noise, not data
 
 
@@ -123,9 +126,32 @@ class TableField:
 
         channels = self.table.size // int(np.prod(self.shape))
         t0 = self.table.reshape(*self.shape, channels)[..., 0]
-        u = (np.asarray(queries, np.float64) - self.nodes.corner) / self.nodes.delta
+        with np.errstate(over="ignore"):
+            u = (np.asarray(queries, np.float64) - self.nodes.corner) / self.nodes.delta
+        u = np.clip(u, -MARGIN, self.shape + MARGIN)  # beyond the table all is 0, and indices must not overflow
         values = map_coordinates(t0, u.T, order=3, prefilter=False, mode="grid-constant", cval=0.0)
         return np.where(self._inside(u), values, 0.0)
+
+    def log_density(self, queries: Floats, n_jobs: int | None = None) -> Floats:
+        """Return the log of the normalised density at each query, to the accuracy of the sketch.
+
+        It is read from the table where points are near, and summed over the nodes where they are not.
+        """
+        nodes = self.nodes
+        out = np.empty(len(queries))
+
+        def work(_: int, start: int, stop: int) -> None:
+            out[start:stop] = self.density(queries[start:stop])
+
+        run_chunks(len(queries), work, n_jobs, QUERIES_PER_CHUNK)
+        faint = np.flatnonzero(~(out > self.negligible / TAIL))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out = np.log(out / nodes.units_per_weight)
+        out -= log_normaliser(nodes.total_weight, len(self.shape), self.kernel_bandwidth)
+        if faint.size:
+            on_nodes = GridField(*nodes.as_points(), self.kernel_bandwidth)
+            out[faint] = on_nodes.log_density(queries[faint], n_jobs, LEFT_OUT)
+        return out
 
     def _inside(self, u: Floats) -> NDArray[np.bool_]:
         """Tell which positions (node units) have all the nodes that interpolation reads."""

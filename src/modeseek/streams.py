@@ -1,0 +1,104 @@
+"""Clusters of a density sketch alone: of a stream of batches, or of sketches merged from many machines.
+
+The masses of a sketch are integers, and its grid begins at the coordinate origin: how a stream is cut into batches, and
+in which order they come, changes no bit of it, and so none of the clusters. The nodes stand in for the points. Cells
+whose neighbours reach the same mode label what is in them; between basins every point climbs when it is asked for.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modeseek.climb import ModeFinder
+from modeseek.engines import data
+from modeseek.fields import Field, Floats
+from modeseek.fields.grid import GridField
+from modeseek.fields.table import TableField
+from modeseek.label import UNKNOWN, CellLabels, Counts, label_cells, mixed_cells
+from modeseek.result import Clustering, SketchProblem, finish
+from modeseek.sketch import UNIT_BITS, DensitySketch
+
+SPACINGS = {1: 1 / 8, 2: 1 / 4, 3: 1 / 3}  # of the nodes, in bandwidths, by number of columns
+LIGHTEST = 2.0**-20  # least weight of a point, by which rounding of its masses is below a thousandth of it
+MAX_TABLE = 1 << 23  # nodes: larger grids are mostly empty, and summed node by node
+
+
+@dataclass
+class Stream:
+    """What is kept of the batches seen so far: a sketch, the least weight of a point, and the last batch."""
+
+    sketch: DensitySketch
+    lightest: float
+    dtype: np.dtype[Any]
+    batch: NDArray[Any]  # a copy: it is labelled when labels are asked for
+
+    @classmethod
+    def begin(cls, bandwidth: object, d: int, dtype: np.dtype[Any]) -> "Stream":
+        """Start an empty stream of so many columns."""
+        if bandwidth is None or isinstance(bandwidth, str):
+            raise ValueError(
+                f"partial_fit needs a bandwidth given as a number, got bandwidth={bandwidth!r}: what is summed for one "
+                "cannot be changed to another. ms.estimate_bandwidth(X) estimates it from a sample."
+            )
+        if d > 3:
+            raise ValueError(
+                f"partial_fit sums batches on a grid, of up to three columns; X has {d}. Use fit, or fewer columns."
+            )
+        sketch = DensitySketch(data.positive(bandwidth, "bandwidth"), spacing=SPACINGS[d], origin=np.zeros(d), degree=3)
+        return cls(sketch, np.inf, dtype, np.empty((0, d), dtype))
+
+    @classmethod
+    def resume(cls, sketch: DensitySketch) -> "Stream":
+        """Go on from a sketch made elsewhere, which is left as it is."""
+        d = sketch.n_features_in_
+        if not sketch.masses.any():
+            raise ValueError("This DensitySketch holds no mass: there is nothing to cluster.")
+        dtype = np.dtype(np.float64)
+        return cls(sketch.trimmed(), sketch.weight_scale, dtype, np.empty((0, d), dtype))
+
+    def add(self, points: NDArray[Any], weights: Floats, bounds: Floats, n_jobs: int | None = None) -> None:
+        """Deposit a batch; ``weights`` of length 0 means unit weights."""
+        lightest = float(weights[weights > 0.0].min()) if weights.size else 1.0
+        if lightest < LIGHTEST * self.sketch.weight_scale:
+            raise ValueError(
+                f"sample_weight holds {lightest:g}, too light for masses in units of "
+                f"{self.sketch.weight_scale * 2.0**-UNIT_BITS:g}: multiply all weights of the stream by one number."
+            )
+        self.sketch.add_scanned(points, weights, bounds, n_jobs)
+        self.lightest = min(self.lightest, lightest)
+        self.dtype = np.result_type(self.dtype, points.dtype)
+        self.batch = points.copy()
+
+    def problem(self, **climbing: Any) -> SketchProblem:
+        """Return the nodes as the points to cluster."""
+        sketch = self.sketch.trimmed()
+        positions, weights = sketch.nodes().as_points()
+        bounds = np.array([positions.min(axis=0), positions.max(axis=0)])
+        lightest = min(self.lightest, sketch.total_weight_)
+        return SketchProblem(
+            positions, weights, bounds, sketch.bandwidth, **climbing, sketch=sketch, of_points=lightest
+        )
+
+
+def cluster_sketch(problem: SketchProblem) -> Clustering:
+    """Find the modes of a sketch, and the cells that surely belong to one; weights are those of the nodes."""
+    sketch, nodes, h = problem.sketch, problem.sketch.nodes(), problem.sketch.kernel_bandwidth()
+    on_nodes = GridField(problem.points, problem.weights, h, factor=(problem.bandwidth / h) ** 2)
+    field: Field = on_nodes
+    occupied = nodes.occupied()
+    if nodes.box.n_nodes <= MAX_TABLE:
+        problem.report("tabulate")
+        field = TableField(nodes, problem.bandwidth, h, lightest=problem.lightest, n_jobs=problem.n_jobs)
+    finder = ModeFinder(field, on_nodes, guide=on_nodes, **problem.climbing)
+    problem.report("climb")
+    if isinstance(field, TableField):
+        cells = label_cells(field, finder)
+    else:
+        cells = np.full(nodes.box.n_nodes, UNKNOWN, np.int32)
+        cells[occupied] = finder.find(problem.points)
+    labels = cells[occupied]
+    cells[mixed_cells(cells, nodes.box.shape)] = UNKNOWN
+    table = CellLabels(nodes.origin, nodes.delta, nodes.box, 1, cells, np.empty(0, np.int32))
+    return finish(problem, finder, table, labels, Counts(0, np.bincount(labels)), sketch)
