@@ -101,7 +101,7 @@ def tables(bars: list[dict[str, str]], scales: list[dict[str, str]]) -> str:
 
 def bars_only(bars: list[dict[str, str]]) -> str:
     """Make a table of bars that have no agreement of their own."""
-    rows = [[row["bar"], number(row["measured"]), row["required"], row["times"]] for row in bars]
+    rows = [[row["bar"], number(row["measured"], 5), row["required"], row["times"]] for row in bars]
     return markdown(["what", "measured", "asked for", "times"], rows)
 
 
