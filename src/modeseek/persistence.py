@@ -12,9 +12,12 @@ import numpy as np
 from modeseek.fields import Ints
 from modeseek.fields.bounds import inner_nodes, neighbours
 from modeseek.fields.nodes import MARGIN
+from modeseek.fields.radial_table import RadialTable
 from modeseek.fields.table import TableField
+from modeseek.kernels import GAUSSIAN
 from modeseek.prepare import affordable_spacings, make_sketch
 from modeseek.result import Clusters, Problem
+from modeseek.sketch import DensitySketch
 
 SPACINGS = {1: (1 / 32, 1 / 16, 1 / 8, 1 / 4), 2: (1 / 16, 1 / 8, 1 / 4), 3: (1 / 8, 1 / 6, 1 / 4, 1 / 3)}
 MAX_NODES = 1 << 22
@@ -26,7 +29,7 @@ def merge_by_persistence(problem: Problem, found: Clusters, threshold: float) ->
     Raises
     ------
     ValueError
-        If there are more than three columns, or the data spread too wide for a grid.
+        If there are more than three columns, the data spread too wide for a grid, or the kernel has no shadow.
     """
     if len(found.modes) < 2:
         return
@@ -35,20 +38,26 @@ def merge_by_persistence(problem: Problem, found: Clusters, threshold: float) ->
             f'merge="persistence" finds saddles on a grid, of up to three columns; X has {problem.d}. Use '
             "min_cluster_size, or fewer columns."
         )
-    spacings = affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)
+    wide = problem.as_wide()
+    spacings = affordable_spacings(wide, SPACINGS[problem.d], MAX_NODES)
     if not spacings:
         raise ValueError(
             'merge="persistence" finds saddles on a grid, and the data span too many bandwidths for one; remove '
             "outliers, or use a larger bandwidth."
         )
     problem.report("merge by persistence")
-    sketch, _ = make_sketch(problem, spacings[0], degree=3, bins=False)
-    field = TableField(
-        sketch.nodes(), problem.bandwidth, sketch.kernel_bandwidth(), lightest=problem.lightest, n_jobs=problem.n_jobs
-    )
+    field = _density(problem, make_sketch(wide, spacings[0], degree=3, bins=False)[0])
     parent = _joined(problem, found, field, threshold)
     kept, clusters = np.unique(parent, return_inverse=True)
     found.gather(clusters, len(kept), problem.n_jobs)
+
+
+def _density(problem: Problem, sketch: DensitySketch) -> TableField:
+    """Tabulate the density that is climbed: that of the kernel's shadow."""
+    how = {"lightest": problem.lightest, "n_jobs": problem.n_jobs}
+    if problem.kernel is GAUSSIAN:
+        return TableField(sketch.nodes(), problem.bandwidth, sketch.kernel_bandwidth(), **how)
+    return RadialTable(sketch.nodes(), problem.bandwidth, problem.kernel, shadow=True, **how)
 
 
 def _joined(problem: Problem, found: Clusters, field: TableField, threshold: float) -> Ints:

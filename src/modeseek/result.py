@@ -14,6 +14,7 @@ from modeseek.climb import ModeFinder
 from modeseek.engines.data import SMALL
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import Field, Floats, Ints
+from modeseek.kernels import GAUSSIAN, Kernel
 from modeseek.label import UNKNOWN, Counts
 from modeseek.sketch import DensitySketch
 
@@ -30,6 +31,7 @@ class Problem:
     max_iter: int = 300
     n_jobs: int | None = None
     report: Callable[[str], None] = lambda stage: None
+    kernel: Kernel = GAUSSIAN
 
     @property
     def n(self) -> int:
@@ -50,6 +52,10 @@ class Problem:
     def lightest(self) -> float:
         """Least weight above 0."""
         return float(self.weights[self.weights > 0].min()) if self.weights.size else 1.0
+
+    def as_wide(self) -> "Problem":
+        """Return the problem with the bandwidth of a Gaussian as wide as the kernel: grids are measured in it."""
+        return dataclasses.replace(self, bandwidth=self.kernel.width(self.d) * self.bandwidth)
 
     @property
     def climbing(self) -> dict[str, Any]:
