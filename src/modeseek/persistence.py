@@ -79,8 +79,12 @@ def _joined(problem: Problem, found: Clusters, field: TableField, threshold: flo
     peaks = order[(height[order][:, None] >= height[order[:, None] + around]).all(axis=1)]
     peak_of = np.full(len(height), NONE, np.int64)
     peak_of[peaks] = found.label(nodes.positions(peaks), **problem.climbing)
-    parent = np.arange(len(found.modes))
-    merge(order, height, around, peak_of, tops, threshold, np.full(len(height), NONE, np.int64), parent)
+    parent, owner = np.arange(len(found.modes)), np.full(len(height), NONE, np.int64)
+    merge(order, height, around, peak_of, tops, threshold, owner, parent)
+    if threshold > 0.0:
+        unseen = np.setdiff1d(np.arange(len(parent)), peak_of[peaks])  # they rise too little for the grid to show
+        hill = owner[nodes.nearest(found.modes[unseen])]
+        parent[unseen] = np.where(hill == NONE, unseen, hill)
     while (parent != parent[parent]).any():
         parent = parent[parent]
     return parent

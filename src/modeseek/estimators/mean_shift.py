@@ -353,7 +353,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
         points = self._points(X, reset=False)
         if self.kernel != "gaussian":
             raise ValueError(
-                f'audit checks labels of the Gaussian kernel, and this model has kernel={self.kernel!r}. Compare with a '
+                f"audit checks labels of the Gaussian kernel, and this model has kernel={self.kernel!r}. Compare with a "
                 'fit of fidelity="exact", on a sample of the points where that takes too long.'
             )
         found = self._clustering

@@ -31,13 +31,14 @@ from modeseek.kernels import Kernel
 FINE = {1: 32, 2: 8, 3: 4}  # parts of a cell along each axis
 SAMPLES = 1 << 23  # places at which g is evaluated, at most
 PREFILTER = 32  # nodes after which the spline's prefilter is below 2^-53
-MAX_TRANSFORM = 1 << 25  # values
+MAX_TRANSFORM = 1 << 24  # values
 
 
 def transform_shape(shape: tuple[int, ...], radius: int) -> tuple[int, ...]:
     """Return the lengths of transforms of so many nodes with taps of a radius: no sum wraps around into another."""
     return tuple(
-        fft.next_fast_len(n + half + PREFILTER, real=True) for n, half in zip(shape, _halves(shape, radius), strict=True)
+        fft.next_fast_len(n + half + PREFILTER, real=True)
+        for n, half in zip(shape, _halves(shape, radius), strict=True)
     )
 
 

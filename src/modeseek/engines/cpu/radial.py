@@ -49,7 +49,13 @@ def flat(s):
     return 1.0 if s <= 1.0 else 0.0
 
 
-WEIGHTS = {"gaussian": gaussian, "triangular": triangular, "epanechnikov": epanechnikov, "biweight": biweight, "flat": flat}
+WEIGHTS = {
+    "gaussian": gaussian,
+    "triangular": triangular,
+    "epanechnikov": epanechnikov,
+    "biweight": biweight,
+    "flat": flat,
+}
 
 
 @inline
@@ -174,6 +180,6 @@ def loops_of(function: Any) -> Loops:
     g = function if is_jitted(function) else _in_memory(function)
 
     def weigh(s):
-        return float(g(sqrt(s)))
+        return 1.0 * g(sqrt(s))
 
     return _loops("users", _in_memory(weigh), _in_memory, _in_memory)
