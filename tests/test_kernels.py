@@ -117,7 +117,7 @@ def test_bandwidths_convert_there_and_back():
         assert equivalent_bandwidth(there, name, "gaussian", 3) == pytest.approx(2.5)
     assert equivalent_bandwidth(1.0, "gaussian", "flat", 1) == pytest.approx(math.sqrt(5))
     for bad in [("nope", "flat", 2), ("flat", "nope", 2), ("flat", "flat", 0)]:
-        with pytest.raises(ValueError, match="unknown|n_features"):
+        with pytest.raises(ValueError, match=r"unknown|n_features"):
             equivalent_bandwidth(1.0, *bad)
     with pytest.raises(ValueError, match="above 0"):
         equivalent_bandwidth(0.0, "flat", "flat", 2)
@@ -474,6 +474,8 @@ def test_functions_may_be_written_in_many_ways():
     plain = ms.MeanShift(h).fit(X)
     np.testing.assert_array_equal(numpys.labels_, plain.labels_)
     np.testing.assert_allclose(numpys.cluster_centers_, plain.cluster_centers_, atol=1e-6)
+    by_formula = ms.MeanShift(2 * h, kernel=kernels.flat).fit(X)
+    np.testing.assert_array_equal(by_formula.labels_, ms.MeanShift(2 * h, kernel="flat").fit(X).labels_)
     booleans = ms.MeanShift(2 * h, kernel=lambda r: r <= 1).fit(X)
     np.testing.assert_array_equal(booleans.labels_, ms.MeanShift(2 * h, kernel="flat").fit(X).labels_)
 

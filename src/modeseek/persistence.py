@@ -54,10 +54,10 @@ def merge_by_persistence(problem: Problem, found: Clusters, threshold: float) ->
 
 def _density(problem: Problem, sketch: DensitySketch) -> TableField:
     """Tabulate the density that is climbed: that of the kernel's shadow."""
-    how = {"lightest": problem.lightest, "n_jobs": problem.n_jobs}
+    nodes, h, lightest, n_jobs = sketch.nodes(), problem.bandwidth, problem.lightest, problem.n_jobs
     if problem.kernel is GAUSSIAN:
-        return TableField(sketch.nodes(), problem.bandwidth, sketch.kernel_bandwidth(), **how)
-    return RadialTable(sketch.nodes(), problem.bandwidth, problem.kernel, shadow=True, **how)
+        return TableField(nodes, h, sketch.kernel_bandwidth(), lightest=lightest, n_jobs=n_jobs)
+    return RadialTable(nodes, h, problem.kernel, lightest=lightest, shadow=True, n_jobs=n_jobs)
 
 
 def _joined(problem: Problem, found: Clusters, field: TableField, threshold: float) -> Ints:

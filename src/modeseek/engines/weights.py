@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modeseek.kernels import BUILT_IN, Kernel
+from modeseek.kernels import BUILT_IN, KERNELS, Kernel
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ def as_kernel(kernel: str | Callable[[float], Any] | Kernel) -> Kernel:
     Parameters
     ----------
     kernel : str, callable or Kernel
-        A name of `modeseek.kernels.KERNELS`, or a function g(r) of one distance in bandwidths.
+        A name of `modeseek.kernels.KERNELS` or its formula there, or a function g(r) of one distance in bandwidths.
 
     Raises
     ------
@@ -47,7 +47,8 @@ def as_kernel(kernel: str | Callable[[float], Any] | Kernel) -> Kernel:
         return BUILT_IN[kernel]
     if not callable(kernel):
         raise TypeError(f"kernel must be one of {', '.join(BUILT_IN)} or a function g(r), got {kernel!r}.")
-    return _probed(kernel)
+    known = next((name for name, formula in KERNELS.items() if formula is kernel), None)
+    return BUILT_IN[known] if known else _probed(kernel)
 
 
 @lru_cache

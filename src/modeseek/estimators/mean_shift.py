@@ -30,7 +30,7 @@ from modeseek.sketch import DensitySketch
 
 
 class MeanShift(ClusterMixin, BaseEstimator):
-    r"""Mean-shift clustering with a Gaussian kernel: points climb to the modes of their density.
+    r"""Mean-shift clustering: points climb to the modes of their density.
 
     One step moves a point to the weighted mean of its surroundings,
 
@@ -38,7 +38,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
 
     which ascends the density f(x) = sum_i w_i exp(-|x - x_i|^2 / 2h^2). Every point climbs until it rests at a
     mode; the points that reach the same mode are one cluster. Clusters may have any shape, and their number is
-    not given but follows from the bandwidth.
+    not given but follows from the bandwidth. Other weights g are a ``kernel`` away.
 
     Parameters
     ----------
@@ -351,10 +351,10 @@ class MeanShift(ClusterMixin, BaseEstimator):
         0 of all 1 500 points disagree with exact mean shift
         """
         points = self._points(X, reset=False)
-        if self.kernel != "gaussian":
+        if as_kernel(self.kernel) is not GAUSSIAN:
             raise ValueError(
-                f"audit checks labels of the Gaussian kernel, and this model has kernel={self.kernel!r}. Compare with a "
-                'fit of fidelity="exact", on a sample of the points where that takes too long.'
+                f"audit checks labels of the Gaussian kernel, and this model has kernel={self.kernel!r}. Compare with "
+                'fidelity="exact" where the points are few enough.'
             )
         found = self._clustering
         if len(points) != len(self.labels_):

@@ -26,26 +26,31 @@ FAN = 16
 
 @inline
 def gaussian(s):
+    """Return exp(-r^2 / 2), s = r^2."""
     return np.exp(-0.5 * s)
 
 
 @inline
 def triangular(s):
+    """Return max(0, 1 - r), s = r^2."""
     return max(0.0, 1.0 - sqrt(s))
 
 
 @inline
 def epanechnikov(s):
+    """Return max(0, 1 - r^2), s = r^2."""
     return max(0.0, 1.0 - s)
 
 
 @inline
 def biweight(s):
+    """Return max(0, 1 - r^2)^2, s = r^2."""
     return max(0.0, 1.0 - s) * max(0.0, 1.0 - s)
 
 
 @inline
 def flat(s):
+    """Return 1 up to r = 1, s = r^2."""
     return 1.0 if s <= 1.0 else 0.0
 
 
