@@ -4,8 +4,8 @@ A million points of six blobs, each kernel at the bandwidth whose density has th
 costs beside the Gaussian (all with the default fidelity), what a user's function costs beside the built-in kernel of
 the same formula, on the cells and on the points, and writes benchmarks/results/kernels.csv.
 
-Agreement is with exact climbs of a sample, in float64 over all points, by loops of this file that share no code with the
-package: a label is right if the climb ends within 0.05 bandwidths of its cluster's centre.
+Agreement is with exact climbs of a sample, in float64 over all points, by loops of this file that share no code with
+the package: a label is right if the climb ends within 0.05 bandwidths of its cluster's centre.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import modeseek as ms
 from benchmarks import data, harness, reference
 from benchmarks.harness import Row, alternate, duration
-from benchmarks.mean_shift import H, Fit, bar, collect
+from benchmarks.mean_shift import Fit, H, bar, collect
 from modeseek.kernels import equivalent_bandwidth
 
 COMPACT = ("triangular", "epanechnikov", "biweight", "flat")

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,6 +131,18 @@ def test_a_kernel_that_hardly_fades_has_no_shadow_but_a_width():
     with pytest.raises(ValueError, match="no finite height"):
         kernel.shadow(0.5)
     assert as_kernel(exponential).support == pytest.approx(53 * math.log(2))
+
+
+def test_the_table_of_the_documentation_is_what_the_code_says():
+    lines = (Path(__file__).parent.parent / "docs" / "kernels.md").read_text(encoding="utf-8").splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("| kernel | d = "))
+    columns = [int(cell.split("=")[1]) for cell in lines[head].strip("| ").split("|")[1:]]
+    rows = [
+        [cell.strip() for cell in line.strip("| ").split("|")] for line in lines[head + 2 : head + 2 + len(KERNELS)]
+    ]
+    assert [row[0] for row in rows] == list(KERNELS)
+    for name, *cells in rows:
+        assert cells == [f"{equivalent_bandwidth(1.0, 'gaussian', name, d):.3f}" for d in columns]
 
 
 # --------------------------------------------------------------------------------------------------- fields
