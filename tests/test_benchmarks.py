@@ -11,6 +11,7 @@ from benchmarks import (
     figures,
     harness,
     high_dimensions,
+    kernels,
     mean_shift,
     reference,
     scaling,
@@ -336,3 +337,22 @@ def test_growth_is_fitted_from_the_seconds(monkeypatch):
     measured = list(scaling.growth(True, most=10_000))
     assert [row["fidelity"] for row in measured] == ["certified", "fast"]
     assert measured[0]["undecided"] == 0.0
+
+
+def test_kernels_have_an_exact_answer_of_their_own():
+    X = three_blobs(400).astype(np.float32)
+    for name, function in kernels.USERS.items():
+        h = 4.0
+        sample = kernels.exact_sample(X, h, function, 100)
+        model = ms.MeanShift(h, kernel=name).fit(X)
+        assert sample.agreement(model.labels_, model.cluster_centers_) == 1.0
+        other = ms.MeanShift(0.3 * h, kernel=name).fit(X)
+        assert sample.agreement(other.labels_, other.cluster_centers_) < 0.9
+
+
+def test_benchmark_of_kernels_is_whole(monkeypatch):
+    monkeypatch.setattr(kernels, "STARTS", 5)
+    rows = [*kernels.against_the_gaussian(3000), *kernels.hard(3000), *kernels.against_the_built_in(1500, "on points")]
+    assert len(rows) == 12
+    assert {row["result"] for row in rows} <= {"pass", "FAIL", ""}
+    assert all(0.0 <= row["agreement"] <= 1.0 for row in rows)

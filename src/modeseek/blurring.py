@@ -23,7 +23,7 @@ from modeseek.cells import bit_patterns
 from modeseek.climb import group_by_location
 from modeseek.costs import choose_field
 from modeseek.engines import data
-from modeseek.fields import Field, Floats
+from modeseek.fields import Floats, GaussianField
 from modeseek.label import KeyLabels
 from modeseek.result import Clusters, Problem
 from modeseek.rounds import Blurred, move
@@ -113,7 +113,7 @@ class BlurredClusters(Clusters):
     by_mode: NDArray[np.int32]  # (n,) the labels before modes were put together
     weights_of_points: Floats  # (n,), length 0: all one
     known: KeyLabels | None = None
-    density: Field | None = None
+    density: GaussianField | None = None
 
     @property
     def n_iter(self) -> int:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from modeseek.fields import REACH, Field, Floats, Ints
+from modeseek.fields import REACH, Floats, GaussianField, Ints
 from modeseek.fields.blocks import BlocksField
 from modeseek.fields.compact import LEAF
 from modeseek.fields.dense import DenseField
@@ -46,7 +46,7 @@ TOL = 1e-3  # bandwidths: tolerance of the climbs that are tried
 TILE = 60e-6  # seconds of a step for each tile, whatever its pairs
 
 
-class PointField(Field, Protocol):
+class PointField(GaussianField, Protocol):
     """A field on points, which polishes too."""
 
     def newton(self, queries: Floats) -> tuple[Floats, NDArray[np.bool_]]:

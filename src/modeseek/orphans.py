@@ -19,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from modeseek.any_kernel import radial_field, widened
 from modeseek.cells import cell_means
 from modeseek.fields import Field, Floats, Ints, reach_of_tail
 from modeseek.fields.dense import DenseField
 from modeseek.fields.grid import GridField
+from modeseek.kernels import GAUSSIAN
 from modeseek.result import Clusters, Problem
 
 WIDER = 2.0**0.5  # factor from one bandwidth to the next
@@ -83,16 +85,25 @@ def _wider_fields(problem: Problem, found: Clusters) -> Iterator[Field]:
     width = float((problem.bounds[1] - problem.bounds[0]).max())
     bandwidth = WIDER * problem.bandwidth
     points, weights, added = _sources(problem, found)
+    wide = problem.kernel.width(problem.d)
     while bandwidth <= WIDER * width:
-        if problem.d > 3:
-            yield DenseField(points, weights, bandwidth)
-        else:
-            points, weights, lost = cell_means(points, weights, bandwidth / CELLS_PER_BANDWIDTH)
+        if problem.d <= 3:
+            points, weights, lost = cell_means(points, weights, wide * bandwidth / CELLS_PER_BANDWIDTH)
             added -= lost
-            summed = float(np.sqrt(bandwidth**2 - added))
-            reach = reach_of_tail(float(weights.sum()), problem.lightest)
-            yield GridField(points, weights, summed, factor=(bandwidth / summed) ** 2, reach=reach)
+        yield _wider_field(problem, points, weights, bandwidth, added)
         bandwidth *= WIDER
+
+
+def _wider_field(problem: Problem, points: NDArray[Any], weights: Floats, bandwidth: float, added: float) -> Field:
+    """Return the density of one bandwidth on points whose variance is too large by ``added`` along each axis."""
+    if problem.kernel is not GAUSSIAN:
+        summed = widened(problem.kernel, bandwidth, -added, problem.d)
+        return radial_field(points, weights, summed, problem.kernel)
+    if problem.d > 3:
+        return DenseField(points, weights, bandwidth)
+    summed = float(np.sqrt(bandwidth**2 - added))
+    reach = reach_of_tail(float(weights.sum()), problem.lightest)
+    return GridField(points, weights, summed, factor=(bandwidth / summed) ** 2, reach=reach)
 
 
 def _sources(problem: Problem, found: Clusters) -> tuple[NDArray[Any], Floats, float]:
@@ -101,4 +112,4 @@ def _sources(problem: Problem, found: Clusters) -> tuple[NDArray[Any], Floats, f
     if sketch is None:
         return problem.points, problem.weights, 0.0
     nodes = sketch.nodes()
-    return *nodes.as_points(), problem.bandwidth**2 - sketch.kernel_bandwidth() ** 2
+    return *nodes.as_points(), sketch.bandwidth**2 - sketch.kernel_bandwidth() ** 2

@@ -12,9 +12,12 @@ import numpy as np
 from modeseek.fields import Ints
 from modeseek.fields.bounds import inner_nodes, neighbours
 from modeseek.fields.nodes import MARGIN
+from modeseek.fields.radial_table import RadialTable
 from modeseek.fields.table import TableField
+from modeseek.kernels import GAUSSIAN
 from modeseek.prepare import affordable_spacings, make_sketch
 from modeseek.result import Clusters, Problem, SketchProblem
+from modeseek.sketch import DensitySketch
 
 SPACINGS = {1: (1 / 32, 1 / 16, 1 / 8, 1 / 4), 2: (1 / 16, 1 / 8, 1 / 4), 3: (1 / 8, 1 / 6, 1 / 4, 1 / 3)}
 MAX_NODES = 1 << 22
@@ -26,7 +29,7 @@ def merge_by_persistence(problem: Problem, found: Clusters, threshold: float) ->
     Raises
     ------
     ValueError
-        If there are more than three columns, or the data spread too wide for a grid.
+        If there are more than three columns, the data spread too wide for a grid, or the kernel has no shadow.
     """
     if len(found.modes) < 2:
         return
@@ -44,19 +47,25 @@ def merge_by_persistence(problem: Problem, found: Clusters, threshold: float) ->
 
 def _table(problem: Problem) -> TableField:
     """Tabulate the density: of a sketch where that is all there is, else on the finest grid that is affordable."""
-    sketch = None
+    wide, sketch = problem.as_wide(), None
     if isinstance(problem, SketchProblem):
         sketch = problem.sketch if problem.sketch.box.n_nodes <= MAX_NODES else None
-    elif spacings := affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES):
-        sketch, _ = make_sketch(problem, spacings[0], degree=3, bins=False)
+    elif spacings := affordable_spacings(wide, SPACINGS[problem.d], MAX_NODES):
+        sketch, _ = make_sketch(wide, spacings[0], degree=3, bins=False)
     if sketch is None:
         raise ValueError(
             'merge="persistence" finds saddles on a grid, and the data span too many bandwidths for one; remove '
             "outliers, or use a larger bandwidth."
         )
-    return TableField(
-        sketch.nodes(), problem.bandwidth, sketch.kernel_bandwidth(), lightest=problem.lightest, n_jobs=problem.n_jobs
-    )
+    return _density(problem, sketch)
+
+
+def _density(problem: Problem, sketch: DensitySketch) -> TableField:
+    """Tabulate the density that is climbed: that of the kernel's shadow."""
+    nodes, h, lightest, n_jobs = sketch.nodes(), problem.bandwidth, problem.lightest, problem.n_jobs
+    if problem.kernel is GAUSSIAN:
+        return TableField(nodes, h, sketch.kernel_bandwidth(), lightest=lightest, n_jobs=n_jobs)
+    return RadialTable(nodes, h, problem.kernel, lightest=lightest, shadow=True, n_jobs=n_jobs)
 
 
 def _joined(problem: Problem, found: Clusters, field: TableField, threshold: float) -> Ints:
@@ -78,8 +87,12 @@ def _joined(problem: Problem, found: Clusters, field: TableField, threshold: flo
     peaks = order[(height[order][:, None] >= height[order[:, None] + around]).all(axis=1)]
     peak_of = np.full(len(height), NONE, np.int64)
     peak_of[peaks] = found.label(nodes.positions(peaks), **problem.climbing)
-    parent = np.arange(len(found.modes))
-    merge(order, height, around, peak_of, tops, threshold, np.full(len(height), NONE, np.int64), parent)
+    parent, owner = np.arange(len(found.modes)), np.full(len(height), NONE, np.int64)
+    merge(order, height, around, peak_of, tops, threshold, owner, parent)
+    if threshold > 0.0:
+        unseen = np.setdiff1d(np.arange(len(parent)), peak_of[peaks])  # they rise too little for the grid to show
+        hill = owner[nodes.nearest(found.modes[unseen])]
+        parent[unseen] = np.where(hill == NONE, unseen, hill)
     while (parent != parent[parent]).any():
         parent = parent[parent]
     return parent

@@ -10,12 +10,15 @@ its modes; modes become labels. `cluster` chooses the route:
 - **cells**, ``fidelity="fast"``: a spline sketch, its kernel sums tabulated, and cells that climb for the points
   they hold; where the grid would cost more than that, by a model, weighted cell means stand in for the points, or
   every point climbs.
+
+That is the Gaussian; other kernels have routes of their own (`modeseek.any_kernel`).
 """
 
 from functools import partial
 
 import numpy as np
 
+from modeseek.any_kernel import cluster_with_kernel
 from modeseek.cells import bit_patterns, cell_indices, cell_means, coordinates
 from modeseek.certificate import everything_climbed, nothing_decided
 from modeseek.climb import ModeFinder
@@ -29,6 +32,7 @@ from modeseek.costs import (
 from modeseek.fields import Floats, reach_of_tail
 from modeseek.fields.grid import GridField
 from modeseek.fields.table import TableField
+from modeseek.kernels import GAUSSIAN
 from modeseek.label import CellLabels, KeyLabels, label_cells, label_sub_cells
 from modeseek.prepare import MAX_NODES, affordable_spacings, make_sketch, n_nodes, polish_modes
 from modeseek.proven import by_proof, seconds_of_proof
@@ -44,6 +48,8 @@ SPARSE_SPLIT = 2
 
 def cluster(problem: Problem, fidelity: str) -> Clustering:
     """Cluster by mean shift: ``fidelity`` is "certified", "fast" or "exact"."""
+    if problem.kernel is not GAUSSIAN:
+        return cluster_with_kernel(problem, fidelity)
     if problem.n <= DENSE_POINTS or problem.d > 3 or fidelity == "exact":
         return _every_point(problem)
     if fidelity == "certified":

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from modeseek.certificate import Certificate
 from modeseek.climb import ModeFinder
 from modeseek.engines.data import SMALL
 from modeseek.engines.threads import run_chunks
-from modeseek.fields import Field, Floats, Ints
+from modeseek.fields import Field, Floats, GaussianField, Ints
+from modeseek.kernels import GAUSSIAN, Kernel
 from modeseek.label import UNKNOWN, Counts
 from modeseek.sketch import DensitySketch
 
@@ -30,6 +31,7 @@ class Problem:
     max_iter: int = 300
     n_jobs: int | None = None
     report: Callable[[str], None] = lambda stage: None
+    kernel: Kernel = GAUSSIAN
 
     @property
     def n(self) -> int:
@@ -50,6 +52,10 @@ class Problem:
     def lightest(self) -> float:
         """Least weight above 0."""
         return float(self.weights[self.weights > 0].min()) if self.weights.size else 1.0
+
+    def as_wide(self) -> "Problem":
+        """Return the problem with the bandwidth of a Gaussian as wide as the kernel: grids are measured in it."""
+        return dataclasses.replace(self, bandwidth=self.kernel.width(self.d) * self.bandwidth)
 
     @property
     def climbing(self) -> dict[str, Any]:
@@ -154,7 +160,7 @@ class Clustering(Clusters):
 
     def log_density(self, points: NDArray[Any], n_jobs: int | None = None) -> Floats:
         """Return the log of the normalised density of the fit at points, old or new."""
-        return self.field.log_density(np.asarray(points, np.float64), n_jobs)
+        return cast(GaussianField, self.field).log_density(np.asarray(points, np.float64), n_jobs)
 
 
 def climb_unknown(

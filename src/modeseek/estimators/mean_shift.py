@@ -3,6 +3,7 @@
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -19,7 +20,9 @@ from modeseek.bandwidth import estimate_bandwidth
 from modeseek.blurring import BlurredClusters, cluster_by_blurring
 from modeseek.certificate import Certificate
 from modeseek.engines import data, namespaces
+from modeseek.engines.weights import as_kernel
 from modeseek.estimators.streaming import Streaming
+from modeseek.kernels import GAUSSIAN, KERNELS
 from modeseek.orphans import settle_orphans
 from modeseek.persistence import merge_by_persistence
 from modeseek.pipeline import cluster
@@ -28,7 +31,7 @@ from modeseek.sketch import DensitySketch
 
 
 class MeanShift(Streaming, ClusterMixin, BaseEstimator):
-    r"""Mean-shift clustering with a Gaussian kernel: points climb to the modes of their density.
+    r"""Mean-shift clustering: points climb to the modes of their density.
 
     One step moves a point to the weighted mean of its surroundings,
 
@@ -36,13 +39,20 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
 
     which ascends the density f(x) = sum_i w_i exp(-|x - x_i|^2 / 2h^2). Every point climbs until it rests at a
     mode; the points that reach the same mode are one cluster. Clusters may have any shape, and their number is
-    not given but follows from the bandwidth.
+    not given but follows from the bandwidth. Other weights g are a ``kernel`` away.
 
     Parameters
     ----------
     bandwidth : float or "auto", optional
-        Standard deviation h of the Gaussian, in the units of X. None and "auto" estimate it
-        (`estimate_bandwidth`).
+        Standard deviation h of the Gaussian, in the units of X; with another kernel, the h of its distances. None and
+        "auto" estimate it (`estimate_bandwidth`), and convert it to the kernel at equal variance of the density.
+    kernel : {"gaussian", "triangular", "epanechnikov", "biweight", "flat"} or callable, default="gaussian"
+        The weight g(r) of a point at distance r, in bandwidths (`modeseek.kernels`). With compact kernels, all but the
+        Gaussian, exactly the points within h count. A function g(r) of one distance is compiled into the sums; it must
+        return a finite weight of at least 0 for every r >= 0, more than 0 for r = 0. It should not grow with r: a
+        climb need not come to rest otherwise. For other kernels than the Gaussian nothing is proven: small inputs, and
+        those of more than three columns, are exact; large ones are clustered as by ``fidelity="fast"``, and
+        ``certificate_`` then reports every label as undecided.
     fidelity : {"certified", "fast", "exact"}, default="certified"
         "certified": labels are proven, point by point, to be those of exact mean shift, in time linear in the number
         of points up to three columns; ``certificate_`` says how many are, and how. "fast": up to three columns,
@@ -129,6 +139,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "kernel": [StrOptions(set(KERNELS)), callable],
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
         "fidelity": [StrOptions({"certified", "fast", "exact"})],
         "merge": [StrOptions({"location", "persistence"})],
@@ -156,6 +167,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         self,
         bandwidth: float | str | None = None,
         *,
+        kernel: str | Callable[[float], Any] = "gaussian",
         fidelity: str = "certified",
         merge: str = "location",
         min_persistence: float = 0.1,
@@ -169,6 +181,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         verbose: bool = False,
     ):
         self.bandwidth = bandwidth
+        self.kernel = kernel
         self.fidelity = fidelity
         self.merge = merge
         self.min_persistence = min_persistence
@@ -210,6 +223,9 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         self._validate_params()
         if self.batch_size is not None and not self.blurring:
             raise ValueError(f"batch_size={self.batch_size} is of use with blurring=True only.")
+        kernel = as_kernel(self.kernel)
+        if self.blurring:
+            self._only_gaussian("blurring=True")
         stages = _Stages(self.verbose)
         stages("check")
         if isinstance(X, DensitySketch):
@@ -221,11 +237,13 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
             stages("choose the bandwidth")
             self.bandwidth_ = estimate_bandwidth(
                 points, sample_weight=weights if weights.size else None, n_jobs=self.n_jobs
-            )
+            ) * kernel.of_gaussian(points.shape[1])
         else:
             self.bandwidth_ = float(self.bandwidth)
         data.check_scale(bounds, self.bandwidth_)
-        problem = Problem(points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, report=stages)
+        problem = Problem(
+            points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, stages, kernel
+        )  # fmt: skip
         found: Clustering | BlurredClusters
         if self.blurring:
             found = cluster_by_blurring(problem, self.batch_size)
@@ -301,6 +319,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         array([ -1.3244,  -2.0176, -74.0176])
         """
         points = self._points(X, reset=False)
+        self._only_gaussian("score_samples")
         data.bounds(points, self.n_jobs)
         return namespaces.Home.of(X).back(self._clustering.log_density(points, self.n_jobs))
 
@@ -385,7 +404,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X or ``sample_weight`` are not those of the fit, or a parameter is out of range.
+            If X or ``sample_weight`` are not those of the fit, a parameter is out of range, or the kernel is not the
+            Gaussian.
 
         Examples
         --------
@@ -396,6 +416,11 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         0 of all 1 500 points disagree with exact mean shift
         """
         points = self._points(X, reset=False)
+        if as_kernel(self.kernel) is not GAUSSIAN:
+            raise ValueError(
+                f"audit checks labels of the Gaussian kernel, and this model has kernel={self.kernel!r}. Compare with "
+                'fidelity="exact" where the points are few enough.'
+            )
         found, labels = self._clustering, namespaces.as_numpy(self.labels_)
         if len(points) != len(labels):
             raise ValueError(
@@ -449,6 +474,7 @@ def mean_shift(
     X: ArrayLike,
     *,
     bandwidth: float | str | None = None,
+    kernel: str | Callable[[float], Any] = "gaussian",
     fidelity: str = "certified",
     cluster_all: bool = True,
     min_cluster_size: float = 1,
@@ -464,7 +490,9 @@ def mean_shift(
     X : array-like of shape (n_samples, n_features)
         Points.
     bandwidth : float or "auto", optional
-        Standard deviation of the Gaussian.
+        Standard deviation of the Gaussian; with another kernel, the h of its distances.
+    kernel : str or callable, default="gaussian"
+        The weight g(r) of a point.
     fidelity : {"certified", "fast", "exact"}, default="certified"
         How labels are found.
     cluster_all : bool, default=True
@@ -497,6 +525,7 @@ def mean_shift(
     """
     model = MeanShift(
         bandwidth,
+        kernel=kernel,
         fidelity=fidelity,
         cluster_all=cluster_all,
         min_cluster_size=min_cluster_size,

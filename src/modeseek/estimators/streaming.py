@@ -9,6 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from modeseek.blurring import BlurredClusters
 from modeseek.engines import data, namespaces
+from modeseek.engines.weights import as_kernel
+from modeseek.kernels import GAUSSIAN
 from modeseek.orphans import settle_orphans
 from modeseek.persistence import merge_by_persistence
 from modeseek.result import Clustering
@@ -23,6 +25,7 @@ class Streaming:
 
     if TYPE_CHECKING:
         bandwidth: Any
+        kernel: Any
         merge: str
         min_persistence: float
         cluster_all: bool
@@ -116,8 +119,14 @@ class Streaming:
         """Tell whether there are clusters, or points to find some in: not so after a first batch that was refused."""
         return self._stream is not None or "_clustering" in self.__dict__
 
+    def _only_gaussian(self, what: str) -> None:
+        """Refuse other kernels than the Gaussian."""
+        if as_kernel(self.kernel) is not GAUSSIAN:
+            raise ValueError(f"{what} is for the Gaussian kernel only, got kernel={self.kernel!r}.")
+
     def _check_stream(self) -> None:
         """Refuse what cannot be followed, or went before."""
+        self._only_gaussian("partial_fit")
         if self.blurring:
             raise ValueError("partial_fit cannot blur: points that move have to be kept. Use fit, or blurring=False.")
         if self._stream is None:
@@ -136,6 +145,7 @@ class Streaming:
 
     def _fit_sketch(self, sketch: DensitySketch, sample_weight: object) -> Self:
         """Cluster a sketch made elsewhere."""
+        self._only_gaussian("A DensitySketch")
         if sample_weight is not None:
             raise ValueError("sample_weight is of no use with a DensitySketch: its masses are weights already.")
         if self.blurring:

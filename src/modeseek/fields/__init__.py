@@ -53,6 +53,10 @@ class Field(Protocol):
         """
         ...
 
+
+class GaussianField(Field, Protocol):
+    """What a field of the Gaussian knows besides."""
+
     def log_density(self, queries: Floats, n_jobs: int | None = None) -> Floats:
         """Return the log of the normalised density at each query, (m,), however far from the points it is."""
         ...
