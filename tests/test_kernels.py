@@ -259,13 +259,14 @@ def test_every_label_is_that_of_the_naive_climb(kernel, d, n):
     h = bandwidth(kernel, h, d)
     w = np.random.default_rng(2).integers(1, 4, n).astype(float)
     model = ms.MeanShift(h, kernel=kernel).fit(X, sample_weight=w)
-    ends = naive_ends(X, X, h, KERNELS[kernel], w)
-    distance = np.sqrt(np.square(model.cluster_centers_[model.labels_] - ends).sum(axis=1)) / h
+    rows = slice(None, None, n // 150)
+    ends, modes = naive_ends(X, X[rows], h, KERNELS[kernel], w), model.cluster_centers_[model.labels_[rows]]
+    distance = np.sqrt(np.square(modes - ends).sum(axis=1)) / h
     assert distance.max() < (0.03 if kernel == "flat" else 1e-4)  # flat: a mode may be a chain of places of rest
     assert model.certificate_.climbed == n
     assert len(model.cluster_centers_) > 1
-    wrong = naive_ends(X, X, h, KERNELS["epanechnikov" if kernel == "biweight" else "biweight"], w)
-    assert np.sqrt(np.square(model.cluster_centers_[model.labels_] - wrong).sum(axis=1)).max() > 0.01 * h
+    wrong = naive_ends(X, X[rows], h, KERNELS["epanechnikov" if kernel == "biweight" else "biweight"], w)
+    assert np.sqrt(np.square(modes - wrong).sum(axis=1)).max() > 0.01 * h
 
 
 @pytest.mark.parametrize("kernel", [cauchy, bump, exponential])
