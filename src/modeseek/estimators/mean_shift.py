@@ -19,10 +19,12 @@ from modeseek.bandwidth import estimate_bandwidth
 from modeseek.blurring import BlurredClusters, cluster_by_blurring
 from modeseek.certificate import Certificate
 from modeseek.engines import data
+from modeseek.estimators.drop_in import check_assign, find_seeds
 from modeseek.orphans import settle_orphans
 from modeseek.persistence import merge_by_persistence
 from modeseek.pipeline import cluster
 from modeseek.result import Clustering, Problem
+from modeseek.seeded import SeededClusters, cluster_from_seeds
 from modeseek.sketch import DensitySketch
 
 
@@ -41,7 +43,23 @@ class MeanShift(ClusterMixin, BaseEstimator):
     ----------
     bandwidth : float or "auto", optional
         Standard deviation h of the Gaussian, in the units of X. None and "auto" estimate it
-        (`estimate_bandwidth`).
+        (`estimate_bandwidth`). With ``assign="nearest"``: the radius of the flat kernel, estimated by scikit-learn's
+        rule (``method="quantile"``).
+    kernel : {"gaussian", "flat"}, default="gaussian"
+        "flat", g(r) = 1 where r <= 1: for ``assign="nearest"``.
+    assign : {"basin", "nearest"}, default="basin"
+        What a cluster is. "basin": the points that climb to one mode. "nearest", with ``kernel="flat"``: what
+        scikit-learn's MeanShift finds, with the same centres in the same order (by falling number of points within the
+        bandwidth), labels and ``n_iter_``: seeds climb, ends within a bandwidth of a heavier one are removed, points
+        belong to the nearest centre.
+    seeds : array-like of shape (n_seeds, n_features), optional
+        With ``assign="nearest"``: where climbs start. None: from every point. A seed that has no point within the
+        bandwidth leads nowhere; a warning counts them, and it is an error if none has any.
+    bin_seeding : bool, default=False
+        With ``assign="nearest"``: start from the points rounded to a grid (`get_bin_seeds`). Ignored if ``seeds`` are
+        given.
+    min_bin_freq : int, default=1
+        With ``bin_seeding``: least number of points that round to a seed.
     fidelity : {"certified", "fast", "exact"}, default="certified"
         "certified": labels are proven, point by point, to be those of exact mean shift, in time linear in the number
         of points up to three columns; ``certificate_`` says how many are, and how. "fast": up to three columns,
@@ -56,7 +74,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         density a tenth higher than at the saddle.
     cluster_all : bool, default=True
         What becomes of clusters lighter than ``min_cluster_size``: True attaches each to the cluster that its mode
-        climbs to along wider and wider kernels (h sqrt(2), 2h, ...); False labels their points noise, -1.
+        climbs to along wider and wider kernels (h sqrt(2), 2h, ...); False labels their points noise, -1. With
+        ``assign="nearest"``: False labels the points noise that are farther than the bandwidth from every centre.
     min_cluster_size : float, default=1
         Least weight of a cluster: the sum of its sample weights; without weights, its number of points. 1 keeps
         every cluster, whatever it weighs. If no cluster is heavy enough, a warning says so, and all points are put
@@ -71,7 +90,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         just moved to, as in the fast.ai notebook. None: all at once.
     max_iter : int, default=300
         Most steps of one climb; a climb that has not reached a confirmed mode by then gets ten times as many
-        more before a ConvergenceWarning is given. With ``blurring``: most rounds.
+        more before a ConvergenceWarning is given. With ``blurring``: most rounds. With ``assign="nearest"``: no more;
+        0 is one step.
     tol : float, default=1e-3
         A climb rests when the way it still has to go is less than ``tol`` bandwidths. Modes are then polished, so
         their accuracy does not depend on it.
@@ -83,7 +103,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
     Attributes
     ----------
     labels_ : ndarray of shape (n_samples,), int32
-        Cluster of each point; clusters are numbered by decreasing weight, noise is -1.
+        Cluster of each point; clusters are numbered by decreasing weight (as scikit-learn does with
+        ``assign="nearest"``), noise is -1.
     cluster_centers_ : ndarray of shape (n_clusters, n_features)
         Modes of the density; of a cluster that others were attached to, its own.
     cluster_weights_ : ndarray of shape (n_clusters,)
@@ -107,7 +128,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
     mean_shift : The functional form.
     blur : Where blurring moves the points.
     estimate_bandwidth : What ``bandwidth="auto"`` does.
-    sklearn.cluster.MeanShift : Flat kernel: its bandwidth is a radius, about twice h.
+    sklearn.cluster.MeanShift : Flat kernel: its bandwidth is a radius, about twice h. The same, faster, is
+        ``MeanShift(kernel="flat", assign="nearest")``.
 
     References
     ----------
@@ -129,6 +151,11 @@ class MeanShift(ClusterMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
+        "kernel": [StrOptions({"gaussian", "flat"})],
+        "assign": [StrOptions({"basin", "nearest"})],
+        "seeds": ["array-like", None],
+        "bin_seeding": ["boolean"],
+        "min_bin_freq": [Interval(Integral, 1, None, closed="left")],
         "fidelity": [StrOptions({"certified", "fast", "exact"})],
         "merge": [StrOptions({"location", "persistence"})],
         "min_persistence": [Interval(Real, 0, None, closed="left")],
@@ -136,7 +163,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
         "min_cluster_size": [Interval(Real, 1, None, closed="left")],
         "blurring": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
         "tol": [Interval(Real, 0, 0.1, closed="right")],
         "n_jobs": [Integral, None],
         "verbose": ["boolean"],
@@ -155,6 +182,11 @@ class MeanShift(ClusterMixin, BaseEstimator):
         self,
         bandwidth: float | str | None = None,
         *,
+        kernel: str = "gaussian",
+        assign: str = "basin",
+        seeds: ArrayLike | None = None,
+        bin_seeding: bool = False,
+        min_bin_freq: int = 1,
         fidelity: str = "certified",
         merge: str = "location",
         min_persistence: float = 0.1,
@@ -168,6 +200,11 @@ class MeanShift(ClusterMixin, BaseEstimator):
         verbose: bool = False,
     ):
         self.bandwidth = bandwidth
+        self.kernel = kernel
+        self.assign = assign
+        self.seeds = seeds
+        self.bin_seeding = bin_seeding
+        self.min_bin_freq = min_bin_freq
         self.fidelity = fidelity
         self.merge = merge
         self.min_persistence = min_persistence
@@ -207,6 +244,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
         self._validate_params()
         if self.batch_size is not None and not self.blurring:
             raise ValueError(f"batch_size={self.batch_size} is of use with blurring=True only.")
+        check_assign(self)
         stages = _Stages(self.verbose)
         stages("check")
         points = self._points(X, reset=True)
@@ -215,14 +253,20 @@ class MeanShift(ClusterMixin, BaseEstimator):
         if self.bandwidth is None or self.bandwidth == "auto":
             stages("choose the bandwidth")
             self.bandwidth_ = estimate_bandwidth(
-                points, sample_weight=weights if weights.size else None, n_jobs=self.n_jobs
+                points,
+                method="auto" if self.assign == "basin" else "quantile",
+                sample_weight=weights if weights.size else None,
+                n_jobs=self.n_jobs,
             )
         else:
             self.bandwidth_ = float(self.bandwidth)
         data.check_scale(bounds, self.bandwidth_)
         problem = Problem(points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, report=stages)
-        found: Clustering | BlurredClusters
-        if self.blurring:
+        found: Clustering | BlurredClusters | SeededClusters
+        if self.assign == "nearest":
+            found = cluster_from_seeds(problem, find_seeds(self, points), bool(self.cluster_all))
+            unsettled = f"seeds were still moved by the last step by more than tol={self.tol:g} bandwidths"
+        elif self.blurring:
             found = cluster_by_blurring(problem, self.batch_size)
             unsettled = f"points were still moved by the last round by more than tol={self.tol:g} bandwidths"
         else:
@@ -282,6 +326,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         data.bounds(points, self.n_jobs)
         if isinstance(self._clustering, BlurredClusters):
             return self._clustering.path(points, self.n_jobs)
+        if isinstance(self._clustering, SeededClusters):
+            return self._clustering.path(np.asarray(points, np.float64), self.tol, self.max_iter)
         starts = np.asarray(points, np.float64)
         return climb.path(self._clustering.field, starts, tol=self.tol, max_iter=self.max_iter)
 
@@ -333,6 +379,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         """
         points = self._points(X, reset=False)
         found = self._clustering
+        if isinstance(found, SeededClusters):
+            raise ValueError('audit checks basins of the Gaussian kernel: it is of use with assign="basin" only.')
         if len(points) != len(self.labels_):
             raise ValueError(
                 f"X has {len(points)} rows, but the model was fitted to {len(self.labels_)}: "
@@ -385,6 +433,11 @@ def mean_shift(
     X: ArrayLike,
     *,
     bandwidth: float | str | None = None,
+    kernel: str = "gaussian",
+    assign: str = "basin",
+    seeds: ArrayLike | None = None,
+    bin_seeding: bool = False,
+    min_bin_freq: int = 1,
     fidelity: str = "certified",
     cluster_all: bool = True,
     min_cluster_size: float = 1,
@@ -400,7 +453,17 @@ def mean_shift(
     X : array-like of shape (n_samples, n_features)
         Points.
     bandwidth : float or "auto", optional
-        Standard deviation of the Gaussian.
+        Standard deviation of the Gaussian, or radius of the flat kernel.
+    kernel : {"gaussian", "flat"}, default="gaussian"
+        "flat": for ``assign="nearest"``.
+    assign : {"basin", "nearest"}, default="basin"
+        "nearest" gives what scikit-learn's ``mean_shift`` does.
+    seeds : array-like of shape (n_seeds, n_features), optional
+        With ``assign="nearest"``: where climbs start.
+    bin_seeding : bool, default=False
+        With ``assign="nearest"``: start from the points rounded to a grid.
+    min_bin_freq : int, default=1
+        With ``bin_seeding``: least number of points that round to a seed.
     fidelity : {"certified", "fast", "exact"}, default="certified"
         How labels are found.
     cluster_all : bool, default=True
@@ -419,7 +482,7 @@ def mean_shift(
     Returns
     -------
     cluster_centers : ndarray of shape (n_clusters, n_features)
-        Modes of the density, by decreasing weight of their clusters.
+        Modes of the density, by decreasing weight of their clusters; with ``assign="nearest"`` in scikit-learn's order.
     labels : ndarray of shape (n_samples,), int32
         Cluster of each point, -1 for noise.
 
@@ -433,6 +496,11 @@ def mean_shift(
     """
     model = MeanShift(
         bandwidth,
+        kernel=kernel,
+        assign=assign,
+        seeds=seeds,
+        bin_seeding=bin_seeding,
+        min_bin_freq=min_bin_freq,
         fidelity=fidelity,
         cluster_all=cluster_all,
         min_cluster_size=min_cluster_size,
