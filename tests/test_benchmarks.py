@@ -7,6 +7,7 @@ from benchmarks import (
     blurring,
     certificate,
     data,
+    dropin,
     fidelity,
     figures,
     harness,
@@ -336,3 +337,17 @@ def test_growth_is_fitted_from_the_seconds(monkeypatch):
     measured = list(scaling.growth(True, most=10_000))
     assert [row["fidelity"] for row in measured] == ["certified", "fast"]
     assert measured[0]["undecided"] == 0.0
+
+
+def test_the_replacement_is_compared_with_what_it_replaces():
+    X = dropin.blobs(120, 2)
+    good = dropin.compare("blobs", X, 2.0, ">= 1")
+    assert (good["agreement"], good["result"], good["n_iter"]) == (1.0, "pass", good["n_iter_peer"])
+    assert good["centres_differ"] < 1e-12
+    assert dropin.compare("blobs", X, 2.0, ">= 1e9")["result"] == "FAIL"
+    binned = dropin.compare("blobs", X, 2.0, "", bin_seeding=True)
+    assert binned["starts"] < len(X)
+    assert binned["seconds_from_every_point"] > 0.0
+    other = dropin.replacement(bandwidth=1.0).fit(X)
+    assert dropin.labels_equal(other, dropin.replacement(bandwidth=2.0).fit(X)) < 1.0
+    assert dropin.centres_differ(other, dropin.replacement(bandwidth=2.0).fit(X)) == np.inf

@@ -60,18 +60,25 @@ def get_bin_seeds(X: ArrayLike, bin_size: float, min_bin_freq: int = 1) -> NDArr
     if bin_size == 0:
         return points
     data.positive(bin_size, "bin_size")
+    return bin_seeds(points, np.empty(0), bin_size, least)
+
+
+def bin_seeds(points: NDArray[Any], weights: NDArray[np.float64], bin_size: float, least: int) -> NDArray[Any]:
+    """Do as `get_bin_seeds` for points that are checked, a point of weight 2 counting as two (length 0: all one)."""
+    if weights.size:
+        points, weights = points[weights > 0.0], weights[weights > 0.0]
     bins = np.round(points / bin_size)
     if not np.isfinite(bins).all():
         raise ValueError(f"bin_size={bin_size:g} is too small for X: the number of a bin overflows. Use a larger one.")
     number, first = distinct_rows(bins, bit_patterns)
-    chosen = bins[first[np.bincount(number) >= least]]
+    chosen = bins[first[np.bincount(number, weights if weights.size else None) >= least]]
     if not len(chosen):
         raise ValueError(
             f"No bin of side {bin_size:g} holds min_bin_freq={least} points. Use a larger bin_size or bandwidth, or a "
             "smaller min_bin_freq."
         )
-    if len(chosen) == len(points):
-        warnings.warn(f"Every point has a bin of side {bin_size:g} to itself: the points are the seeds.", stacklevel=2)
+    if len(chosen) == (weights.sum() if weights.size else len(points)):
+        warnings.warn(f"Every point has a bin of side {bin_size:g} to itself: the points are the seeds.", stacklevel=3)
         return points
     near = np.abs(chosen).max() <= FLOAT32_BINS
     return np.multiply(chosen.astype(np.float32 if near else np.float64), bin_size)

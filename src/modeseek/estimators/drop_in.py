@@ -4,7 +4,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from modeseek.seeds import as_seeds, get_bin_seeds
+from modeseek.seeds import as_seeds, bin_seeds
 
 # parameters that have no meaning where points belong to the nearest centre, and what they must be there
 BASIN_ONLY: dict[str, object] = {"blurring": False, "merge": "location", "min_cluster_size": 1}
@@ -28,7 +28,7 @@ def check_assign(model: Any) -> None:
         raise ValueError(f'max_iter must be at least 1, got {model.max_iter}; 0 is of use with assign="nearest" only.')
 
 
-def find_seeds(model: Any, points: NDArray[Any]) -> NDArray[Any] | None:
+def find_seeds(model: Any, points: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any] | None:
     """Return where climbs start; None: from every point."""
     if model.seeds is not None:
         return as_seeds(model.seeds, points.shape[1])
@@ -36,4 +36,4 @@ def find_seeds(model: Any, points: NDArray[Any]) -> NDArray[Any] | None:
         return None
     # a number of the caller's own type: seeds are rounded as scikit-learn rounds them
     bandwidth = model.bandwidth_ if model.bandwidth in (None, "auto") else model.bandwidth
-    return get_bin_seeds(points, bandwidth, model.min_bin_freq)
+    return bin_seeds(points, weights, bandwidth, model.min_bin_freq)

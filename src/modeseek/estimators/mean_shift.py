@@ -264,7 +264,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
         problem = Problem(points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, report=stages)
         found: Clustering | BlurredClusters | SeededClusters
         if self.assign == "nearest":
-            found = cluster_from_seeds(problem, find_seeds(self, points), bool(self.cluster_all))
+            found = cluster_from_seeds(problem, find_seeds(self, points, weights), bool(self.cluster_all))
             unsettled = f"seeds were still moved by the last step by more than tol={self.tol:g} bandwidths"
         elif self.blurring:
             found = cluster_by_blurring(problem, self.batch_size)
