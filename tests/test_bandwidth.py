@@ -103,8 +103,8 @@ def test_quantile_rule_far_from_zero_and_for_any_number_of_threads():
     ("X", "expected"),
     [
         (np.zeros((9, 2)), 1.0),
-        (np.repeat([[0.0], [3.0]], 10, axis=0), 3.0),
-        (np.array([[0.0, 0.0], [0.0, 2.0]]), 2.0),
+        (np.repeat([[0.0], [3.0]], 10, axis=0), 1.5),
+        (np.array([[0.0, 0.0], [0.0, 2.0]]), 1.0),
     ],
 )
 def test_where_the_quantile_rule_gives_zero_ours_does_not(X, expected):

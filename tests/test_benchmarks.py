@@ -348,6 +348,8 @@ def test_the_replacement_is_compared_with_what_it_replaces():
     binned = dropin.compare("blobs", X, 2.0, "", bin_seeding=True)
     assert binned["starts"] < len(X)
     assert binned["seconds_from_every_point"] > 0.0
+    rows = [{key: "" if value is None else str(value) for key, value in row.items()} for row in (good, binned)]
+    assert "| 100 % |" in figures.replacement(rows)
     other = dropin.replacement(bandwidth=1.0).fit(X)
     assert dropin.labels_equal(other, dropin.replacement(bandwidth=2.0).fit(X)) < 1.0
     assert dropin.centres_differ(other, dropin.replacement(bandwidth=2.0).fit(X)) == np.inf

@@ -107,6 +107,14 @@ def test_equal_to_scikit_learn(shape, n, d, seed, h, compiled, cluster_all, star
     np.testing.assert_array_equal(ours.predict(X), ours.labels_)
 
 
+def test_values_that_repeat_are_clusters_of_their_own_where_the_estimate_would_be_zero():
+    X = np.repeat([[0.0, 0.0], [3.0, 1.0], [9.0, 1.0]], 20, axis=0)
+    assert peer.estimate_bandwidth(X) == 0.0
+    with pytest.warns(UserWarning, match="larger quantile"):
+        model = replacement().fit(X)
+    np.testing.assert_array_equal(model.cluster_centers_, X[[40, 20, 0]])
+
+
 @LAWS
 @given(
     shape=st.sampled_from(SHAPES),
@@ -144,9 +152,10 @@ def test_equal_on_thousands_of_points(d):
     assert every.n_iter_ >= n_iter
 
 
-def test_defaults_are_those_of_scikit_learn():
+@pytest.mark.parametrize("bin_seeding", [False, True])
+def test_defaults_are_those_of_scikit_learn(bin_seeding):
     X = load_iris().data
-    theirs, ours = peer.MeanShift().fit(X), replacement().fit(X)
+    theirs, ours = peer.MeanShift(bin_seeding=bin_seeding).fit(X), replacement(bin_seeding=bin_seeding).fit(X)
     assert ours.bandwidth_ == pytest.approx(peer.estimate_bandwidth(X), rel=1e-12)
     np.testing.assert_allclose(ours.cluster_centers_, theirs.cluster_centers_, atol=1e-9)
     np.testing.assert_array_equal(ours.labels_, theirs.labels_)

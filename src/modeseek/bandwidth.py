@@ -18,7 +18,7 @@ from modeseek.climb import ModeFinder
 from modeseek.engines import data
 from modeseek.fields import Floats
 from modeseek.fields.dense import DenseField
-from modeseek.neighbor_distance import mean_distance_of_distinct, mean_neighbor_distance
+from modeseek.neighbor_distance import half_distance_of_distinct, mean_neighbor_distance
 
 METHODS = ("auto", "quantile")
 SAMPLE = 500  # points that climb
@@ -65,8 +65,8 @@ def estimate_bandwidth(
     -------
     float
         The bandwidth, in the units of X: always above 0, and 1.0 where all rows are equal, and any bandwidth gives the
-        same single cluster. Where the distances of the quantile rule are 0 (data that repeat, or k = 1), the mean
-        distance of distinct points from the nearest other, with a warning.
+        same single cluster. Where the distances of the quantile rule are 0 (data that repeat, or k = 1), half the mean
+        distance of distinct points from the nearest other, with a warning: most stay clusters of their own.
 
     Raises
     ------
@@ -123,11 +123,11 @@ def _by_quantile(points: Floats, weights: Floats, quantile: float, n_jobs: int |
     """Return scikit-learn's estimate; what takes its place where that is 0."""
     found = mean_neighbor_distance(points, weights, quantile, n_jobs)
     if found > 0.0:
-        return found
-    found = mean_distance_of_distinct(points)
+        return np.float64(found)  # scikit-learn's type: it decides how `get_bin_seeds` rounds
+    found = half_distance_of_distinct(points)
     warnings.warn(
-        f"The distances to the k-th neighbour, quantile={quantile:g}, are all 0: the bandwidth is {found:g}, the mean "
-        "distance of distinct points. Use a larger quantile.",
+        f"The distances to the k-th neighbour, quantile={quantile:g}, are all 0: the bandwidth is {found:g}, half the "
+        "mean distance of distinct points. Use a larger quantile.",
         UserWarning,
         stacklevel=3,
     )

@@ -77,10 +77,10 @@ def _ranked(distances: Floats, w: Floats, rank: float, equal: bool) -> Floats:
     return np.take_along_axis(distances, np.take_along_axis(order, k[:, None], axis=1), axis=1)[:, 0]
 
 
-def mean_distance_of_distinct(x: Floats) -> float:
-    """Return the mean distance of distinct points from the nearest other; 1.0 if there is one only."""
+def half_distance_of_distinct(x: Floats) -> float:
+    """Return half the mean distance of distinct points from the nearest other; 1.0 if there is one only."""
     _, first = distinct_rows(x, bit_patterns)
     if len(first) < 2:
         return 1.0
     distinct = x[first]
-    return float(cKDTree(distinct).query(distinct, k=2)[0][:, 1].mean())
+    return 0.5 * float(cKDTree(distinct).query(distinct, k=2)[0][:, 1].mean())

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.seeds import as_seeds, bin_seeds
@@ -35,5 +36,5 @@ def find_seeds(model: Any, points: NDArray[Any], weights: NDArray[Any]) -> NDArr
     if not model.bin_seeding:
         return None
     # a number of the caller's own type: seeds are rounded as scikit-learn rounds them
-    bandwidth = model.bandwidth_ if model.bandwidth in (None, "auto") else model.bandwidth
+    bandwidth = np.float64(model.bandwidth_) if model.bandwidth in (None, "auto") else model.bandwidth
     return bin_seeds(points, weights, bandwidth, model.min_bin_freq)
