@@ -14,7 +14,7 @@ from modeseek.engines.threads import run_chunks
 from modeseek.fields import Floats
 from modeseek.fields.compact import compact_groups
 
-MARGIN = 1e-9  # of the distances from a tile: more than they are rounded by
+MARGIN = 1e-9  # of a distance: more than it is rounded by
 
 
 def mean_neighbor_distance(x: Floats, weights: Floats, quantile: float, n_jobs: int | None = None) -> float:
@@ -40,7 +40,6 @@ def mean_neighbor_distance(x: Floats, weights: Floats, quantile: float, n_jobs: 
     if (w == np.rint(w)).all():
         rank = float(int(rank))
     rank = max(rank, float(w.min()))
-    x = x - 0.5 * (x.min(axis=0) + x.max(axis=0))
     order, starts = compact_groups(x)
     x, w, equal = x[order], w[order], not weights.size
     distances = np.empty(len(x))
@@ -60,7 +59,7 @@ def _of_tile(tile: Floats, x: Floats, w: Floats, rank: float, equal: bool) -> Fl
     rho = float(cdist(centre, tile).max())
     from_centre = cdist(centre, x)
     middle = float(_ranked(from_centre, w, rank, equal)[0])
-    slack = 2.0 * rho + MARGIN * float(from_centre.max())
+    slack = 2.0 * rho + MARGIN * (middle + rho)
     nearer = from_centre[0] < middle - slack
     shell = (from_centre[0] <= middle + slack) & ~nearer
     return _ranked(cdist(tile, x[shell]), w[shell], rank - float(w[nearer].sum()), equal)

@@ -147,6 +147,12 @@ class MeanShift(ClusterMixin, BaseEstimator):
     6
     >>> model.predict([[26.0, 27.0]]) == model.labels_[0]
     array([ True])
+
+    What scikit-learn finds:
+
+    >>> model = ms.MeanShift(bandwidth=5.0, kernel="flat", assign="nearest").fit(X)
+    >>> model.cluster_centers_.shape, int((model.predict(X) == model.labels_).sum())
+    ((6, 2), 1500)
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
