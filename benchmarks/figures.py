@@ -1,7 +1,7 @@
 """Write the README's figures from benchmarks/results: ``python -m benchmarks.figures``.
 
-Draws time against size, and writes the tables between the markers in README.md. Only the CSV files are read;
-nothing is measured here. Colours tell lines apart for colour-blind readers
+Draws time against size, and writes the tables between the markers in README.md and docs/coming-from-scikit-learn.md.
+Only the CSV files are read; nothing is measured here. Colours tell lines apart for colour-blind readers
 too, and every line has a marker of its own; the ground is opaque, so the picture reads the same on any page.
 """
 
@@ -105,6 +105,27 @@ def bars_only(bars: list[dict[str, str]]) -> str:
     return markdown(["what", "measured", "asked for", "times"], rows)
 
 
+def replacement(rows: list[dict[str, str]]) -> str:
+    """Make the table of scikit-learn's MeanShift beside ours."""
+    header = ["set", "points", "seeds", "modeseek", "scikit-learn", "times faster", "same labels", "centres differ by"]
+    lines = [
+        [
+            row["bar"].removesuffix(": times faster"),
+            f"{int(row['n']):,}",
+            f"{int(row['starts']):,}",
+            harness.duration(float(row["seconds"])),
+            harness.duration(float(row["seconds_peer"])),
+            number(row["measured"]),
+            f"{100 * float(row['agreement']):.4g} %",
+            f"{float(row['centres_differ']):.0e} h",
+            f"{row['n_iter']}, {row['n_iter_peer']}",
+            harness.duration(float(row["seconds_from_every_point"])) if row["seconds_from_every_point"] else "",
+        ]
+        for row in rows
+    ]
+    return markdown([*header, "`n_iter_`, both", "modeseek from every point"], lines)
+
+
 def fill(text: str, content: str, name: str) -> str:
     """Replace what stands between the markers of that name."""
     begin, end = (f"<!-- {name}: {edge} -->" for edge in ("begin", "end"))
@@ -120,6 +141,9 @@ def main() -> None:
     scaling(scales, harness.ROOT / "docs" / "images" / "scaling.png")
     readme = harness.ROOT / "README.md"
     text = fill(readme.read_text(encoding="utf-8"), tables(bars, scales), "figures")
+    coming = harness.ROOT / "docs" / "coming-from-scikit-learn.md"
+    beside = replacement(harness.read_rows("dropin"))
+    coming.write_text(fill(coming.read_text(encoding="utf-8"), beside, "dropin"), encoding="utf-8")
     proven = harness.read_rows("certificate_bars") + harness.read_rows("scaling_bars")
     readme.write_text(fill(text, bars_only(proven), "certificate"), encoding="utf-8")
 

@@ -195,3 +195,42 @@ def exact_ends(X: np.ndarray, starts: np.ndarray, h: float, w: np.ndarray | None
     if not traps.positions:
         return index, np.empty((0, X.shape[1]))
     return index, definition.original(np.array(traps.positions))
+
+
+def seeded_mean_shift(
+    X: np.ndarray, h: float, seeds: np.ndarray | None = None, max_iter: int = 300, cluster_all: bool = True
+) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
+    """scikit-learn's mean shift word for word, ties decided by plain differences: centres, labels, n_iter, ends."""
+    ends, n_iter = {}, 0
+    for seed in X if seeds is None else seeds:
+        x, steps, inside = np.asarray(seed, float), 0, X[:0]
+        while True:
+            inside = X[squares(X, x) <= h * h]
+            if not len(inside):
+                break
+            before, x = x, inside.mean(axis=0)
+            if np.linalg.norm(x - before) <= 1e-3 * h or steps == max_iter:
+                break
+            steps += 1
+        n_iter = max(n_iter, steps)
+        if len(inside):
+            ends[tuple(x)] = len(inside)
+    places = np.array([x for x, _ in sorted(ends.items(), key=lambda item: (item[1], item[0]), reverse=True)])
+    left, centres = np.ones(len(places), bool), []
+    for i, place in enumerate(places):
+        if left[i]:
+            centres.append(place)
+            left[squares(places, place) <= h * h] = False
+    distances = np.sqrt(np.array([squares(X, centre) for centre in centres]))
+    labels = distances.argmin(axis=0)
+    if not cluster_all:
+        labels[distances.min(axis=0) > h] = -1
+    return np.array(centres), labels, n_iter, places
+
+
+def squares(X: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Squared distances from x, column after column."""
+    total = np.zeros(len(X))
+    for k in range(X.shape[1]):
+        total += (X[:, k] - x[k]) ** 2
+    return total

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import cluster as peer
 from sklearn.datasets import load_iris, make_blobs
 from sklearn.metrics import adjusted_rand_score
 
@@ -50,3 +53,77 @@ def test_rows_of_weight_zero_are_left_out():
 def test_nan_is_refused():
     with pytest.raises(ValueError, match="NaN"):
         ms.estimate_bandwidth([[0.0], [np.nan]])
+
+
+# ------------------------------------------------------------------------------------- scikit-learn's quantile rule
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    n=st.sampled_from([2, 30, 129, 700]),
+    d=st.integers(1, 5),
+    seed=st.integers(0, 2**31),
+    quantile=st.sampled_from([0.05, 0.3, 0.5, 1.0]),
+    digits=st.integers(0, 6),
+)
+def test_quantile_rule_is_scikit_learns(n, d, seed, quantile, digits):
+    X = np.round(np.random.default_rng(seed).normal(size=(n, d)) * [1.0, 30.0, 0.1, 1.0, 1.0][:d], digits)
+    expected = peer.estimate_bandwidth(X, quantile=quantile)
+    if expected > 0.0:
+        assert ms.estimate_bandwidth(X, quantile=quantile) == pytest.approx(expected, rel=1e-6)
+
+
+def test_quantile_rule_of_a_sample_draws_the_same_points():
+    X, _ = make_blobs(900, centers=3, random_state=1)
+    for seed in (0, 7):
+        expected = peer.estimate_bandwidth(X, n_samples=200, random_state=seed)
+        found = ms.estimate_bandwidth(X, method="quantile", n_samples=200, random_state=seed)
+        assert found == pytest.approx(expected, rel=1e-12)
+    repeated = ms.estimate_bandwidth(X, quantile=0.3, n_samples=200)
+    assert repeated == ms.estimate_bandwidth(X, quantile=0.3, n_samples=200, random_state=0)
+
+
+def test_quantile_rule_counts_a_point_of_weight_two_twice():
+    X, _ = make_blobs(500, centers=3, random_state=1)
+    copies = np.random.default_rng(0).integers(0, 4, len(X))
+    weighted = ms.estimate_bandwidth(X, quantile=0.2, sample_weight=copies)
+    assert weighted == pytest.approx(ms.estimate_bandwidth(np.repeat(X, copies, axis=0), quantile=0.2), rel=1e-12)
+    fractions = ms.estimate_bandwidth(X, quantile=0.2, sample_weight=copies / 8.0)
+    assert fractions == pytest.approx(weighted, rel=0.02)
+
+
+def test_quantile_rule_far_from_zero_and_for_any_number_of_threads():
+    X, _ = make_blobs(800, centers=3, random_state=1)
+    h = ms.estimate_bandwidth(X, quantile=0.3, n_jobs=1)
+    assert ms.estimate_bandwidth(X, quantile=0.3, n_jobs=7) == h
+    assert ms.estimate_bandwidth(X + 1e6, quantile=0.3) == pytest.approx(h, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("X", "expected"),
+    [
+        (np.zeros((9, 2)), 1.0),
+        (np.repeat([[0.0], [3.0]], 10, axis=0), 1.5),
+        (np.array([[0.0, 0.0], [0.0, 2.0]]), 1.0),
+    ],
+)
+def test_where_the_quantile_rule_gives_zero_ours_does_not(X, expected):
+    assert peer.estimate_bandwidth(X) == 0.0
+    with pytest.warns(UserWarning, match="larger quantile"):
+        assert ms.estimate_bandwidth(X, quantile=0.3) == expected
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "word"),
+    [
+        ({"method": "third"}, ValueError, "method"),
+        ({"quantile": 1.5}, ValueError, "quantile"),
+        ({"quantile": np.nan}, ValueError, "quantile"),
+        ({"quantile": "0.3"}, TypeError, "quantile"),
+        ({"n_samples": 100}, ValueError, "n_samples"),
+        ({"n_samples": 0, "quantile": 0.3}, ValueError, "n_samples"),
+    ],
+)
+def test_rules_that_make_no_sense(parameters, error, word):
+    with pytest.raises(error, match=word):
+        ms.estimate_bandwidth(np.eye(5), **parameters)

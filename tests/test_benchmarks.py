@@ -7,6 +7,7 @@ from benchmarks import (
     blurring,
     certificate,
     data,
+    dropin,
     fidelity,
     figures,
     harness,
@@ -356,3 +357,19 @@ def test_benchmark_of_kernels_is_whole(monkeypatch):
     assert len(rows) == 12
     assert {row["result"] for row in rows} <= {"pass", "FAIL", ""}
     assert all(0.0 <= row["agreement"] <= 1.0 for row in rows)
+
+
+def test_the_replacement_is_compared_with_what_it_replaces():
+    X = dropin.blobs(120, 2)
+    good = dropin.compare("blobs", X, 2.0, ">= 1")
+    assert (good["agreement"], good["result"], good["n_iter"]) == (1.0, "pass", good["n_iter_peer"])
+    assert good["centres_differ"] < 1e-12
+    assert dropin.compare("blobs", X, 2.0, ">= 1e9")["result"] == "FAIL"
+    binned = dropin.compare("blobs", X, 2.0, "", bin_seeding=True)
+    assert binned["starts"] < len(X)
+    assert binned["seconds_from_every_point"] > 0.0
+    rows = [{key: "" if value is None else str(value) for key, value in row.items()} for row in (good, binned)]
+    assert "| 100 % |" in figures.replacement(rows)
+    other = dropin.replacement(bandwidth=1.0).fit(X)
+    assert dropin.labels_equal(other, dropin.replacement(bandwidth=2.0).fit(X)) < 1.0
+    assert dropin.centres_differ(other, dropin.replacement(bandwidth=2.0).fit(X)) == np.inf

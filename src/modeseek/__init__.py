@@ -16,6 +16,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "MeanShift": ("modeseek.estimators", "MeanShift"),
     "blur": ("modeseek.blurring", "blur"),
     "estimate_bandwidth": ("modeseek.bandwidth", "estimate_bandwidth"),
+    "get_bin_seeds": ("modeseek.seeds", "get_bin_seeds"),
     "mean_shift": ("modeseek.estimators", "mean_shift"),
     "plot": ("modeseek.plotting", None),
     "textbook": ("modeseek.textbook", None),

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek import climb
@@ -21,12 +22,14 @@ from modeseek.blurring import BlurredClusters, cluster_by_blurring
 from modeseek.certificate import Certificate
 from modeseek.engines import data, namespaces
 from modeseek.engines.weights import as_kernel
-from modeseek.estimators.streaming import Streaming
+from modeseek.estimators.drop_in import check_assign, find_seeds
+from modeseek.estimators.streaming import Streaming, of_the_gaussian
 from modeseek.kernels import GAUSSIAN, KERNELS
 from modeseek.orphans import settle_orphans
 from modeseek.persistence import merge_by_persistence
 from modeseek.pipeline import cluster
 from modeseek.result import Clustering, Problem
+from modeseek.seeded import SeededClusters, cluster_from_seeds
 from modeseek.sketch import DensitySketch
 
 
@@ -45,7 +48,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     ----------
     bandwidth : float or "auto", optional
         Standard deviation h of the Gaussian, in the units of X; with another kernel, the h of its distances. None and
-        "auto" estimate it (`estimate_bandwidth`), and convert it to the kernel at equal variance of the density.
+        "auto" estimate it (`estimate_bandwidth`), and convert it to the kernel at equal variance of the density; with
+        ``assign="nearest"`` by scikit-learn's rule (``method="quantile"``), as it is.
     kernel : {"gaussian", "triangular", "epanechnikov", "biweight", "flat"} or callable, default="gaussian"
         The weight g(r) of a point at distance r, in bandwidths (`modeseek.kernels`). With compact kernels, all but the
         Gaussian, exactly the points within h count. A function g(r) of one distance is compiled into the sums; it must
@@ -53,6 +57,19 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         climb need not come to rest otherwise. For other kernels than the Gaussian nothing is proven: small inputs, and
         those of more than three columns, are exact; large ones are clustered as by ``fidelity="fast"``, and
         ``certificate_`` then reports every label as undecided.
+    assign : {"basin", "nearest"}, default="basin"
+        What a cluster is. "basin": the points that climb to one mode. "nearest", with ``kernel="flat"``: what
+        scikit-learn's MeanShift finds, with the same centres in the same order (by falling number of points within the
+        bandwidth), labels and ``n_iter_``: seeds climb, ends within a bandwidth of a heavier one are removed, points
+        belong to the nearest centre.
+    seeds : array-like of shape (n_seeds, n_features), optional
+        With ``assign="nearest"``: where climbs start. None: from every point. A seed that has no point within the
+        bandwidth leads nowhere; a warning counts them, and it is an error if none has any.
+    bin_seeding : bool, default=False
+        With ``assign="nearest"``: start from the points rounded to a grid (`get_bin_seeds`). Ignored if ``seeds`` are
+        given.
+    min_bin_freq : int, default=1
+        With ``bin_seeding``: least number of points that round to a seed.
     fidelity : {"certified", "fast", "exact"}, default="certified"
         "certified": labels are proven, point by point, to be those of exact mean shift, in time linear in the number
         of points up to three columns; ``certificate_`` says how many are, and how. "fast": up to three columns,
@@ -67,7 +84,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         density a tenth higher than at the saddle.
     cluster_all : bool, default=True
         What becomes of clusters lighter than ``min_cluster_size``: True attaches each to the cluster that its mode
-        climbs to along wider and wider kernels (h sqrt(2), 2h, ...); False labels their points noise, -1.
+        climbs to along wider and wider kernels (h sqrt(2), 2h, ...); False labels their points noise, -1. With
+        ``assign="nearest"``: False labels the points noise that are farther than the bandwidth from every centre.
     min_cluster_size : float, default=1
         Least weight of a cluster: the sum of its sample weights; without weights, its number of points. 1 keeps
         every cluster, whatever it weighs. If no cluster is heavy enough, a warning says so, and all points are put
@@ -82,7 +100,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         just moved to, as in the fast.ai notebook. None: all at once.
     max_iter : int, default=300
         Most steps of one climb; a climb that has not reached a confirmed mode by then gets ten times as many
-        more before a ConvergenceWarning is given. With ``blurring``: most rounds.
+        more before a ConvergenceWarning is given. With ``blurring``: most rounds. With ``assign="nearest"``: no more;
+        0 is one step.
     tol : float, default=1e-3
         A climb rests when the way it still has to go is less than ``tol`` bandwidths. Modes are then polished, so
         their accuracy does not depend on it.
@@ -94,7 +113,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     Attributes
     ----------
     labels_ : ndarray of shape (n_samples,), int32
-        Cluster of each point; clusters are numbered by decreasing weight, noise is -1.
+        Cluster of each point; clusters are numbered by decreasing weight (as scikit-learn does with
+        ``assign="nearest"``), noise is -1.
     cluster_centers_ : ndarray of shape (n_clusters, n_features)
         Modes of the density; of a cluster that others were attached to, its own.
     cluster_weights_ : ndarray of shape (n_clusters,)
@@ -118,7 +138,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     mean_shift : The functional form.
     blur : Where blurring moves the points.
     estimate_bandwidth : What ``bandwidth="auto"`` does.
-    sklearn.cluster.MeanShift : Flat kernel: its bandwidth is a radius, about twice h.
+    sklearn.cluster.MeanShift : Flat kernel: its bandwidth is a radius, about twice h. The same, faster, is
+        ``MeanShift(kernel="flat", assign="nearest")``.
 
     References
     ----------
@@ -136,11 +157,21 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     6
     >>> model.predict([[26.0, 27.0]]) == model.labels_[0]
     array([ True])
+
+    What scikit-learn finds:
+
+    >>> model = ms.MeanShift(bandwidth=5.0, kernel="flat", assign="nearest").fit(X)
+    >>> model.cluster_centers_.shape, int((model.predict(X) == model.labels_).sum())
+    ((6, 2), 1500)
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "kernel": [StrOptions(set(KERNELS)), callable],
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
+        "assign": [StrOptions({"basin", "nearest"})],
+        "seeds": ["array-like", None],
+        "bin_seeding": ["boolean"],
+        "min_bin_freq": [Interval(Integral, 1, None, closed="left")],
         "fidelity": [StrOptions({"certified", "fast", "exact"})],
         "merge": [StrOptions({"location", "persistence"})],
         "min_persistence": [Interval(Real, 0, None, closed="left")],
@@ -148,7 +179,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         "min_cluster_size": [Interval(Real, 1, None, closed="left")],
         "blurring": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
         "tol": [Interval(Real, 0, 0.1, closed="right")],
         "n_jobs": [Integral, None],
         "verbose": ["boolean"],
@@ -168,6 +199,10 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         bandwidth: float | str | None = None,
         *,
         kernel: str | Callable[[float], Any] = "gaussian",
+        assign: str = "basin",
+        seeds: ArrayLike | None = None,
+        bin_seeding: bool = False,
+        min_bin_freq: int = 1,
         fidelity: str = "certified",
         merge: str = "location",
         min_persistence: float = 0.1,
@@ -182,6 +217,10 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     ):
         self.bandwidth = bandwidth
         self.kernel = kernel
+        self.assign = assign
+        self.seeds = seeds
+        self.bin_seeding = bin_seeding
+        self.min_bin_freq = min_bin_freq
         self.fidelity = fidelity
         self.merge = merge
         self.min_persistence = min_persistence
@@ -223,6 +262,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         self._validate_params()
         if self.batch_size is not None and not self.blurring:
             raise ValueError(f"batch_size={self.batch_size} is of use with blurring=True only.")
+        check_assign(self)
         kernel = as_kernel(self.kernel)
         if self.blurring:
             self._only_gaussian("blurring=True")
@@ -236,16 +276,22 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         if self.bandwidth is None or self.bandwidth == "auto":
             stages("choose the bandwidth")
             self.bandwidth_ = estimate_bandwidth(
-                points, sample_weight=weights if weights.size else None, n_jobs=self.n_jobs
-            ) * kernel.of_gaussian(points.shape[1])
+                points,
+                method="auto" if self.assign == "basin" else "quantile",
+                sample_weight=weights if weights.size else None,
+                n_jobs=self.n_jobs,
+            ) * (kernel.of_gaussian(points.shape[1]) if self.assign == "basin" else 1.0)
         else:
             self.bandwidth_ = float(self.bandwidth)
         data.check_scale(bounds, self.bandwidth_)
         problem = Problem(
             points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, stages, kernel
         )  # fmt: skip
-        found: Clustering | BlurredClusters
-        if self.blurring:
+        found: Clustering | BlurredClusters | SeededClusters
+        if self.assign == "nearest":
+            found = cluster_from_seeds(problem, find_seeds(self, points, weights), bool(self.cluster_all))
+            unsettled = f"seeds were still moved by the last step by more than tol={self.tol:g} bandwidths"
+        elif self.blurring:
             found = cluster_by_blurring(problem, self.batch_size)
             unsettled = f"points were still moved by the last round by more than tol={self.tol:g} bandwidths"
         else:
@@ -284,6 +330,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         data.bounds(points, self.n_jobs)
         return namespaces.Home.of(X).back(self._clustering.label(points, **self._climbing()))
 
+    @available_if(of_the_gaussian)
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         r"""Return the log density of the fit at points.
 
@@ -319,10 +366,10 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         array([ -1.3244,  -2.0176, -74.0176])
         """
         points = self._points(X, reset=False)
-        self._only_gaussian("score_samples")
         data.bounds(points, self.n_jobs)
         return namespaces.Home.of(X).back(self._clustering.log_density(points, self.n_jobs))
 
+    @available_if(of_the_gaussian)
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the log-likelihood of points: the (weighted) sum of `score_samples`.
 
@@ -363,6 +410,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         data.bounds(points, self.n_jobs)
         if isinstance(self._clustering, BlurredClusters):
             steps = self._clustering.path(points, self.n_jobs)
+        elif isinstance(self._clustering, SeededClusters):
+            steps = self._clustering.path(np.asarray(points, np.float64), self.tol, self.max_iter)
         else:
             starts = np.asarray(points, np.float64)
             steps = climb.path(self._clustering.field, starts, tol=self.tol, max_iter=self.max_iter)
@@ -475,6 +524,10 @@ def mean_shift(
     *,
     bandwidth: float | str | None = None,
     kernel: str | Callable[[float], Any] = "gaussian",
+    assign: str = "basin",
+    seeds: ArrayLike | None = None,
+    bin_seeding: bool = False,
+    min_bin_freq: int = 1,
     fidelity: str = "certified",
     cluster_all: bool = True,
     min_cluster_size: float = 1,
@@ -493,6 +546,14 @@ def mean_shift(
         Standard deviation of the Gaussian; with another kernel, the h of its distances.
     kernel : str or callable, default="gaussian"
         The weight g(r) of a point.
+    assign : {"basin", "nearest"}, default="basin"
+        "nearest" gives what scikit-learn's ``mean_shift`` does.
+    seeds : array-like of shape (n_seeds, n_features), optional
+        With ``assign="nearest"``: where climbs start.
+    bin_seeding : bool, default=False
+        With ``assign="nearest"``: start from the points rounded to a grid.
+    min_bin_freq : int, default=1
+        With ``bin_seeding``: least number of points that round to a seed.
     fidelity : {"certified", "fast", "exact"}, default="certified"
         How labels are found.
     cluster_all : bool, default=True
@@ -511,7 +572,7 @@ def mean_shift(
     Returns
     -------
     cluster_centers : ndarray of shape (n_clusters, n_features)
-        Modes of the density, by decreasing weight of their clusters.
+        Modes of the density, by decreasing weight of their clusters; with ``assign="nearest"`` in scikit-learn's order.
     labels : ndarray of shape (n_samples,), int32
         Cluster of each point, -1 for noise.
 
@@ -526,6 +587,10 @@ def mean_shift(
     model = MeanShift(
         bandwidth,
         kernel=kernel,
+        assign=assign,
+        seeds=seeds,
+        bin_seeding=bin_seeding,
+        min_bin_freq=min_bin_freq,
         fidelity=fidelity,
         cluster_all=cluster_all,
         min_cluster_size=min_cluster_size,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.metaestimators import available_if
 
 from modeseek.blurring import BlurredClusters
 from modeseek.engines import data, namespaces
@@ -14,10 +15,18 @@ from modeseek.kernels import GAUSSIAN
 from modeseek.orphans import settle_orphans
 from modeseek.persistence import merge_by_persistence
 from modeseek.result import Clustering
+from modeseek.seeded import SeededClusters
 from modeseek.sketch import DensitySketch
 from modeseek.streams import Stream, cluster_sketch
 
 LAZY = ("labels_", "cluster_centers_", "cluster_weights_", "n_iter_", "certificate_", "_clustering")
+
+
+def of_the_gaussian(model: Any) -> bool:
+    """Tell whether a model has methods that are of the Gaussian kernel only; raise AttributeError where it has not."""
+    if not (isinstance(model.kernel, str) and model.kernel == "gaussian"):
+        raise AttributeError(f"This is for the Gaussian kernel only, and the model has kernel={model.kernel!r}.")
+    return True
 
 
 class Streaming:
@@ -33,7 +42,7 @@ class Streaming:
         blurring: bool
         n_jobs: int | None
         sketch_: DensitySketch | None
-        _clustering: Clustering | BlurredClusters
+        _clustering: Clustering | BlurredClusters | SeededClusters
         _validate_params: Any
         _points: Any
         _climbing: Any
@@ -48,6 +57,7 @@ class Streaming:
     _stream: Stream | None = None
     _home = namespaces.Home()
 
+    @available_if(of_the_gaussian)
     def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Add a batch of points to those seen so far.
 
@@ -126,7 +136,6 @@ class Streaming:
 
     def _check_stream(self) -> None:
         """Refuse what cannot be followed, or went before."""
-        self._only_gaussian("partial_fit")
         if self.blurring:
             raise ValueError("partial_fit cannot blur: points that move have to be kept. Use fit, or blurring=False.")
         if self._stream is None:
@@ -186,7 +195,7 @@ class Streaming:
 
     def _publish(
         self,
-        found: Clustering | BlurredClusters,
+        found: Clustering | BlurredClusters | SeededClusters,
         labels: NDArray[np.int32],
         dtype: np.dtype[Any],
         home: namespaces.Home,

@@ -20,6 +20,15 @@ def kernel(function: Any) -> Any:
         return numba.njit(nogil=True, error_model="numpy", fastmath=FINITE_AWARE)(function)
 
 
+def unfused_kernel(function: Any) -> Any:
+    """Compile as `kernel` does, but round every product and quotient, as plain C does: for tests of ``<=`` that tie."""
+    flags = {"nsz", "reassoc"}
+    try:
+        return numba.njit(nogil=True, error_model="numpy", fastmath=flags, cache=True)(function)
+    except RuntimeError:
+        return numba.njit(nogil=True, error_model="numpy", fastmath=flags)(function)
+
+
 def inline(function: Any) -> Any:
     """Compile a helper that is always inlined into the kernels that call it."""
     return numba.njit(inline="always", error_model="numpy", fastmath=FINITE_AWARE)(function)
