@@ -83,8 +83,8 @@ def estimate_bandwidth(
     >>> _, X = ms.textbook.make_data()
     >>> 1.5 < ms.estimate_bandwidth(X) < 5
     True
-    >>> round(float(ms.estimate_bandwidth([[1, 1], [2, 1], [1, 0], [4, 7], [3, 5], [3, 6]], quantile=0.5)), 2)
-    1.61
+    >>> round(float(ms.estimate_bandwidth([[1, 1], [2, 1], [1, 0], [4, 7], [3, 5], [3, 6]], quantile=0.5)), 4)
+    1.6191
     """
     points = data.as_points(X)
     weights = data.as_weights(sample_weight, len(points))
