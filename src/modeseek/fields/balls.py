@@ -16,7 +16,7 @@ from modeseek.fields.compact import compact_groups
 
 PAIRS = 1 << 20  # queries times points up to which NumPy is quicker than loading compiled kernels
 PAIRS_AT_ONCE = 1 << 18
-GROUPS_AT_ONCE = 8  # groups of queries that one thread takes
+GROUPS_AT_ONCE = 8  # groups of queries that one thread takes; fewer where there are few, so that all threads have some
 
 
 class BallField:
@@ -109,7 +109,8 @@ class BallField:
                 inside,
             )
 
-        run_chunks(len(groups) - 1, work, n_jobs, GROUPS_AT_ONCE)
+        n_groups = len(groups) - 1
+        run_chunks(n_groups, work, n_jobs, min(GROUPS_AT_ONCE, max(1, n_groups // GROUPS_AT_ONCE)))
         return sums
 
 
