@@ -25,8 +25,7 @@ from scipy.spatial.distance import cdist
 from modeseek.cells import bit_patterns, distinct_rows
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import Floats, Ints
-from modeseek.fields.balls import BallField, compact_order
-from modeseek.fields.compact import LEAF
+from modeseek.fields.balls import BallField, compact_order, even_groups
 from modeseek.result import Clusters, Problem
 
 NOISE = -1
@@ -122,11 +121,10 @@ def climb_together(
     moving, n_grouped = np.arange(len(seeds)), len(seeds) + 1
     for step in range(max_iter + 1):
         if step < REGROUP or 2 * len(moving) < n_grouped:
-            order, _ = compact_order(x[moving], field.dense)
+            order, _ = compact_order(x[moving], field.dense, field.radius)
             moving, n_grouped = moving[order], len(moving)
-        groups = np.append(np.arange(0, len(moving), LEAF), len(moving))
         here = x[moving]
-        means, weights = field.means(here, np.arange(len(moving)), groups, n_jobs)
+        means, weights = field.means(here, np.arange(len(moving)), even_groups(len(moving)), n_jobs)
         x[moving], totals[moving] = means, weights
         moving = moving[(weights > 0.0) & ~(_lengths(means - here) <= tol * field.radius)]
         if not moving.size:

@@ -12,10 +12,12 @@ from scipy.spatial.distance import cdist
 
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import Floats, Ints
-from modeseek.fields.compact import compact_groups
+from modeseek.fields.compact import LEAF, compact_groups
 
 PAIRS = 1 << 20  # queries times points up to which NumPy is quicker than loading compiled kernels
 PAIRS_AT_ONCE = 1 << 18
+FEW, FINE = 2048, 0.125  # queries, and the share of the radius within which so few stay together
+GROUPS, SMALLEST = 64, 4  # groups that queries are cut into, and their least size
 GROUPS_AT_ONCE = 8  # groups of queries that one thread takes; fewer where there are few, so that all threads have some
 
 
@@ -56,7 +58,7 @@ class BallField:
 
     def shift(self, queries: Floats) -> tuple[Floats, Floats]:
         """Return the mean of the ball around each query, (m, d), and its weight, (m,); where that is 0, the query."""
-        return self.means(queries, *compact_order(queries, self.dense))
+        return self.means(queries, *compact_order(queries, self.dense, self.radius))
 
     def means(self, queries: Floats, order: Ints, groups: Ints, n_jobs: int | None = None) -> tuple[Floats, Floats]:
         """Do as `shift`, where ``queries[order]`` is known to come in compact groups (`compact_order`)."""
@@ -114,8 +116,17 @@ class BallField:
         return sums
 
 
-def compact_order(queries: Floats, dense: bool = False) -> tuple[Ints, Ints]:
-    """Return an order of the queries in which neighbours are near each other, and where its groups start (and end)."""
+def compact_order(queries: Floats, dense: bool = False, radius: float = np.inf) -> tuple[Ints, Ints]:
+    """Return an order of the queries in which neighbours are near each other, and where its groups start (and end).
+
+    Few queries are far apart, and a large group would share nothing: these are ordered down to an eighth of the radius.
+    """
     if dense or not len(queries):
         return np.arange(len(queries)), np.array([0, len(queries)])
-    return compact_groups(queries)
+    return compact_groups(queries, FINE * radius if len(queries) <= FEW else np.inf)
+
+
+def even_groups(n_queries: int) -> Ints:
+    """Return where groups of ordered queries start (and end): the fewer queries, the smaller, so that threads share."""
+    size = min(max(n_queries // GROUPS, SMALLEST), LEAF)
+    return np.append(np.arange(0, n_queries, size), n_queries)
