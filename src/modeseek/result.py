@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,6 +30,8 @@ class Problem:
     max_iter: int = 300
     n_jobs: int | None = None
     report: Callable[[str], None] = lambda stage: None
+    metric: str = "euclidean"  # of the points: "euclidean", or "sphere" if they are unit vectors
+    own: Floats = field(default_factory=lambda: np.empty(0))  # a bandwidth for each point; length 0: all the same
 
     @property
     def n(self) -> int:

@@ -3,6 +3,7 @@
 import sys
 import time
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -15,15 +16,16 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek import climb
 from modeseek.audit import Audit, audit
-from modeseek.bandwidth import estimate_bandwidth
 from modeseek.blurring import BlurredClusters, cluster_by_blurring
 from modeseek.certificate import Certificate
 from modeseek.engines import data
+from modeseek.forms import choose
 from modeseek.orphans import settle_orphans
 from modeseek.persistence import merge_by_persistence
 from modeseek.pipeline import cluster
-from modeseek.result import Clustering, Problem
+from modeseek.result import Clustering
 from modeseek.sketch import DensitySketch
+from modeseek.varying import RULES
 
 
 class MeanShift(ClusterMixin, BaseEstimator):
@@ -39,9 +41,22 @@ class MeanShift(ClusterMixin, BaseEstimator):
 
     Parameters
     ----------
-    bandwidth : float or "auto", optional
+    bandwidth : float, array or {"auto", "knn", "abramson"}, optional
         Standard deviation h of the Gaussian, in the units of X. None and "auto" estimate it
-        (`estimate_bandwidth`).
+        (`estimate_bandwidth`). An array of shape (n_features,) holds one number per axis; one of shape
+        (n_features, n_features) a symmetric positive-definite matrix H of *squared* bandwidths, the kernel being
+        exp(-(x - y)^T H^-1 (x - y) / 2); one of shape (n_samples,) or (n_samples, 1) one number h_i per point. If
+        n_samples equals n_features, a shape of (n_samples,) says neither and is refused. With one per point the
+        density is sum_i w_i h_i^-d exp(-|x - x_i|^2 / 2 h_i^2), and every point climbs on the points. Two rules
+        choose the h_i: "knn" takes the distance to the k-th neighbour, k = sqrt(n_samples) rounded up, "abramson" the
+        estimated bandwidth times (f(x_i) / G)^(-1/2), with f the density by that bandwidth, and G the geometric mean
+        of the f(x_i).
+    metric : {"euclidean", "cosine", "haversine"}, default="euclidean"
+        "cosine": directions. Rows are divided by their lengths, the kernel is the Gaussian of the chord
+        |x - y| = sqrt(2 - 2 cos), which is proportional to exp(cos / h^2) (von Mises and Fisher), means are put back
+        on the unit sphere, and centres are unit vectors. ``bandwidth`` is a length of chords, 0 to 2. "haversine": X
+        holds latitude and longitude in radians, and so do the centres; distances are chords of the unit sphere,
+        2 sin(angle / 2), and ``bandwidth`` is an angle in radians, at which the kernel is exp(-1 / 2).
     fidelity : {"certified", "fast", "exact"}, default="certified"
         "certified": labels are proven, point by point, to be those of exact mean shift, in time linear in the number
         of points up to three columns; ``certificate_`` says how many are, and how. "fast": up to three columns,
@@ -88,12 +103,12 @@ class MeanShift(ClusterMixin, BaseEstimator):
         Modes of the density; of a cluster that others were attached to, its own.
     cluster_weights_ : ndarray of shape (n_clusters,)
         Sum of the sample weights in each cluster; without weights, the number of points.
-    bandwidth_ : float
-        The bandwidth used.
+    bandwidth_ : float or ndarray
+        The bandwidth used, in the form given; with "knn" and "abramson" one number per point.
     n_iter_ : int
         Number of steps of the longest climb.
     sketch_ : DensitySketch or None
-        The sketch of the density, where one was made.
+        The sketch of the density, where one was made; with a bandwidth per axis or a matrix, of whitened points.
     certificate_ : Certificate or None
         How the label of each point is known to be that of exact mean shift (`modeseek.certificate`); None with
         ``fidelity="fast"``.
@@ -114,7 +129,9 @@ class MeanShift(ClusterMixin, BaseEstimator):
     K. Fukunaga and L. D. Hostetler, "The estimation of the gradient of a density function, with applications in
     pattern recognition", IEEE Trans. Inf. Theory 21 (1975). Y. Cheng, "Mean shift, mode seeking, and clustering",
     IEEE PAMI 17 (1995). D. Comaniciu and P. Meer, "Mean shift: a robust approach toward feature space analysis",
-    IEEE PAMI 24 (2002).
+    IEEE PAMI 24 (2002). D. Comaniciu, V. Ramesh and P. Meer, "The variable bandwidth mean shift and data-driven scale
+    selection", ICCV 2001. T. Kobayashi and N. Otsu, "Von Mises-Fisher mean shift for clustering on a hypersphere",
+    ICPR 2010.
 
     Examples
     --------
@@ -125,10 +142,13 @@ class MeanShift(ClusterMixin, BaseEstimator):
     6
     >>> model.predict([[26.0, 27.0]]) == model.labels_[0]
     array([ True])
+    >>> ms.MeanShift(bandwidth=[2.5, 2.5]).fit(X).cluster_centers_.shape
+    (6, 2)
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
+        "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto", *RULES}), "array-like", None],
+        "metric": [StrOptions({"euclidean", "cosine", "haversine"})],
         "fidelity": [StrOptions({"certified", "fast", "exact"})],
         "merge": [StrOptions({"location", "persistence"})],
         "min_persistence": [Interval(Real, 0, None, closed="left")],
@@ -145,7 +165,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
     labels_: NDArray[np.int32]
     cluster_centers_: NDArray[Any]
     cluster_weights_: NDArray[np.float64]
-    bandwidth_: float
+    bandwidth_: float | NDArray[np.float64]
     n_iter_: int
     sketch_: DensitySketch | None
     certificate_: Certificate | None
@@ -153,8 +173,9 @@ class MeanShift(ClusterMixin, BaseEstimator):
 
     def __init__(
         self,
-        bandwidth: float | str | None = None,
+        bandwidth: float | str | ArrayLike | None = None,
         *,
+        metric: str = "euclidean",
         fidelity: str = "certified",
         merge: str = "location",
         min_persistence: float = 0.1,
@@ -168,6 +189,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
         verbose: bool = False,
     ):
         self.bandwidth = bandwidth
+        self.metric = metric
         self.fidelity = fidelity
         self.merge = merge
         self.min_persistence = min_persistence
@@ -212,15 +234,11 @@ class MeanShift(ClusterMixin, BaseEstimator):
         points = self._points(X, reset=True)
         weights = data.as_weights(sample_weight, len(points))
         bounds = data.bounds(points, self.n_jobs)
-        if self.bandwidth is None or self.bandwidth == "auto":
-            stages("choose the bandwidth")
-            self.bandwidth_ = estimate_bandwidth(
-                points, sample_weight=weights if weights.size else None, n_jobs=self.n_jobs
-            )
-        else:
-            self.bandwidth_ = float(self.bandwidth)
-        data.check_scale(bounds, self.bandwidth_)
-        problem = Problem(points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, report=stages)
+        dtype = points.dtype
+        stages("choose the bandwidth")
+        form, points, bounds = choose(self.bandwidth, self.metric, points, weights, bounds, self.n_jobs)
+        form.refuse(blurring=self.blurring, merge_persistence=self.merge == "persistence")
+        problem = form.problem(points, weights, bounds, stages, **self._climbing())
         found: Clustering | BlurredClusters
         if self.blurring:
             found = cluster_by_blurring(problem, self.batch_size)
@@ -239,9 +257,9 @@ class MeanShift(ClusterMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        self._clustering = found
+        self._clustering, self._form, self.bandwidth_ = found, form, form.shown
         self.labels_ = found.labels
-        self.cluster_centers_ = found.centers.astype(points.dtype)
+        self.cluster_centers_ = form.geometry.back(found.centers).astype(dtype)
         self.cluster_weights_ = found.cluster_weights
         self.n_iter_ = found.n_iter
         self.sketch_ = found.sketch
@@ -262,8 +280,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
             Labels.
         """
         points = self._points(X, reset=False)
-        data.bounds(points, self.n_jobs)
-        return self._clustering.label(points, **self._climbing())
+        return self._clustering.label(self._inside(points), **self._climbing())
 
     def path(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the way of each point to its mode.
@@ -278,12 +295,12 @@ class MeanShift(ClusterMixin, BaseEstimator):
         ndarray of shape (n_steps + 1, n_samples, n_features)
             Positions at every step, the first being X; points that rest stay where they are.
         """
-        points = self._points(X, reset=False)
-        data.bounds(points, self.n_jobs)
+        points = self._inside(self._points(X, reset=False))
         if isinstance(self._clustering, BlurredClusters):
-            return self._clustering.path(points, self.n_jobs)
+            return self._form.geometry.back(self._clustering.path(points, self.n_jobs))
         starts = np.asarray(points, np.float64)
-        return climb.path(self._clustering.field, starts, tol=self.tol, max_iter=self.max_iter)
+        way = climb.path(self._clustering.field, starts, tol=self.tol, max_iter=self.max_iter)
+        return self._form.geometry.back(way)
 
     def audit(
         self,
@@ -344,12 +361,12 @@ class MeanShift(ClusterMixin, BaseEstimator):
             raise ValueError(
                 f"The weights sum to {total:g}, but those of the fit to {fitted:g}: pass the sample_weight of the fit."
             )
-        data.bounds(points, self.n_jobs)
-        return audit(
-            points,
+        self._form.refuse(audit=True)
+        checked = audit(
+            self._inside(points),
             self.labels_,
             found.modes,
-            self.bandwidth_,
+            self._form.bandwidth,
             clusters=found.clusters,
             weights=weights,
             n_samples=n_samples,
@@ -357,6 +374,12 @@ class MeanShift(ClusterMixin, BaseEstimator):
             random_state=random_state,
             n_jobs=self.n_jobs,
         )
+        return replace(checked, ends=self._form.geometry.back(checked.ends))
+
+    def _inside(self, points: NDArray[Any]) -> NDArray[Any]:
+        """Return points in the coordinates of the fit."""
+        data.bounds(points, self.n_jobs)
+        return self._form.geometry.into(points, self.n_jobs)
 
     def _climbing(self) -> dict[str, Any]:
         return {"tol": self.tol, "max_iter": self.max_iter, "n_jobs": self.n_jobs}
@@ -384,7 +407,8 @@ class _Stages:
 def mean_shift(
     X: ArrayLike,
     *,
-    bandwidth: float | str | None = None,
+    bandwidth: float | str | ArrayLike | None = None,
+    metric: str = "euclidean",
     fidelity: str = "certified",
     cluster_all: bool = True,
     min_cluster_size: float = 1,
@@ -399,8 +423,10 @@ def mean_shift(
     ----------
     X : array-like of shape (n_samples, n_features)
         Points.
-    bandwidth : float or "auto", optional
-        Standard deviation of the Gaussian.
+    bandwidth : float, array or {"auto", "knn", "abramson"}, optional
+        Standard deviation of the Gaussian, in one of the forms of `MeanShift`.
+    metric : {"euclidean", "cosine", "haversine"}, default="euclidean"
+        What distances are.
     fidelity : {"certified", "fast", "exact"}, default="certified"
         How labels are found.
     cluster_all : bool, default=True
@@ -433,6 +459,7 @@ def mean_shift(
     """
     model = MeanShift(
         bandwidth,
+        metric=metric,
         fidelity=fidelity,
         cluster_all=cluster_all,
         min_cluster_size=min_cluster_size,
