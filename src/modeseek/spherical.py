@@ -24,12 +24,22 @@ from modeseek.climb import ModeFinder
 from modeseek.costs import DENSE_POINTS, FLOAT64, seconds_of_exact_climbs
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import Floats, Ints, reach_of_tail
-from modeseek.fields.directions import SphereBlocks, SphereDense, SphereGrid, moments_of_sums, on_sphere, steps_on_sphere
+from modeseek.fields.directions import (
+    Known,
+    SphereBlocks,
+    SphereDense,
+    SphereGrid,
+    SphereTable,
+    moments_of_sums,
+    on_sphere,
+    steps_on_sphere,
+)
 from modeseek.fields.grid import MAX_REFINEMENT, sums_over_points
 from modeseek.label import UNKNOWN, Counts
-from modeseek.prepare import POLISH_PAIRS
+from modeseek.prepare import POLISH_PAIRS, affordable_spacings, make_sketch
 from modeseek.result import Clustering, Problem, finish
 
+SPACINGS = (1 / 3, 0.5)  # of the nodes of a table, in bandwidths, finest first
 SIDE = 0.25  # of the cells that stand in for points, in bandwidths
 BLOCKS = (1.0, 0.5, 0.125)  # sides of the blocks that climb, in bandwidths
 FINEST = 1e-6  # side of a cell: smaller ones have no numbers of 63 bits
@@ -121,8 +131,8 @@ def numbers(points: Floats, side: float) -> Ints:
 def by_cells(problem: Problem) -> Clustering:
     """Cluster points on the sphere of space by cells and blocks."""
     problem.report("sort into cells")
-    field = _field(problem)
-    finder = ModeFinder(field, field, guide=field, **problem.climbing)
+    on_cells = _cells(problem)
+    finder = ModeFinder(_table(problem, on_cells) or on_cells, on_cells, guide=on_cells, **problem.climbing)
     levels: list[Level] = []
     labels = np.full(problem.n, UNKNOWN, np.int32)
     for part in BLOCKS:
@@ -144,7 +154,20 @@ def by_cells(problem: Problem) -> Clustering:
     return found
 
 
-def _field(problem: Problem) -> SphereGrid:
+def _table(problem: Problem, on_cells: SphereGrid) -> SphereTable | None:
+    """Return the field of sums tabulated all around the sphere, if it is small enough."""
+    spacings = affordable_spacings(problem, SPACINGS)
+    if not spacings:
+        return None
+    problem.report("tabulate")
+    sketch, _ = make_sketch(problem, spacings[0], bins=False)
+    return SphereTable(
+        on_cells, sketch.nodes(), problem.bandwidth, sketch.kernel_bandwidth(),
+        lightest=problem.lightest, n_jobs=problem.n_jobs,
+    )  # fmt: skip
+
+
+def _cells(problem: Problem) -> SphereGrid:
     """Return the field of the cells' means."""
     h = problem.bandwidth
     means, weights, lost = cell_means(problem.points, problem.weights, SIDE * h)
@@ -160,20 +183,30 @@ def _climb_level(problem: Problem, finder: ModeFinder, rows: Ints, side: float, 
     problem.report(f"climb for blocks of {side / problem.bandwidth:g} bandwidths")
     keys, first = np.unique(_numbers(problem, rows, side), return_index=True)
     field = finder.field
-    assert isinstance(field, SphereGrid)
-    known = levels[0].labels >= 0 if levels else np.empty(0, bool)
-    ends, steps, labels = field.climb_into(
-        problem.points[rows[first]],
-        **problem.climbing,
-        side=levels[0].side if levels else side,
-        span=levels[0].span if levels else 0,
-        keys=levels[0].keys[known] if levels else None,
-        labels=levels[0].labels[known] if levels else None,
-    )
+    assert isinstance(field, SphereGrid | SphereTable)
+    known = _known(levels)
+    ends, steps, labels = field.climb_into(problem.points[rows[first]], **problem.climbing, known=known)
     free = labels < 0
     if free.any():
         labels[free] = finder.match(ends[free], steps[free])
     return Level(side, keys, labels)
+
+
+def _known(levels: list[Level]) -> Known | None:
+    """Return the interior blocks of all levels, the first's cut in eight once there are two: their sides are halved."""
+    if not levels:
+        return None
+    first, last = levels[0], levels[-1]
+    keys, labels = first.keys[first.labels >= 0], first.labels[first.labels >= 0]
+    if last is not first:
+        a, b, c = keys // first.span**2, keys // first.span % first.span, keys % first.span
+        parts = itertools.product((0, 1), repeat=3)
+        cut = [((2 * a + i) * last.span + 2 * b + j) * last.span + 2 * c + k for i, j, k in parts]
+        keys = np.concatenate([*cut, last.keys[last.labels >= 0]])
+        labels = np.concatenate([labels] * 8 + [last.labels[last.labels >= 0]])
+        keys, unique = np.unique(keys, return_index=True)
+        labels = labels[unique]
+    return last.side, last.span, keys, labels
 
 
 def _numbers(problem: Problem, rows: Ints, side: float) -> Ints:

@@ -22,6 +22,7 @@ T. Kobayashi and N. Otsu, "Von Mises-Fisher mean shift for clustering on a hyper
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,12 @@ from modeseek.fields.block_sums import FAINT
 from modeseek.fields.blocks import BlocksField
 from modeseek.fields.dense import DenseField
 from modeseek.fields.grid import PAIRS_PER_CHUNK, QUERIES_PER_CHUNK, GridField
+from modeseek.fields.nodes import Nodes
+from modeseek.fields.table import STARTS_PER_CHUNK, TableField
 from modeseek.fields.traps import CONTRACTION, RADII, trap_radius
 
+Known = tuple[float, int, Ints, NDArray[np.int32]]  # blocks: side, blocks along an axis, sorted numbers, labels
+NOTHING_KNOWN: Known = (1.0, 0, np.empty(0, np.int64), np.empty(0, np.int32))
 NOWHERE = 1e-15  # a mean as short as this is rounding: the pulls cancel
 
 
@@ -197,26 +202,20 @@ class SphereGrid(GridField):
         return ends, steps
 
     def climb_into(
-        self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None,
-        side: float = 1.0, span: int = 0, keys: Ints | None = None, labels: NDArray[np.int32] | None = None,
-    ) -> tuple[Floats, Ints, NDArray[np.int32]]:  # fmt: skip
-        """Climb until a climb rests or enters one of the cells given by their sorted keys; return its label there.
-
-        Returns ends, steps and labels, -1 where a climb came to rest in none of these cells.
-        """
+        self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None, known: Known | None = None
+    ) -> tuple[Floats, Ints, NDArray[np.int32]]:
+        """Climb until a climb rests or enters a known block; return ends, steps, and labels: -1 where it rests."""
         from modeseek.engines.cpu import sphere
 
         x = on_sphere(np.asarray(starts, np.float64))
         steps, found = np.zeros(len(x), np.int64), np.full(len(x), -1, np.int32)
-        keys = np.empty(0, np.int64) if keys is None else keys
-        labels = np.empty(0, np.int32) if labels is None else labels
         c = 0.5 / self.bandwidth**2
 
         def work(_: int, start: int, stop: int) -> None:
             rows = slice(start, stop)
             sphere.climb(
                 *self._arguments(), self.origin, c, self.cut, self.factor, tol * self.bandwidth, max_iter,
-                side, span, keys, labels, x[rows], steps[rows], found[rows], np.empty(4), np.empty(3),
+                *(known or NOTHING_KNOWN), x[rows], steps[rows], found[rows], np.empty(4), np.empty(3),
             )  # fmt: skip
 
         run_chunks(len(x), work, n_jobs, max(1, min(QUERIES_PER_CHUNK, PAIRS_PER_CHUNK // len(self.weights))))
@@ -233,6 +232,52 @@ class SphereGrid(GridField):
         density, means, jacobians = self._means(queries, n_jobs)
         steps, concave = steps_on_sphere(queries, means, jacobians, uphill=True)
         return steps, concave & (density > 0.0), density
+
+
+class SphereTable(TableField):
+    """Mean shift on the sphere in space, on sums tabulated around it: what `TableField` is in space.
+
+    Parameters
+    ----------
+    beyond : SphereGrid
+        Where starts climb for which the table has nothing in reach.
+    nodes, bandwidth, kernel_bandwidth, options
+        As for `TableField`.
+    """
+
+    def __init__(self, beyond: SphereGrid, nodes: Nodes, bandwidth: float, kernel_bandwidth: float, **options: Any):
+        super().__init__(nodes, bandwidth, kernel_bandwidth, **options)
+        self.beyond = beyond
+
+    def climb(
+        self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None, settled: object = None
+    ) -> tuple[Floats, Ints]:
+        """Climb every start to rest."""
+        ends, steps, _ = self.climb_into(starts, tol=tol, max_iter=max_iter, n_jobs=n_jobs)
+        return ends, steps
+
+    def climb_into(
+        self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None, known: Known | None = None
+    ) -> tuple[Floats, Ints, NDArray[np.int32]]:
+        """Climb until a climb rests or enters a known block; return ends, steps, and labels: -1 where it rests."""
+        from modeseek.engines.cpu import sphere
+
+        x = on_sphere(np.asarray(starts, np.float64))
+        steps, found = np.zeros(len(x), np.int64), np.full(len(x), -1, np.int32)
+        corner, delta = np.asarray(self.nodes.corner, np.float64), self.nodes.delta
+
+        def work(_: int, start: int, stop: int) -> None:
+            rows = slice(start, stop)
+            sphere.climb_table(
+                self.table, self.shape, corner, delta, self.factor, self.negligible, tol * self.bandwidth, max_iter,
+                *(known or NOTHING_KNOWN), x[rows], steps[rows], found[rows], np.empty(3),
+            )  # fmt: skip
+
+        run_chunks(len(x), work, n_jobs, STARTS_PER_CHUNK)
+        lost = np.flatnonzero(steps == 0)
+        if lost.size:
+            x[lost], steps[lost] = self.beyond.climb(x[lost], tol=tol, max_iter=max_iter, n_jobs=n_jobs)
+        return x, steps, found
 
 
 def moments_of_sums(u: Floats, sums: Floats, bandwidth: float) -> tuple[Floats, Floats]:

@@ -1,6 +1,7 @@
-r"""Mean shift on the unit sphere in space, on sorted points: the mean is put back on the sphere after every step.
+r"""Mean shift on the unit sphere in space: the mean is put back on the sphere after every step.
 
-Points are sorted by cell as in ``points``, about an origin that is taken off their coordinates. A climb may end early in
+Sums are those of sorted points, as in ``points``, about an origin that is taken off their coordinates, or those of a
+table, as in ``table``, in node units from its corner. A climb may end early in
 a cell whose label is known already: the labels of cells are looked up by their keys.
 """
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from modeseek.engines.cpu import inline, kernel
 from modeseek.engines.cpu.points import _first, _sums
+from modeseek.engines.cpu.table import _inside, _rests, _sums_3d
 
 
 @inline
@@ -21,6 +23,19 @@ def _label_at(x, side, span, keys, labels):
     key = (a * span + b) * span + c
     i = _first(keys, key)
     return labels[i] if i < keys.size and keys[i] == key else np.int32(-1)
+
+
+@inline
+def _land(x, q, length2):
+    """Move x to q / |q|; return the square of the step. Where q is rounding all pulls cancel: x rests."""
+    step2 = 0.0
+    if length2 > 1e-30:
+        length = sqrt(length2)
+        for k in range(3):
+            step = q[k] / length - x[k]
+            x[k] += step
+            step2 += step * step
+    return step2
 
 
 @kernel
@@ -54,17 +69,44 @@ def climb(
             for k in range(3):
                 q[k] = x[r, k] + factor * s[1 + k] / s[0]
                 length += q[k] * q[k]
-            step2 = 0.0
-            if length > 1e-30:  # else all pulls cancel: a place of rest
-                length = sqrt(length)
-                for k in range(3):
-                    step = q[k] / length - x[r, k]
-                    x[r, k] += step
-                    step2 += step * step
-            if step2 <= 1e-18 * tol * tol:
-                resting = True
-            elif n > 1 and step2 <= tol * tol:
-                ratio = sqrt(step2 / previous)
-                resting = ratio < 1.0 and step2 <= tol * tol * (1.0 - ratio) * (1.0 - ratio)
+            step2 = _land(x[r], q, length)
+            resting = step2 == 0.0 or (n > 1 and _rests(step2, previous, tol * tol))
+            previous = step2
+        steps[r] = n if resting else -n
+
+
+@kernel
+def climb_table(
+    table, shape, corner, delta, factor, negligible, tol, max_iter,
+    known_side, known_span, known_keys, known_labels, x, steps, found, q,
+):  # fmt: skip
+    """Do as `climb` on the sums of a table; ``steps`` is 0 where the density is negligible."""
+    for r in range(x.shape[0]):
+        previous = np.inf
+        n = 0
+        resting = False
+        found[r] = -1
+        while n < max_iter and not resting:
+            if known_keys.size > 0:
+                found[r] = _label_at(x[r], known_side, known_span, known_keys, known_labels)
+                if found[r] >= 0:
+                    n = max(n, 1)
+                    resting = True
+                    break
+            a = (x[r, 0] - corner[0]) / delta
+            b = (x[r, 1] - corner[1]) / delta
+            c = (x[r, 2] - corner[2]) / delta
+            if not (_inside(a, shape[0]) and _inside(b, shape[1]) and _inside(c, shape[2])):
+                break
+            t, sa, sb, sc = _sums_3d(table, shape, a, b, c)
+            if t <= negligible:
+                break
+            n += 1
+            f = factor * delta / t
+            q[0] = x[r, 0] + f * sa
+            q[1] = x[r, 1] + f * sb
+            q[2] = x[r, 2] + f * sc
+            step2 = _land(x[r], q, q[0] * q[0] + q[1] * q[1] + q[2] * q[2])
+            resting = step2 == 0.0 or (n > 1 and _rests(step2, previous, tol * tol))
             previous = step2
         steps[r] = n if resting else -n
