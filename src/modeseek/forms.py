@@ -72,15 +72,17 @@ def choose(
     own = None if is_name or np.ndim(bandwidth) == 0 else per_point(bandwidth, *points.shape)
     if own is not None and metric != "euclidean":
         raise ValueError(f'metric="{metric}" takes one number as bandwidth (or None), not one per point.')
-    geometry = Plain() if own is not None else choose_geometry(metric, bandwidth, points, bounds)
+    geometry: Geometry = Plain() if own is not None else choose_geometry(metric, bandwidth, points, bounds)
     inside = geometry.into(points, n_jobs)
     bounds = geometry.bounds(inside, bounds, n_jobs)
     h = geometry.bandwidth
     if np.isnan(h) and own is None and bandwidth != "knn":
         h = estimate_bandwidth(inside, sample_weight=weights if weights.size else None, n_jobs=n_jobs)
     if bandwidth is not None and isinstance(bandwidth, str) and bandwidth in RULES:
-        own = neighbour_distances(inside, weights, n_jobs) if bandwidth == "knn" else (
-            square_root_law(inside, weights, h, n_jobs)
+        own = (
+            neighbour_distances(inside, weights, n_jobs)
+            if bandwidth == "knn"
+            else (square_root_law(inside, weights, h, n_jobs))
         )
     if own is not None:
         data.check_scale(bounds, float(own.min()))

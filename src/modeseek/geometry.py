@@ -37,8 +37,15 @@ RIGHT_ANGLE = float(np.float32(0.5 * np.pi))  # rounded to float32, the poles li
 class Geometry(Protocol):
     """How points come into the coordinates of a fit, and places back from them."""
 
-    metric: str  # of the coordinates of the fit: "euclidean" or "sphere"
-    bandwidth: float  # in these coordinates; NaN: to be chosen
+    @property
+    def metric(self) -> str:
+        """Of the coordinates of the fit: "euclidean" or "sphere"."""
+        ...
+
+    @property
+    def bandwidth(self) -> float:
+        """In these coordinates; NaN: to be chosen."""
+        ...
 
     def into(self, points: NDArray[Any], n_jobs: int | None = None) -> NDArray[Any]:
         """Return the points in the coordinates of the fit."""
@@ -320,7 +327,9 @@ def choose_geometry(metric: str, bandwidth: Any, points: NDArray[Any], bounds: F
     """
     number = bandwidth is None or isinstance(bandwidth, str) or np.ndim(bandwidth) == 0
     if metric != "euclidean" and (not number or bandwidth in ("knn", "abramson")):
-        raise ValueError(f'metric="{metric}" takes one number as bandwidth (or None); use metric="euclidean" for others.')
+        raise ValueError(
+            f'metric="{metric}" takes one number as bandwidth (or None); use metric="euclidean" for others.'
+        )
     scale = np.nan if bandwidth is None or isinstance(bandwidth, str) or not number else float(bandwidth)
     if metric == "cosine":
         return Directions(scale, planar=points.shape[1] == 2)

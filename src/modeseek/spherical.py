@@ -41,7 +41,7 @@ from modeseek.result import Clustering, Problem, finish
 
 SPACINGS = (1 / 3, 0.5)  # of the nodes of a table, in bandwidths, finest first
 SIDE = 0.25  # of the cells that stand in for points, in bandwidths
-BLOCKS = (1.0, 0.5, 0.125)  # sides of the blocks that climb, in bandwidths
+BLOCKS = (1.0, 0.5, 0.125)  # sides of the blocks that climb, in bandwidths: the second is half the first
 FINEST = 1e-6  # side of a cell: smaller ones have no numbers of 63 bits
 EXACT_SECONDS = {"certified": 5.0, "fast": 0.5}  # that exact climbs may take instead of cells
 ROWS_AT_ONCE = 1 << 14
@@ -82,11 +82,19 @@ class Level:
         place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[place] == keys, self.labels[place], np.int32(UNKNOWN))
 
-    def keep_interior(self) -> None:
-        """Leave a label only to blocks all of whose neighbours have the same, or are empty."""
+    def keep_interior(self, wider: "Level | None") -> None:
+        """Leave a label only to blocks all of whose neighbours have the same, or are empty.
+
+        Neighbours may lie in interior blocks of twice the side.
+        """
         labels = self.labels.copy()
         for a, b, c in itertools.product((-1, 0, 1), repeat=3):
-            beside = self.look_up(self.keys + (a * self.span + b) * self.span + c)
+            keys = self.keys + (a * self.span + b) * self.span + c
+            beside = self.look_up(keys)
+            if wider is not None:
+                places = keys // self.span**2 // 2, keys // self.span % self.span // 2, keys % self.span // 2
+                around = wider.look_up((places[0] * wider.span + places[1]) * wider.span + places[2])
+                beside = np.where(beside == UNKNOWN, around, beside)
             labels[(beside != UNKNOWN) & (beside != self.labels)] = UNKNOWN
         self.labels = labels
 
@@ -141,7 +149,7 @@ def by_cells(problem: Problem) -> Clustering:
             break
         level = _climb_level(problem, finder, rows, part * problem.bandwidth, levels)
         if part != BLOCKS[-1]:
-            level.keep_interior()
+            level.keep_interior(levels[0] if levels else None)
         labels[rows] = level.look_up(_numbers(problem, rows, level.side))
         levels.append(level)
     problem.report("polish")

@@ -36,7 +36,7 @@ from modeseek.fields.compact import LEAF, compact_groups, extents
 from modeseek.fields.traps import CONTRACTION, Traps
 
 BITS = 53.0 * np.log(2.0)
-LONGEST = 80.0  # exponent beyond which the kernel's exponential is not right
+LONGEST = 300.0  # exponent beyond which the kernel's exponential is not right
 DENSE_PAIRS = 1 << 18  # points squared: up to these NumPy is quicker than loading a kernel
 TILE_VALUES = 1 << 18
 QUERIES_PER_CHUNK = 32
@@ -214,16 +214,18 @@ class AdaptiveField:
         s, hessian = self._hessian(q)
         if np.linalg.eigvalsh(hessian)[0] <= CONCAVE:
             return np.zeros_like(s), False
-        return np.linalg.solve(hessian, s), True
+        step: Floats = np.linalg.solve(hessian, s)
+        return step, True
 
     def _hessian(self, q: Floats) -> tuple[Floats, Floats]:
-        offsets, p, b = self._around(q)
+        offsets, log_p, b = self._around(q)
+        p = np.exp(log_p)
         s = p @ offsets
         second = (offsets * (p * b)[:, None]).T @ offsets
         return s, np.eye(len(q)) - second + np.outer(s, s) / float(p @ (1.0 / b))
 
     def _around(self, q: Floats, margin: float = 0.0) -> tuple[Floats, Floats, Floats]:
-        """Return offsets, weights (sum 1) and h^-2 of the points within reach of a ball around q."""
+        """Return offsets, logarithms of weights (sum 1) and h^-2 of the points within reach of a ball around q."""
         gap = np.maximum(np.maximum(self.lower - q, q - self.upper), 0.0)
         near = np.sqrt(np.square(gap).sum(axis=1)) <= np.sqrt(self.reach2) + margin
         rows = np.flatnonzero(np.repeat(near, np.diff(self.starts)))
@@ -231,8 +233,8 @@ class AdaptiveField:
             rows = np.arange(len(self.points))
         offsets = self.points[rows] - q
         exponents = self.log_pull[rows] - np.einsum("ij,ij->i", offsets, offsets) * self.c[rows]
-        p = np.exp(exponents - exponents.max())
-        return offsets, p / p.sum(), 2.0 * self.c[rows]
+        exponents -= exponents.max()
+        return offsets, exponents - np.log(np.exp(exponents).sum()), 2.0 * self.c[rows]
 
     def _add_traps(self, resting: Floats, n_jobs: int | None) -> None:
         """Set a trap at each new mode that Newton's method finds near the resting points."""
@@ -280,15 +282,14 @@ class AdaptiveField:
         """Return the radius of the trap of a mode; 0 if none is proven."""
         width = self._width(z)
         largest = RADII[-1] * width
-        offsets, p, b = self._around(z, largest)
+        offsets, log_p, b = self._around(z, largest)
+        p = np.exp(log_p)
         r = np.sqrt(np.einsum("ij,ij->i", offsets, offsets))
         mean_b, c = float(p @ b), float(np.linalg.norm((p * b) @ offsets))
         # (x + t)^2 exp(-x^2 / 2) falls with x: the most that each point left out may add to either integrand
         x = np.sqrt(2.0 * self.cuts.max()) + largest / self.bandwidth
         log_total = float(self._shift_over_all(z[None], 1)[1][0]) - 2.0 * np.log(width / self.bandwidth)  # log B
         left_out = 2.0 * len(self.points) * x * x * np.exp(self.least - BITS - log_total)
-        with np.errstate(divide="ignore"):
-            log_p = np.log(p)
 
         def integrand(t: float) -> float:
             with np.errstate(over="ignore", invalid="ignore"):

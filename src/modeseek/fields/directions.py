@@ -189,9 +189,7 @@ class SphereGrid(GridField):
         density, means, _ = self._means(queries)
         return land(queries + self.factor * (means - queries), queries), density
 
-    def climb(
-        self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None
-    ) -> tuple[Floats, Ints]:
+    def climb(self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None) -> tuple[Floats, Ints]:
         """Climb every start to rest; one with nothing in reach first steps onto the data over all points."""
         ends, steps, _ = self.climb_into(starts, tol=tol, max_iter=max_iter, n_jobs=n_jobs)
         lost = steps == 0

@@ -11,12 +11,14 @@ from modeseek.engines.cpu import inline, kernel
 
 @inline
 def _exp_neg(s):
-    """exp(-s) for 0 <= s <= 80 to 1e-9, and to 1e-13 up to 40: a Taylor polynomial at s / 256, squared eight times."""
-    t = s * (-1.0 / 256.0)
+    """exp(-s) for 0 <= s <= 300 to 1e-9, and to 1e-12 up to 160: a Taylor polynomial at s / 1024, squared ten times."""
+    t = s * (-1.0 / 1024.0)
     p = 1 / 40320 + t * (1 / 362880)
     p = 1 / 720 + t * (1 / 5040 + t * p)
     p = 1 / 24 + t * (1 / 120 + t * p)
     p = 1.0 + t * (1.0 + t * (0.5 + t * (1 / 6 + t * p)))
+    p *= p
+    p *= p
     p *= p
     p *= p
     p *= p
