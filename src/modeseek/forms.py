@@ -53,8 +53,8 @@ class Form:
         for name, wanted in asked.items():
             if wanted and self.lacks:
                 raise ValueError(
-                    f"{name.replace('_', '=', 1) if name.startswith('merge') else name} works with one bandwidth (or one "
-                    f'per axis, or a matrix) and metric="euclidean", not with {self.lacks}.'
+                    f"{name.replace('_', '=')} works with one bandwidth (or one per axis, or a matrix) and "
+                    f'metric="euclidean", not with {self.lacks}.'
                 )
 
 

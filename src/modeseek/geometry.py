@@ -180,9 +180,9 @@ class Globe(Directions):
         off = np.flatnonzero(np.abs(points[:, 0]) > RIGHT_ANGLE)
         if off.size:
             raise ValueError(
-                f"Latitude {points[off[0], 0]:g} in row {off[0]} of X is not between -pi/2 and pi/2 ({off.size} such in "
-                'all): metric="haversine" takes (latitude, longitude) in radians, in this order. Use np.radians(X) for '
-                "degrees."
+                f"Latitude {points[off[0], 0]:g} in row {off[0]} of X is not between -pi/2 and pi/2 ({off.size} such "
+                'in all): metric="haversine" takes (latitude, longitude) in radians, in this order. Use np.radians(X) '
+                "for degrees."
             )
         unit = np.empty((len(points), 3))
 
@@ -247,7 +247,7 @@ def whitening(H: ArrayLike, bounds: Floats) -> Whitened:
 
 
 def _cholesky(H: Floats) -> tuple[Floats, Floats]:
-    """Return the Cholesky factor of a matrix and the width of the kernel along each axis, or say what is wrong with it."""
+    """Return the Cholesky factor of a matrix and the kernel's width along each axis, or say what is wrong with it."""
     if not np.isfinite(H).all():
         raise ValueError("The bandwidth matrix must be finite.")
     diagonal = np.diagonal(H)

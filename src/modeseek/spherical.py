@@ -4,9 +4,10 @@ The mean x_c of the points of a cell lies inside the sphere, by their variance, 
 
     sum_i w_i exp(u.x_i / h^2)  ~  sum_c w_c exp(-(1 - |x_c|^2) / 2 h^2) exp(-|u - x_c|^2 / 2 (h^2 + v)),
 
-v being the variance along the surface that is lost in the cells. Blocks as wide as a bandwidth climb first, one point for
-each. A block whose occupied neighbours all reach the same mode is *interior*: its points take that label, and a climb
-that enters it has arrived. What is left is cut finer, twice. So the work follows the borders between basins.
+v being the variance along the surface that is lost in the cells. Where a table of these sums all around the sphere is
+small, climbs read it. Blocks as wide as a bandwidth climb first, one point for each. A block whose occupied neighbours
+all reach the same mode is *interior*: its points take that label, and a climb that enters it has arrived. What is left
+is cut finer, twice. So the work follows the borders between basins.
 
 Labels are those of exact spherical mean shift except near such borders; nothing of this is proven.
 """

@@ -1,11 +1,12 @@
 r"""Bandwidths for each point, by rule: wide where points are few, narrow where they crowd.
 
-``"knn"``: h_i is the distance to the k-th neighbour, k = sqrt(W) rounded up for points of total weight W (Loftsgaarden and
-Quesenberry, "A nonparametric estimate of a multivariate density function", Ann. Math. Stat. 36, 1965).
+``"knn"``: h_i is the distance to the k-th neighbour, k = sqrt(W) rounded up for points of total weight W
+(Loftsgaarden and Quesenberry, "A nonparametric estimate of a multivariate density function", Ann. Math. Stat. 36,
+1965).
 
-``"abramson"``: h_i = h (f(x_i) / G)^(-1/2), f the density by the fixed bandwidth h, which `estimate_bandwidth` chooses, and G
-the geometric mean of the f(x_i), so that that of the h_i is h (Abramson, "On bandwidth variation in kernel estimates: a
-square root law", Ann. Statist. 10, 1982).
+``"abramson"``: h_i = h (f(x_i) / G)^(-1/2), f the density by the fixed bandwidth h, which `estimate_bandwidth` chooses,
+and G the geometric mean of the f(x_i), so that that of the h_i is h (Abramson, "On bandwidth variation in kernel
+estimates: a square root law", Ann. Statist. 10, 1982).
 """
 
 from typing import Any
@@ -53,7 +54,7 @@ def neighbour_distances(points: NDArray[Any], weights: Floats, n_jobs: int | Non
     keys = KeyLabels(points, bit_patterns)
     x = coordinates(keys.keys)
     w = np.bincount(keys.numbers, weights if weights.size else None).astype(np.float64)
-    x, w, number = x[w > 0.0], w[w > 0.0], (np.cumsum(w > 0.0) - 1)
+    x, w = x[w > 0.0], w[w > 0.0]
     if len(x) == 1:
         return np.ones(len(points))
     total = float(w.sum())

@@ -14,16 +14,18 @@ h_i sqrt(2 ln(2^53 a_i / min a)). Blocks are the leaves of a kd-tree, skipped wh
 
 is positive definite: it is the negative Hessian of log f times f / B. Newton's step solves it for s.
 
-*Traps.* Let z be a mode, p_i the weights there (sum 1), r_i = |v_i|, b_i = h_i^-2, b = sum p_i b_i. At z + u the weights
-are p_i e_i, e_i = exp(b_i (v_i.u - |u|^2 / 2)), their sum is at least exp(-|c| s - b s^2 / 2), s = |u|, c = sum p_i b_i v_i
-(Jensen), and N(u) = sum_i p_i e_i v_i has along u the derivative sum_i p_i e_i b_i v_i (v_i.u / s - s), so that
+*Traps.* Let z be a mode, p_i the weights there (sum 1), r_i = |v_i|, b_i = h_i^-2, b = sum p_i b_i. At z + u the
+weights are p_i e_i, e_i = exp(b_i (v_i.u - |u|^2 / 2)), their sum is at least exp(-|c| s - b s^2 / 2), s = |u|,
+c = sum p_i b_i v_i (Jensen), and N(u) = sum_i p_i e_i v_i has along u the derivative
+sum_i p_i e_i b_i v_i (v_i.u / s - s), so that
 
-    |N(u)| <= exp(b s^2 / 2) int_0^s (q1(t) + t q2(t)) dt,    q1(t) = largest eigenvalue of sum_i p_i b_i e^(t r_i b_i) v v^T,
-                                                              q2(t) = sum_i p_i |b_i - b| r_i e^(t r_i b_i).
+    |N(u)| <= exp(b s^2 / 2) int_0^s (q1(t) + t q2(t)) dt,
+    q1(t) = largest eigenvalue of sum_i p_i b_i e^(t r_i b_i) v v^T,
+    q2(t) = sum_i p_i |b_i - b| r_i e^(t r_i b_i)
 
-(Gronwall; what is left of b_i - b is b |N|.) So |m(z + u) - z| <= exp(|c| s + b s^2) int_0^s (q1 + t q2) dt. Where that is
-less than s for all s up to a radius, each step in the ball leads closer to z. Both integrands are convex: the trapezoidal
-rule bounds them from above.
+(Gronwall; what is left of b_i - b is b |N|). So |m(z + u) - z| <= exp(|c| s + b s^2) int_0^s (q1 + t q2) dt. Where that
+is less than s for all s up to a radius, each step in the ball leads closer to z. Both integrands are convex: the
+trapezoidal rule bounds them from above.
 """
 
 import numpy as np
@@ -214,8 +216,7 @@ class AdaptiveField:
         s, hessian = self._hessian(q)
         if np.linalg.eigvalsh(hessian)[0] <= CONCAVE:
             return np.zeros_like(s), False
-        step: Floats = np.linalg.solve(hessian, s)
-        return step, True
+        return np.asarray(np.linalg.solve(hessian, s), np.float64), True
 
     def _hessian(self, q: Floats) -> tuple[Floats, Floats]:
         offsets, log_p, b = self._around(q)

@@ -12,8 +12,8 @@ and P = I - u u^T, the gradient of log f along the sphere is P M / h^2 and its n
 a place of rest is a mode where this is positive on the tangent plane, and Newton's step t there solves
 ((M.u) I - J) t = P M.
 
-*Traps.* Let z be a mode and R = M(z).z, so that M(z) = R z and y_i = (x_i - R z) / h have mean 0. M is a gradient map of
-all of space: its Jacobian at z + h v is the covariance of the y_i under weights w_i exp(y_i.v), as in ``traps``, so that
+*Traps.* Let z be a mode and R = M(z).z, so that M(z) = R z and y_i = (x_i - R z) / h have mean 0. M is defined in all
+of space: its Jacobian at z + h v is the covariance of the y_i under weights w_i exp(y_i.v), as in ``traps``, so that
 |M(u) - R z| <= Q(r) |u - z| wherever |u - z| <= r h. Then the angle between M(u) and z has a sine of at most
 a = Q(r) |u - z| / R, and m(u) is within a (2 / (1 + sqrt(1 - a^2)))^(1/2) of z. Where that is less than |u - z|, every
 step from the ball leads closer to z.

@@ -4,8 +4,6 @@ Points lie in blocks, as columns: the loops over a block are SIMD. A block is sk
 negligible at the query.
 """
 
-import numpy as np
-
 from modeseek.engines.cpu import inline, kernel
 
 
