@@ -12,7 +12,7 @@ The exact answers come from plain sums over all points in NumPy, which share not
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -29,10 +29,11 @@ PLACES = np.array(
 )
 WIDTH = 0.05  # radians: standard deviation of a cluster
 H = 0.04  # radians
-CHECKED = 100  # climbs by the definition
+AT_ONCE = 10_000  # points of a sum by the definition
+CHECKED = 60  # climbs by the definition
 PLANE_H = 2.5
 ADAPTIVE = {1: 20_000, 2: 100_000, 3: 20_000}  # columns: points
-ROUNDS, SMALLEST = 2000, 1e-9  # of a climb by the definition
+ROUNDS, SMALLEST = 1000, 1e-7  # steps of a climb by the definition, and the bandwidths that end it
 
 Floats = NDArray[np.float64]
 
@@ -52,38 +53,48 @@ def globe(n: int, seed: int = 0) -> tuple[Floats, NDArray[np.int64]]:
     return np.stack([np.arctan2(z, np.hypot(x, y)), np.arctan2(y, x)], axis=-1), which
 
 
+def to_rest(x: Floats, step: Callable[[Floats], Floats], smallest: float) -> Floats:
+    """Repeat a step of all rows, each until it moves by no more than the smallest; rows of x are written over."""
+    active = np.arange(len(x))
+    for _ in range(ROUNDS):
+        moved = step(x[active])
+        length = np.abs(moved - x[active]).max(axis=1)
+        x[active] = moved
+        active = active[length > smallest]
+        if not active.size:
+            break
+    return x
+
+
 def climb_on_globe(X: Floats, h: float, rows: NDArray[np.int64]) -> Floats:
     """Return the unit vectors at which climbs from some rows rest: all points, at every step."""
     U, chord = unit(X), 2.0 * np.sin(0.5 * h)
-    x = U[rows]
-    for _ in range(ROUNDS):
+
+    def step(x: Floats) -> Floats:
         total = np.zeros_like(x)
-        for part in np.array_split(U, max(1, len(U) // 50_000)):
+        for start in range(0, len(U), AT_ONCE):
+            part = U[start : start + AT_ONCE]
             total += np.exp((x @ part.T - 1.0) / chord**2) @ part
-        moved = total / np.linalg.norm(total, axis=1)[:, None]
-        step, x = np.abs(moved - x).max(), moved
-        if step <= SMALLEST:
-            break
-    return x
+        return total / np.linalg.norm(total, axis=1)[:, None]
+
+    return to_rest(U[rows], step, SMALLEST * h)
 
 
 def climb_by_formula(X: Floats, own: Floats, rows: NDArray[np.int64]) -> Floats:
     """Return where climbs with a bandwidth for every point rest: all points, at every step."""
-    x, d = X[rows], X.shape[1]
-    pull = (own / own.min()) ** -(d + 2.0)
-    for _ in range(ROUNDS):
+    pull = (own / own.min()) ** -(X.shape[1] + 2.0)
+
+    def step(x: Floats) -> Floats:
         total, mass = np.zeros_like(x), np.zeros(len(x))
-        for start in range(0, len(X), 10_000):
-            part = slice(start, start + 10_000)
+        for start in range(0, len(X), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
             squares = sum(np.square(np.subtract.outer(q, c)) for q, c in zip(x.T, X[part].T, strict=True))
             g = pull[part] * np.exp(-0.5 * squares / np.square(own[part]))
             total += g @ X[part]
             mass += g.sum(axis=1)
-        moved = total / mass[:, None]
-        step, x = np.abs(moved - x).max(), moved
-        if step <= SMALLEST * own.min():
-            break
-    return x
+        return total / mass[:, None]
+
+    return to_rest(X[rows], step, SMALLEST * float(own.min()))
 
 
 def on_the_globe(quick: bool) -> Iterator[Row]:
@@ -95,7 +106,7 @@ def on_the_globe(quick: bool) -> Iterator[Row]:
     model = fit.model
     names = [int(np.bincount(model.labels_[which == k]).argmax()) for k in range(len(PLACES))]
     whole = min(float((model.labels_[which == k] == names[k]).mean()) for k in range(len(PLACES)))
-    rows = np.random.default_rng(1).integers(0, n, CHECKED // 4 if quick else CHECKED)
+    rows = np.random.default_rng(1).integers(0, n, CHECKED // 3 if quick else CHECKED)
     ends = climb_on_globe(X, H, rows)
     agree = float((np.linalg.norm(unit(model.cluster_centers_[model.labels_[rows]]) - ends, axis=1) < 0.05 * H).mean())
     title = f"{n:,} places on the globe"
