@@ -22,10 +22,13 @@ from scipy.spatial import cKDTree
 from modeseek.any_kernel import radial_field, widened
 from modeseek.cells import cell_means
 from modeseek.fields import Field, Floats, Ints, reach_of_tail
+from modeseek.fields.adaptive import AdaptiveField
 from modeseek.fields.dense import DenseField
+from modeseek.fields.directions import SphereDense, SphereGrid
 from modeseek.fields.grid import GridField
 from modeseek.kernels import GAUSSIAN
 from modeseek.result import Clusters, Problem
+from modeseek.sphere import normalise
 
 WIDER = 2.0**0.5  # factor from one bandwidth to the next
 CELLS_PER_BANDWIDTH = 8  # with 4, orphans about to come loose went elsewhere
@@ -82,6 +85,9 @@ def _attach(problem: Problem, found: Clusters, n_kept: int) -> Ints:
 
 def _wider_fields(problem: Problem, found: Clusters) -> Iterator[Field]:
     """Yield densities of growing bandwidth, until it exceeds the width of the data."""
+    if problem.own.size or problem.metric == "sphere":
+        yield from _wider_fields_of_points(problem)
+        return
     width = float((problem.bounds[1] - problem.bounds[0]).max())
     bandwidth = WIDER * problem.bandwidth
     points, weights, added = _sources(problem, found)
@@ -92,6 +98,27 @@ def _wider_fields(problem: Problem, found: Clusters) -> Iterator[Field]:
             added -= lost
         yield _wider_field(problem, points, weights, bandwidth, added)
         bandwidth *= WIDER
+
+
+def _wider_fields_of_points(problem: Problem) -> Iterator[Field]:
+    """Do as `_wider_fields` on the sphere, or by widening the bandwidth of every point by the same factor.
+
+    On the sphere of space means of cells stand in for many points, to second order in their sides.
+    """
+    width = float((problem.bounds[1] - problem.bounds[0]).max())
+    points, weights, factor = problem.points, problem.weights, WIDER
+    if problem.metric == "sphere":
+        points = normalise(points)
+    while factor * problem.bandwidth <= WIDER * width:
+        bandwidth = factor * problem.bandwidth
+        if problem.own.size:
+            yield AdaptiveField(points, weights, factor * problem.own)
+        elif problem.d == 3:
+            points, weights, _ = cell_means(points, weights, bandwidth / CELLS_PER_BANDWIDTH)
+            yield SphereGrid(points, weights, bandwidth)
+        else:
+            yield SphereDense(points, weights, bandwidth)
+        factor *= WIDER
 
 
 def _wider_field(problem: Problem, points: NDArray[Any], weights: Floats, bandwidth: float, added: float) -> Field:

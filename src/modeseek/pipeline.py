@@ -7,6 +7,7 @@ its modes; modes become labels. `cluster` chooses the route:
   points, as float64 does; `choose_field` says whether they are summed densely, by grid cells or in blocks;
 - **proven**, ``fidelity="certified"``: a spline sketch, its kernel sums tabulated with bounds of their errors; a flood
   finds modes and cores, tubes prove cells and points, what is left climbs on the points;
+- **sphere**, unit vectors: every point climbs along the sphere, or, where that is much work, cells do (`spherical`);
 - **cells**, ``fidelity="fast"``: a spline sketch, its kernel sums tabulated, and cells that climb for the points
   they hold; where the grid would cost more than that, by a model, weighted cell means stand in for the points, or
   every point climbs.
@@ -24,12 +25,14 @@ from modeseek.certificate import everything_climbed, nothing_decided
 from modeseek.climb import ModeFinder
 from modeseek.costs import (
     DENSE_POINTS,
+    PointField,
     choose_field,
     seconds_of_climbs,
     seconds_of_exact_climbs,
     seconds_of_table,
 )
 from modeseek.fields import Floats, reach_of_tail
+from modeseek.fields.adaptive import AdaptiveField
 from modeseek.fields.grid import GridField
 from modeseek.fields.table import TableField
 from modeseek.kernels import GAUSSIAN
@@ -38,6 +41,8 @@ from modeseek.prepare import MAX_NODES, affordable_spacings, make_sketch, n_node
 from modeseek.proven import by_proof, seconds_of_proof
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import DensitySketch
+from modeseek.sphere import normalise
+from modeseek.spherical import by_cells, cells_pay, sphere_field
 
 SPACINGS = {1: (0.125, 0.25, 0.5), 2: (0.25, 0.5), 3: (1 / 3, 0.5)}  # in bandwidths, finest first
 SPLIT = {1: 9, 2: 5, 3: 5}  # sub-cells per axis of a mixed cell
@@ -50,6 +55,10 @@ def cluster(problem: Problem, fidelity: str) -> Clustering:
     """Cluster by mean shift: ``fidelity`` is "certified", "fast" or "exact"."""
     if problem.kernel is not GAUSSIAN:
         return cluster_with_kernel(problem, fidelity)
+    if problem.own.size:
+        return _every_point(problem)
+    if problem.metric == "sphere":
+        return by_cells(problem) if cells_pay(problem, fidelity) else _every_point(problem)
     if problem.n <= DENSE_POINTS or problem.d > 3 or fidelity == "exact":
         return _every_point(problem)
     if fidelity == "certified":
@@ -79,13 +88,24 @@ def _every_point(problem: Problem) -> Clustering:
     problem.report("merge repeats")
     keys = KeyLabels(problem.points, bit_patterns)
     points = coordinates(keys.keys)
+    if problem.metric == "sphere":
+        points = normalise(points)
     weights = problem.weights if problem.weights.size else None
     weights = np.bincount(keys.numbers, weights).astype(np.float64)
     problem.report("choose how to sum")
-    field, why = choose_field(points, weights, problem.bandwidth)
+    field, why = _field_of_points(problem, points, weights)
     found = _climb_keys(problem, ModeFinder(field, field, **problem.climbing), keys, points, why)
     found.certificate = everything_climbed(found.modes, problem.n)
     return found
+
+
+def _field_of_points(problem: Problem, points: Floats, weights: Floats) -> tuple[PointField, str]:
+    """Return the field on which every point climbs, and why in words."""
+    if problem.own.size:  # repeats may differ in bandwidth
+        return AdaptiveField(problem.points, problem.weights, problem.own), "a bandwidth for each point"
+    if problem.metric == "sphere":
+        return sphere_field(points, weights, problem.bandwidth)
+    return choose_field(points, weights, problem.bandwidth)
 
 
 def _by_cells(problem: Problem, spacing: float) -> Clustering:

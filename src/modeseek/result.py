@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -32,6 +32,8 @@ class Problem:
     n_jobs: int | None = None
     report: Callable[[str], None] = lambda stage: None
     kernel: Kernel = GAUSSIAN
+    metric: str = "euclidean"  # of the points: "euclidean", or "sphere" if they are unit vectors
+    own: Floats = field(default_factory=lambda: np.empty(0))  # a bandwidth for each point; length 0: all the same
 
     @property
     def n(self) -> int:

@@ -14,6 +14,10 @@ BASIN_ONLY: dict[str, object] = {"blurring": False, "merge": "location", "min_cl
 def check_assign(model: Any) -> None:
     """Refuse parameters of one meaning of a cluster beside the other."""
     if model.assign == "nearest":
+        if model.metric != "euclidean":
+            raise ValueError(f'assign="nearest" needs metric="euclidean", got metric={model.metric!r}.')
+        if np.ndim(model.bandwidth) or (isinstance(model.bandwidth, str) and model.bandwidth != "auto"):
+            raise ValueError(f'assign="nearest" takes one number as bandwidth, or None, got {model.bandwidth!r}.')
         if not (isinstance(model.kernel, str) and model.kernel == "flat"):
             raise ValueError(f'assign="nearest" needs kernel="flat", got kernel={model.kernel!r}.')
         for name, value in BASIN_ONLY.items():

@@ -4,6 +4,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -24,13 +25,16 @@ from modeseek.engines import data, namespaces
 from modeseek.engines.weights import as_kernel
 from modeseek.estimators.drop_in import check_assign, find_seeds
 from modeseek.estimators.streaming import Streaming, of_the_gaussian
+from modeseek.forms import choose
 from modeseek.kernels import GAUSSIAN, KERNELS
 from modeseek.orphans import settle_orphans
 from modeseek.persistence import merge_by_persistence
 from modeseek.pipeline import cluster
-from modeseek.result import Clustering, Problem
+from modeseek.result import Clustering
 from modeseek.seeded import SeededClusters, cluster_from_seeds
 from modeseek.sketch import DensitySketch
+from modeseek.sphere import normalise
+from modeseek.varying import RULES
 
 
 class MeanShift(Streaming, ClusterMixin, BaseEstimator):
@@ -46,10 +50,17 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
 
     Parameters
     ----------
-    bandwidth : float or "auto", optional
+    bandwidth : float, array or {"auto", "adaptive-knn", "abramson"}, optional
         Standard deviation h of the Gaussian, in the units of X; with another kernel, the h of its distances. None and
         "auto" estimate it (`estimate_bandwidth`), and convert it to the kernel at equal variance of the density; with
-        ``assign="nearest"`` by scikit-learn's rule (``method="quantile"``), as it is.
+        ``assign="nearest"`` by scikit-learn's rule (``method="quantile"``), as it is. An array of shape (n_features,)
+        holds one number per axis; one of shape (n_features, n_features) a symmetric positive-definite matrix H of
+        *squared* bandwidths: distances are then r^2 = (x - y)^T H^-1 (x - y). One of shape (n_samples,) or
+        (n_samples, 1) holds one number h_i per point. If n_samples equals n_features, a shape of (n_samples,) says
+        neither and is refused. With one per point the density is sum_i w_i h_i^-d exp(-|x - x_i|^2 / 2 h_i^2), and
+        every point climbs on the points. Two rules choose the h_i: "adaptive-knn" takes the distance to the k-th
+        neighbour, k = sqrt(n_samples) rounded up, "abramson" the estimated bandwidth times (f(x_i) / G)^(-1/2), with f
+        the density by that bandwidth, and G the geometric mean of the f(x_i).
     kernel : {"gaussian", "triangular", "epanechnikov", "biweight", "flat"} or callable, default="gaussian"
         The weight g(r) of a point at distance r, in bandwidths (`modeseek.kernels`). With compact kernels, all but the
         Gaussian, exactly the points within h count. A function g(r) of one distance is compiled into the sums; it must
@@ -70,6 +81,12 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         given.
     min_bin_freq : int, default=1
         With ``bin_seeding``: least number of points that round to a seed.
+    metric : {"euclidean", "cosine", "haversine"}, default="euclidean"
+        "cosine": directions. Rows are divided by their lengths, the kernel is the Gaussian of the chord
+        |x - y| = sqrt(2 - 2 cos), which is proportional to exp(cos / h^2) (von Mises and Fisher), means are put back
+        on the unit sphere, and centres are unit vectors. ``bandwidth`` is a length of chords, 0 to 2. "haversine": X
+        holds latitude and longitude in radians, and so do the centres; distances are chords of the unit sphere,
+        2 sin(angle / 2), and ``bandwidth`` is an angle in radians, at which the kernel is exp(-1 / 2).
     fidelity : {"certified", "fast", "exact"}, default="certified"
         "certified": labels are proven, point by point, to be those of exact mean shift, in time linear in the number
         of points up to three columns; ``certificate_`` says how many are, and how. "fast": up to three columns,
@@ -119,12 +136,13 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         Modes of the density; of a cluster that others were attached to, its own.
     cluster_weights_ : ndarray of shape (n_clusters,)
         Sum of the sample weights in each cluster; without weights, the number of points.
-    bandwidth_ : float
-        The bandwidth used.
+    bandwidth_ : float or ndarray
+        The bandwidth used, in the form given; with "knn" and "abramson" one number per point.
     n_iter_ : int
         Number of steps of the longest climb.
     sketch_ : DensitySketch or None
-        The sketch of the density, where one was made; after `partial_fit` that of all points seen so far.
+        The sketch of the density, where one was made: with a bandwidth per axis or a matrix, of whitened points; after
+        `partial_fit` of all points seen so far.
     certificate_ : Certificate or None
         How the label of each point is known to be that of exact mean shift (`modeseek.certificate`); None with
         ``fidelity="fast"``.
@@ -146,7 +164,9 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     K. Fukunaga and L. D. Hostetler, "The estimation of the gradient of a density function, with applications in
     pattern recognition", IEEE Trans. Inf. Theory 21 (1975). Y. Cheng, "Mean shift, mode seeking, and clustering",
     IEEE PAMI 17 (1995). D. Comaniciu and P. Meer, "Mean shift: a robust approach toward feature space analysis",
-    IEEE PAMI 24 (2002).
+    IEEE PAMI 24 (2002). D. Comaniciu, V. Ramesh and P. Meer, "The variable bandwidth mean shift and data-driven scale
+    selection", ICCV 2001. T. Kobayashi and N. Otsu, "Von Mises-Fisher mean shift for clustering on a hypersphere",
+    ICPR 2010.
 
     Examples
     --------
@@ -157,6 +177,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     6
     >>> model.predict([[26.0, 27.0]]) == model.labels_[0]
     array([ True])
+    >>> ms.MeanShift(bandwidth=[2.5, 2.5]).fit(X).cluster_centers_.shape
+    (6, 2)
 
     What scikit-learn finds:
 
@@ -167,7 +189,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "kernel": [StrOptions(set(KERNELS)), callable],
-        "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
+        "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto", *RULES}), "array-like", None],
+        "metric": [StrOptions({"euclidean", "cosine", "haversine"})],
         "assign": [StrOptions({"basin", "nearest"})],
         "seeds": ["array-like", None],
         "bin_seeding": ["boolean"],
@@ -188,7 +211,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     labels_: NDArray[np.int32]
     cluster_centers_: NDArray[Any]
     cluster_weights_: NDArray[np.float64]
-    bandwidth_: float
+    bandwidth_: float | NDArray[np.float64]
     n_iter_: int
     sketch_: DensitySketch | None
     certificate_: Certificate | None
@@ -196,9 +219,10 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
 
     def __init__(
         self,
-        bandwidth: float | str | None = None,
+        bandwidth: float | str | ArrayLike | None = None,
         *,
         kernel: str | Callable[[float], Any] = "gaussian",
+        metric: str = "euclidean",
         assign: str = "basin",
         seeds: ArrayLike | None = None,
         bin_seeding: bool = False,
@@ -217,6 +241,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     ):
         self.bandwidth = bandwidth
         self.kernel = kernel
+        self.metric = metric
         self.assign = assign
         self.seeds = seeds
         self.bin_seeding = bin_seeding
@@ -273,20 +298,25 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         points = self._points(X, reset=True)
         weights = data.as_weights(namespaces.as_numpy(sample_weight), len(points))
         bounds = data.bounds(points, self.n_jobs)
-        if self.bandwidth is None or self.bandwidth == "auto":
-            stages("choose the bandwidth")
-            self.bandwidth_ = estimate_bandwidth(
-                points,
+        stages("choose the bandwidth")
+        dtype = points.dtype
+
+        def estimate(inside: NDArray[Any]) -> float:
+            return estimate_bandwidth(
+                inside,
                 method="auto" if self.assign == "basin" else "quantile",
                 sample_weight=weights if weights.size else None,
                 n_jobs=self.n_jobs,
-            ) * (kernel.of_gaussian(points.shape[1]) if self.assign == "basin" else 1.0)
-        else:
-            self.bandwidth_ = float(self.bandwidth)
-        data.check_scale(bounds, self.bandwidth_)
-        problem = Problem(
-            points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, stages, kernel
-        )  # fmt: skip
+            ) * (kernel.of_gaussian(inside.shape[1]) if self.assign == "basin" else 1.0)
+
+        form, points, bounds = choose(self.bandwidth, self.metric, points, weights, bounds, estimate, self.n_jobs)
+        form.refuse(
+            *["blurring=True"] * bool(self.blurring),
+            *['merge="persistence"'] * (self.merge == "persistence"),
+            *[f"kernel={self.kernel!r}"] * (kernel is not GAUSSIAN),
+        )
+        problem = form.problem(points, weights, bounds, report=stages, kernel=kernel, **self._climbing())
+        self.bandwidth_ = form.shown
         found: Clustering | BlurredClusters | SeededClusters
         if self.assign == "nearest":
             found = cluster_from_seeds(problem, find_seeds(self, points, weights), bool(self.cluster_all))
@@ -308,8 +338,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        self._stream = None
-        self._publish(found, found.labels, points.dtype, namespaces.Home.of(X))
+        self._stream, self._form = None, form
+        self._publish(found, found.labels, dtype, namespaces.Home.of(X))
         self.sketch_ = found.sketch
         return self
 
@@ -327,8 +357,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
             Labels.
         """
         points = self._points(X, reset=False)
-        data.bounds(points, self.n_jobs)
-        return namespaces.Home.of(X).back(self._clustering.label(points, **self._climbing()))
+        return namespaces.Home.of(X).back(self._clustering.label(self._inside(points), **self._climbing()))
 
     @available_if(of_the_gaussian)
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -342,7 +371,9 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         points are, 1e-3 up to r = 4h, 1e-2 up to r = 8h, and 1 % of log f itself further out. With "fast", and after
         `partial_fit`: within 1e-3 where points are, 0.05 up to r = 4h, and further out 2 % of log f itself (7 % in
         three columns, where the grid is coarsest).
-        With ``blurring`` the density is that of the data as they were before the first round.
+        With a bandwidth for each point the density is the mean of Gaussians of these bandwidths; with
+        ``metric="cosine"`` and "haversine" it is one by area on the unit sphere, of von Mises-Fisher distributions of
+        concentration 1 / h^2. With ``blurring`` the density is that of the data as they were before the first round.
 
         Parameters
         ----------
@@ -366,8 +397,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         array([ -1.3244,  -2.0176, -74.0176])
         """
         points = self._points(X, reset=False)
-        data.bounds(points, self.n_jobs)
-        return namespaces.Home.of(X).back(self._clustering.log_density(points, self.n_jobs))
+        logs = self._clustering.log_density(self._inside(points), self.n_jobs) + self._form.geometry.log_scale()
+        return namespaces.Home.of(X).back(logs)
 
     @available_if(of_the_gaussian)
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
@@ -406,16 +437,15 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         ndarray of shape (n_steps + 1, n_samples, n_features)
             Positions at every step, the first being X; points that rest stay where they are.
         """
-        points = self._points(X, reset=False)
-        data.bounds(points, self.n_jobs)
+        points = self._inside(self._points(X, reset=False))
         if isinstance(self._clustering, BlurredClusters):
             steps = self._clustering.path(points, self.n_jobs)
         elif isinstance(self._clustering, SeededClusters):
             steps = self._clustering.path(np.asarray(points, np.float64), self.tol, self.max_iter)
         else:
-            starts = np.asarray(points, np.float64)
+            starts = normalise(points) if self._form.geometry.metric == "sphere" else np.asarray(points, np.float64)
             steps = climb.path(self._clustering.field, starts, tol=self.tol, max_iter=self.max_iter)
-        return namespaces.Home.of(X).back(steps)
+        return namespaces.Home.of(X).back(self._form.geometry.back(steps))
 
     def audit(
         self,
@@ -481,12 +511,12 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
             raise ValueError(
                 f"The weights sum to {total:g}, but those of the fit to {fitted:g}: pass the sample_weight of the fit."
             )
-        data.bounds(points, self.n_jobs)
-        return audit(
-            points,
+        self._form.refuse("audit")
+        checked = audit(
+            self._inside(points),
             labels,
             found.modes,
-            self.bandwidth_,
+            self._form.bandwidth,
             clusters=found.clusters,
             weights=weights,
             n_samples=n_samples,
@@ -494,6 +524,12 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
             random_state=random_state,
             n_jobs=self.n_jobs,
         )
+        return replace(checked, ends=self._form.geometry.back(checked.ends))
+
+    def _inside(self, points: NDArray[Any]) -> NDArray[Any]:
+        """Return points in the coordinates of the fit."""
+        data.bounds(points, self.n_jobs)
+        return self._form.geometry.into(points, self.n_jobs)
 
     def _climbing(self) -> dict[str, Any]:
         return {"tol": self.tol, "max_iter": self.max_iter, "n_jobs": self.n_jobs}
@@ -522,8 +558,9 @@ class _Stages:
 def mean_shift(
     X: ArrayLike,
     *,
-    bandwidth: float | str | None = None,
+    bandwidth: float | str | ArrayLike | None = None,
     kernel: str | Callable[[float], Any] = "gaussian",
+    metric: str = "euclidean",
     assign: str = "basin",
     seeds: ArrayLike | None = None,
     bin_seeding: bool = False,
@@ -542,10 +579,13 @@ def mean_shift(
     ----------
     X : array-like of shape (n_samples, n_features)
         Points.
-    bandwidth : float or "auto", optional
-        Standard deviation of the Gaussian; with another kernel, the h of its distances.
+    bandwidth : float, array or {"auto", "adaptive-knn", "abramson"}, optional
+        Standard deviation of the Gaussian, in one of the forms of `MeanShift`; with another kernel, the h of its
+        distances.
     kernel : str or callable, default="gaussian"
         The weight g(r) of a point.
+    metric : {"euclidean", "cosine", "haversine"}, default="euclidean"
+        What distances are.
     assign : {"basin", "nearest"}, default="basin"
         "nearest" gives what scikit-learn's ``mean_shift`` does.
     seeds : array-like of shape (n_seeds, n_features), optional
@@ -587,6 +627,7 @@ def mean_shift(
     model = MeanShift(
         bandwidth,
         kernel=kernel,
+        metric=metric,
         assign=assign,
         seeds=seeds,
         bin_seeding=bin_seeding,

@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from modeseek.blurring import BlurredClusters
 from modeseek.engines import data, namespaces
 from modeseek.engines.weights import as_kernel
+from modeseek.forms import PLAIN
 from modeseek.kernels import GAUSSIAN
 from modeseek.orphans import settle_orphans
 from modeseek.persistence import merge_by_persistence
@@ -18,6 +19,7 @@ from modeseek.result import Clustering
 from modeseek.seeded import SeededClusters
 from modeseek.sketch import DensitySketch
 from modeseek.streams import Stream, cluster_sketch
+from modeseek.varying import RULES
 
 LAZY = ("labels_", "cluster_centers_", "cluster_weights_", "n_iter_", "certificate_", "_clustering")
 
@@ -35,6 +37,8 @@ class Streaming:
     if TYPE_CHECKING:
         bandwidth: Any
         kernel: Any
+        bandwidth_: float | NDArray[np.float64]
+        metric: str
         merge: str
         min_persistence: float
         cluster_all: bool
@@ -55,6 +59,7 @@ class Streaming:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     _stream: Stream | None = None
+    _form = PLAIN
     _home = namespaces.Home()
 
     @available_if(of_the_gaussian)
@@ -121,7 +126,7 @@ class Streaming:
         stream.add(points, weights, bounds, self.n_jobs)
         for name in LAZY:
             self.__dict__.pop(name, None)
-        self._stream, self._home = stream, namespaces.Home.of(X)
+        self._stream, self._form, self._home = stream, PLAIN, namespaces.Home.of(X)
         self.bandwidth_, self.sketch_ = stream.sketch.bandwidth, stream.sketch
         return self
 
@@ -134,8 +139,16 @@ class Streaming:
         if as_kernel(self.kernel) is not GAUSSIAN:
             raise ValueError(f"{what} is for the Gaussian kernel only, got kernel={self.kernel!r}.")
 
+    def _only_one_bandwidth(self, what: str) -> None:
+        """Refuse other metrics than the Euclidean, and other bandwidths than one number."""
+        if self.metric != "euclidean":
+            raise ValueError(f'{what} is for metric="euclidean" only, got metric={self.metric!r}.')
+        if np.ndim(self.bandwidth) or (isinstance(self.bandwidth, str) and self.bandwidth in RULES):
+            raise ValueError(f"{what} takes one number as bandwidth, or None, got {self.bandwidth!r}.")
+
     def _check_stream(self) -> None:
         """Refuse what cannot be followed, or went before."""
+        self._only_one_bandwidth("partial_fit")
         if self.blurring:
             raise ValueError("partial_fit cannot blur: points that move have to be kept. Use fit, or blurring=False.")
         if self._stream is None:
@@ -155,6 +168,7 @@ class Streaming:
     def _fit_sketch(self, sketch: DensitySketch, sample_weight: object) -> Self:
         """Cluster a sketch made elsewhere."""
         self._only_gaussian("A DensitySketch")
+        self._only_one_bandwidth("A DensitySketch")
         if sample_weight is not None:
             raise ValueError("sample_weight is of no use with a DensitySketch: its masses are weights already.")
         if self.blurring:
@@ -164,7 +178,7 @@ class Streaming:
                 f"bandwidth={self.bandwidth!r}, but the sketch was made for {sketch.bandwidth:g}: leave it out, or "
                 "sketch anew."
             )
-        self._stream, self._home = Stream.resume(sketch), namespaces.Home()
+        self._stream, self._form, self._home = Stream.resume(sketch), PLAIN, namespaces.Home()
         self.n_features_in_ = sketch.n_features_in_
         self.__dict__.pop("feature_names_in_", None)
         self.bandwidth_, self.sketch_ = sketch.bandwidth, self._stream.sketch
@@ -203,7 +217,7 @@ class Streaming:
         """Set the attributes that tell of clusters, as arrays of the kind that came in."""
         self._clustering = found
         self.labels_ = home.back(labels)
-        self.cluster_centers_ = home.back(found.centers.astype(dtype))
+        self.cluster_centers_ = home.back(self._form.geometry.back(found.centers).astype(dtype))
         self.cluster_weights_ = home.back(found.cluster_weights)
         self.n_iter_ = found.n_iter
         self.certificate_ = found.certificate

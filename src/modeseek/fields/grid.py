@@ -206,7 +206,7 @@ def newton_over_all(
     points: NDArray[Any], weights: Floats, bandwidth: float, queries: Floats, n_jobs: int | None = None
 ) -> Floats:
     """Make one Newton step from each query on all points as they lie in memory."""
-    step, concave = newton_steps(_sums_over_all(points, weights, bandwidth, queries, n_jobs), bandwidth)
+    step, concave = newton_steps(sums_over_points(points, weights, bandwidth, queries, n_jobs), bandwidth)
     small = concave & (np.square(step).sum(axis=1) < np.square(MAX_REFINEMENT * bandwidth))
     return queries + np.where(small[:, None], step[:, 3 - points.shape[1] :], 0.0)
 
@@ -215,12 +215,12 @@ def shift_over_all(
     points: NDArray[Any], weights: Floats, bandwidth: float, queries: Floats, n_jobs: int | None = None
 ) -> Floats:
     """Return the mean around each query, over all points as they lie in memory; with nothing in reach, the query."""
-    sums = _sums_over_all(points, weights, bandwidth, queries, n_jobs)
+    sums = sums_over_points(points, weights, bandwidth, queries, n_jobs)
     density = np.where(sums[:, 0] > 0.0, sums[:, 0], 1.0)
     return queries + sums[:, 4 - points.shape[1] : 4] / density[:, None]
 
 
-def _sums_over_all(
+def sums_over_points(
     points: NDArray[Any], weights: Floats, bandwidth: float, queries: Floats, n_jobs: int | None
 ) -> Floats:
     """Do as `GridField.sums` without sorting the points: chunk by chunk, added up in order."""

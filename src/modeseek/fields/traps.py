@@ -68,7 +68,15 @@ class Traps:
         return index, distance + error < radius
 
 
-def trap_radius(points: Floats, own: Floats, near: Ints, mode: Floats, outside: float) -> float:
+def trap_radius(
+    points: Floats,
+    own: Floats,
+    near: Ints,
+    mode: Floats,
+    outside: float,
+    mean: Floats | None = None,
+    contraction: float = CONTRACTION,
+) -> float:
     """Return the radius of the trap around a mode, in bandwidths; 0 if there is none.
 
     Offsets from the mode are computed anew wherever they are needed, a few rows at a time.
@@ -85,10 +93,17 @@ def trap_radius(points: Floats, own: Floats, near: Ints, mode: Floats, outside: 
         The mode.
     outside : float
         Total of the own weights of all points that are not near.
+    mean : ndarray of shape (d,), optional
+        The mean of the points under the weights at the mode, where that is not the mode: on a sphere.
+    contraction : float
+        What Q(r) may be at most.
     """
-    parts = _offsets(points, near, mode)
-    squares = np.concatenate([np.einsum("ij,ij->i", offsets, offsets) for _, offsets in parts])
+    squares = _squares(points, near, mode)
     weights = own[near] * np.exp(-0.5 * squares)
+    beside = 0.0
+    if mean is not None:
+        squares, beside = _squares(points, near, mean), float(np.linalg.norm(mean - mode))
+        mode = mean
     kept = weights > 0.0
     near, squares, weights = near[kept], squares[kept], weights[kept]
     outside /= weights.sum()
@@ -96,24 +111,29 @@ def trap_radius(points: Floats, own: Floats, near: Ints, mode: Floats, outside: 
     distances = np.sqrt(squares)
 
     def bound(s: float) -> float:
-        # exp(s r - r^2 / 2) r^2 falls with r beyond REACH
-        tail = outside * REACH**2 * math.exp((s - 0.5 * REACH) * REACH)
+        # exp(s (r + b) - r^2 / 2) (r + b)^2 falls with r beyond REACH
+        tail = outside * (REACH + beside) ** 2 * math.exp((s - 0.5 * REACH) * REACH + s * beside)
         grown = weights * np.exp(s * distances)
         return _largest(points, near, mode, grown, grown * squares) + tail
 
     radius, integral, before = 0.0, 0.0, bound(0.0)
-    if before >= CONTRACTION:
+    if before >= contraction:
         return 0.0
     for s in RADII:
         q = bound(s)
-        if integral + 0.5 * (before + q) * (s - radius) > CONTRACTION * s:
+        if integral + 0.5 * (before + q) * (s - radius) > contraction * s:
             # the chord lies above q: where does its integral meet the line?
-            slope, excess = (q - before) / (s - radius), before - CONTRACTION
-            room = CONTRACTION * radius - integral
+            slope, excess = (q - before) / (s - radius), before - contraction
+            room = contraction * radius - integral
             return radius + (1.0 - 1e-9) * (math.sqrt(excess * excess + 2.0 * slope * room) - excess) / slope
         integral += 0.5 * (before + q) * (s - radius)
         radius, before = s, q
     return radius
+
+
+def _squares(points: Floats, near: Ints, place: Floats) -> Floats:
+    """Return the squared distances of the points from a place."""
+    return np.concatenate([np.einsum("ij,ij->i", offsets, offsets) for _, offsets in _offsets(points, near, place)])
 
 
 def _largest(points: Floats, near: Ints, mode: Floats, weights: Floats, traces: Floats) -> float:

@@ -1,0 +1,114 @@
+r"""What a bandwidth and a metric ask for: coordinates to work in, and one bandwidth there, or one for each point.
+
+A number, an array per axis, a matrix, an array per point, the name of a rule: `choose` turns any of them into a `Form`,
+from which a fit makes its problem. It knows nothing of climbs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modeseek.engines import data
+from modeseek.fields import Floats
+from modeseek.geometry import Geometry, Globe, Plain, choose_geometry, per_point
+from modeseek.result import Problem
+from modeseek.sphere import normalise
+from modeseek.varying import RULES, neighbour_distances, square_root_law
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a fit sees its points."""
+
+    geometry: Geometry
+    bandwidth: float  # in the coordinates of the fit
+    own: Floats  # one bandwidth for each point, or of length 0
+    shown: float | Floats  # the bandwidth as the user has it
+
+    def problem(self, points: NDArray[Any], weights: Floats, bounds: Floats, **options: Any) -> Problem:
+        """Return the problem of clustering points, given in the coordinates of the fit."""
+        return Problem(
+            points, weights, bounds, self.bandwidth, metric=self.geometry.metric, own=self.own, **options
+        )  # fmt: skip
+
+    @property
+    def lacks(self) -> str:
+        """What this form has that not every part knows, in words; empty for one bandwidth and the Euclidean metric."""
+        if self.own.size:
+            return "one bandwidth per point"
+        return "angles on a sphere" if self.geometry.metric == "sphere" else ""
+
+    def refuse(self, *asked: str) -> None:
+        """Raise where something is asked for that needs one bandwidth and the Euclidean metric.
+
+        Raises
+        ------
+        ValueError
+            If this form is another, and anything is asked for.
+        """
+        if asked and self.lacks:
+            raise ValueError(
+                f"{asked[0]} works with one bandwidth (or one per axis, or a matrix) and "
+                f'metric="euclidean", not with {self.lacks}.'
+            )
+
+
+PLAIN = Form(Plain(), np.nan, np.empty(0), np.nan)
+
+
+def choose(
+    bandwidth: Any,
+    metric: str,
+    points: NDArray[Any],
+    weights: Floats,
+    bounds: Floats,
+    estimate: Callable[[NDArray[Any]], float],
+    n_jobs: int | None = None,
+) -> tuple[Form, NDArray[Any], Floats]:
+    """Return the form that a bandwidth and a metric ask for, the points in its coordinates, and their bounds.
+
+    ``estimate`` chooses one bandwidth for points, where none is given.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit together or with the points.
+    """
+    is_name = bandwidth is None or isinstance(bandwidth, str)
+    own = None if is_name or np.ndim(bandwidth) == 0 else per_point(bandwidth, *points.shape)
+    if metric != "euclidean" and (own is not None or (is_name and bandwidth in RULES)):
+        raise ValueError(f'metric="{metric}" takes one number as bandwidth (or None), not one per point.')
+    geometry: Geometry = Plain() if own is not None else choose_geometry(metric, bandwidth, points, bounds)
+    inside = geometry.into(points, n_jobs)
+    bounds = geometry.bounds(inside, bounds, n_jobs)
+    h = geometry.bandwidth
+    if np.isnan(h) and own is None and bandwidth != "adaptive-knn":
+        h = estimate(normalise(inside) if geometry.metric == "sphere" else inside)
+        geometry = replace(cast(Any, geometry), bandwidth=h)
+    if bandwidth is not None and isinstance(bandwidth, str) and bandwidth in RULES:
+        own = (
+            neighbour_distances(inside, weights, n_jobs)
+            if bandwidth == "adaptive-knn"
+            else (square_root_law(inside, weights, h, n_jobs))
+        )
+    if own is not None:
+        data.check_scale(bounds, float(own.min()))
+        return Form(geometry, float(own.min()), own, own), inside, bounds
+    data.check_scale(bounds, h)
+    return Form(geometry, h, np.empty(0), _shown(geometry, bandwidth, h)), inside, bounds
+
+
+def _shown(geometry: Geometry, bandwidth: Any, h: float) -> float | Floats:
+    """Return the bandwidth as the user has it."""
+    if isinstance(geometry, Globe):
+        return 2.0 * float(np.arcsin(min(0.5 * h, 1.0))) if _is_name(bandwidth) else float(bandwidth)
+    if _is_name(bandwidth) or np.ndim(bandwidth) == 0:
+        return h
+    return np.array(bandwidth, np.float64)
+
+
+def _is_name(bandwidth: Any) -> bool:
+    return bandwidth is None or isinstance(bandwidth, str)
