@@ -66,6 +66,8 @@ def _attach(problem: Problem, found: Clusters, n_kept: int) -> Ints:
     cluster = np.full(len(orphans), -1)
     if n_kept == 1:
         return np.zeros(len(orphans), np.int64)
+    if problem.metric == "cosine":  # the wide densities know no sphere
+        return cKDTree(found.centers[:n_kept]).query(orphans)[1]
     for field in _wider_fields(problem, found):
         left = np.flatnonzero(cluster < 0)
         tops, _ = field.climb(orphans[left], **problem.climbing)

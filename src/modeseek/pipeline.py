@@ -10,6 +10,8 @@ its modes; modes become labels. `cluster` chooses the route:
 - **cells**, ``fidelity="fast"``: a spline sketch, its kernel sums tabulated, and cells that climb for the points
   they hold; where the grid would cost more than that, by a model, weighted cell means stand in for the points, or
   every point climbs.
+- **closest points**, many rows of many columns, ``fidelity="fast"`` or directions (``metric="cosine"``): every point
+  climbs on the points that are closest and on means of the others (`modeseek.embeddings`).
 """
 
 from functools import partial
@@ -26,6 +28,7 @@ from modeseek.costs import (
     seconds_of_exact_climbs,
     seconds_of_table,
 )
+from modeseek.embeddings import few_are_enough, on_closest, on_sphere
 from modeseek.fields import Floats, reach_of_tail
 from modeseek.fields.grid import GridField
 from modeseek.fields.table import TableField
@@ -44,6 +47,10 @@ SPARSE_SPLIT = 2
 
 def cluster(problem: Problem, fidelity: str) -> Clustering:
     """Cluster by mean shift: ``fidelity`` is "certified", "fast" or "exact"."""
+    if problem.metric == "cosine":
+        return on_sphere(problem, fidelity)
+    if fidelity == "fast" and few_are_enough(problem, fidelity):
+        return on_closest(problem)
     if problem.n <= DENSE_POINTS or problem.d > 3 or fidelity == "exact":
         return _every_point(problem)
     if fidelity == "certified":

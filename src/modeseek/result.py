@@ -30,6 +30,7 @@ class Problem:
     max_iter: int = 300
     n_jobs: int | None = None
     report: Callable[[str], None] = lambda stage: None
+    metric: str = "euclidean"
 
     @property
     def n(self) -> int:

@@ -24,6 +24,7 @@ from modeseek.persistence import merge_by_persistence
 from modeseek.pipeline import cluster
 from modeseek.result import Clustering, Problem
 from modeseek.sketch import DensitySketch
+from modeseek.sphere import check_directions, normalise
 
 
 class MeanShift(ClusterMixin, BaseEstimator):
@@ -47,7 +48,13 @@ class MeanShift(ClusterMixin, BaseEstimator):
         of points up to three columns; ``certificate_`` says how many are, and how. "fast": up to three columns,
         points are summed on a grid first and climb cell by cell; labels differ from exact ones only within a fraction
         of a bandwidth of a border between clusters. "exact": every point climbs on the points themselves in float64.
-        Small inputs and inputs of more than three columns are always exact.
+        Small inputs and inputs of more than three columns are always exact, but for tens of thousands of rows and more
+        than 16 columns with "fast": there each point climbs on the points closest to it and on means of the others.
+    metric : {"euclidean", "cosine"}, default="euclidean"
+        "cosine": only directions count. Rows are divided by their lengths, means are put back on the sphere, and
+        ``bandwidth`` is a length of chords |x - y| = sqrt(2 - 2 cos), so that weights are exp((cos - 1) / h^2). Where
+        there are too many rows for climbs on all of them, each climbs on those closest to it and on means of the
+        others: labels are then *undecided* in ``certificate_``, and `audit` says how good they are.
     merge : {"location", "persistence"}, default="location"
         Which modes are one cluster. "location": those that coincide. "persistence": also those that rise less than
         ``min_persistence`` above the saddle to a higher mode; up to three columns.
@@ -130,6 +137,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
         "fidelity": [StrOptions({"certified", "fast", "exact"})],
+        "metric": [StrOptions({"euclidean", "cosine"})],
         "merge": [StrOptions({"location", "persistence"})],
         "min_persistence": [Interval(Real, 0, None, closed="left")],
         "cluster_all": ["boolean"],
@@ -156,6 +164,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
         bandwidth: float | str | None = None,
         *,
         fidelity: str = "certified",
+        metric: str = "euclidean",
         merge: str = "location",
         min_persistence: float = 0.1,
         cluster_all: bool = True,
@@ -169,6 +178,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
     ):
         self.bandwidth = bandwidth
         self.fidelity = fidelity
+        self.metric = metric
         self.merge = merge
         self.min_persistence = min_persistence
         self.cluster_all = cluster_all
@@ -212,15 +222,17 @@ class MeanShift(ClusterMixin, BaseEstimator):
         points = self._points(X, reset=True)
         weights = data.as_weights(sample_weight, len(points))
         bounds = data.bounds(points, self.n_jobs)
+        if self.metric == "cosine":
+            bounds = self._directions(points)
         if self.bandwidth is None or self.bandwidth == "auto":
             stages("choose the bandwidth")
             self.bandwidth_ = estimate_bandwidth(
-                points, sample_weight=weights if weights.size else None, n_jobs=self.n_jobs
+                normalise(points) if self.metric == "cosine" else points, sample_weight=weights if weights.size else None, n_jobs=self.n_jobs
             )
         else:
             self.bandwidth_ = float(self.bandwidth)
         data.check_scale(bounds, self.bandwidth_)
-        problem = Problem(points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, report=stages)
+        problem = Problem(points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, stages, self.metric)
         found: Clustering | BlurredClusters
         if self.blurring:
             found = cluster_by_blurring(problem, self.batch_size)
@@ -263,6 +275,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         """
         points = self._points(X, reset=False)
         data.bounds(points, self.n_jobs)
+        if self.metric == "cosine":
+            check_directions(points)
         return self._clustering.label(points, **self._climbing())
 
     def path(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -280,6 +294,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
         """
         points = self._points(X, reset=False)
         data.bounds(points, self.n_jobs)
+        if self.metric == "cosine":
+            points = normalise(points)
         if isinstance(self._clustering, BlurredClusters):
             return self._clustering.path(points, self.n_jobs)
         starts = np.asarray(points, np.float64)
@@ -357,6 +373,14 @@ class MeanShift(ClusterMixin, BaseEstimator):
             random_state=random_state,
             n_jobs=self.n_jobs,
         )
+
+    def _directions(self, points: NDArray[Any]) -> NDArray[np.float64]:
+        """Check that rows have directions, and that nothing is asked for that directions do not have."""
+        for name, value in (("blurring", self.blurring), ("merge", self.merge == "persistence")):
+            if value:
+                raise ValueError(f'{name}={getattr(self, name)!r} needs metric="euclidean", got {self.metric!r}.')
+        check_directions(points)
+        return np.outer([-1.0, 1.0], np.ones(points.shape[1]))
 
     def _climbing(self) -> dict[str, Any]:
         return {"tol": self.tol, "max_iter": self.max_iter, "n_jobs": self.n_jobs}
