@@ -6,9 +6,14 @@ the groups of the others as points, say that steps contract: with weights p_i at
 
     |m(z + u) - m(z)| <= q(|u|) |u|,      q(s) = largest eigenvalue of  sum_i p_i e^{s |y_i|} y_i y_i^T,
 
-as in `traps`; on the sphere, where |m(z)| = rho, putting back stretches by no more than 1 / (rho cos(a / 2)) for a ball
-of angle a. What enters a ball has arrived. Every point then starts; after one or two steps most are in a ball, and rows of a
-tile that are within MERGED of each other follow the first of them.
+as in `traps`. On the sphere u leans towards z by no more than e = s h / 2, and what moves m along z does not turn it.
+With q for the directions across z alone, and r = sum_i p_i e^{s |y_i|} (y_i.z / |z|)^2 along it, the Cauchy-Schwarz
+inequality leaves
+
+    across:  (q + e sqrt(q r)) s,      along:  |m(z)| - (sqrt(q r) + e r) s,
+
+the ratio of which is the tangent of the angle to z. What enters a ball has arrived. Every point then starts; after one
+or two steps most are in a ball, and rows of a tile that are within MERGED of each other follow the first of them.
 
 None of this is proven, as sums are not exact: `modeseek.audit` says how good it is.
 """
@@ -22,10 +27,12 @@ from modeseek.engines.threads import run_chunks, single_threaded_blas
 from modeseek.fields import Floats, Ints
 from modeseek.fields.closest_sums import ClosestSums
 from modeseek.fields.traps import CONTRACTION, Traps
+from modeseek.neighbors.groups import nearest
 
 LINK = 8.0  # resting points closer than LINK * tol bandwidths belong together
 SAME = 1e-3  # bandwidths between positions of one mode
 MERGED = 0.02  # bandwidths at which a path follows another
+JITTER = 20  # steps within the tolerance that count as rest: sums jump a little where groups come and go
 RADII = (0.1, 0.3, 0.7, 1.2)  # of balls, in bandwidths
 CLOSEST_OF_BALLS = 1024
 POLISHING = 100  # exact steps
@@ -55,13 +62,13 @@ class ClosestField(ClosestSums):
         q = self.scaled(queries)
         means, densities = np.empty_like(q), np.empty(len(q))
         with single_threaded_blas():
-            rows, starts = self.tiles(q, np.arange(len(q)), n_jobs)
+            tiles = self.tiles(q, np.arange(len(q)), n_jobs)
 
             def work(_: int, tile: int, __: int) -> None:
-                part = rows[starts[tile] : starts[tile + 1]]
-                means[part], densities[part], _length = self.step(q[part])
+                rows, own = tiles[tile]
+                means[rows], densities[rows] = self.step(q[rows], own)
 
-            run_chunks(len(starts) - 1, work, n_jobs, 1)
+            run_chunks(len(tiles), work, n_jobs, 1)
         return self.original(means), np.exp(densities)
 
     def climb(self, starts: Floats, *, tol: float, max_iter: int, n_jobs: int | None = None) -> tuple[Floats, Ints]:
@@ -83,8 +90,7 @@ class ClosestField(ClosestSums):
     def find_modes(self, tol: float, max_iter: int, n_jobs: int | None = None) -> int:
         """Find the modes that the means of the groups climb to; return the most steps."""
         with single_threaded_blas():
-            x, _ = self._put_back(self.means, self.means)
-            x = x.copy()
+            x = self.put_back(self.means, self.means).copy()
             _, steps = self._climb(x, tol, max_iter, n_jobs)
             self._settle(x, tol, n_jobs)
         return int(np.abs(steps).max())
@@ -110,14 +116,14 @@ class ClosestField(ClosestSums):
         """
         mode, steps = np.full(len(x), -1), np.full(len(x), -max_iter)
         leader, previous = np.arange(len(x)), np.full(len(x), np.inf)
-        moving = np.ones(len(x), bool)
+        moving, short = np.ones(len(x), bool), np.zeros(len(x), np.int64)
         for n in range(1, max_iter + 1):
-            rows, starts = self.tiles(x, np.flatnonzero(moving), n_jobs)
+            tiles = self.tiles(x, np.flatnonzero(moving), n_jobs)
 
-            def work(_: int, tile: int, __: int, n: int = n, rows: Ints = rows, starts: Ints = starts) -> None:
-                part = rows[starts[tile] : starts[tile + 1]]
+            def work(_: int, tile: int, __: int, n: int = n, tiles: list[tuple[Ints, Ints]] = tiles) -> None:
+                part, own = tiles[tile]
                 before = x[part]
-                after, _density, _length = self.step(before)
+                after, _density = self.step(before, own)
                 x[part] = after
                 length = np.sqrt(np.square(after - before, dtype=np.float64).sum(axis=1))
                 done = np.zeros(len(part), bool)
@@ -127,13 +133,15 @@ class ClosestField(ClosestSums):
                 with np.errstate(divide="ignore", invalid="ignore"):
                     q = length / previous[part]
                 done |= (length <= tol) & ((length <= 1e-9 * tol) | ((n > 1) & (length <= tol * (1.0 - q))))
+                short[part] = np.where(length <= tol, short[part] + 1, 0)
+                done |= (tol > 0.0) & (short[part] >= JITTER)
                 previous[part] = length
                 steps[part[done]] = n
                 moving[part[done]] = False
                 if tol > 0.0:
                     _follow(part[~done], x, leader, moving)
 
-            run_chunks(len(starts) - 1, work, n_jobs, 1)
+            run_chunks(len(tiles), work, n_jobs, 1)
             if not moving.any():
                 break
         led = np.flatnonzero(leader != np.arange(len(x)))
@@ -199,7 +207,7 @@ class ClosestField(ClosestSums):
     def _radius(self, mode: Floats) -> float:
         """Return the radius of the ball around a mode in which steps contract, 0 where not even the least does."""
         z = mode.astype(self.dtype)
-        near = self.near_groups(z, CLOSEST_OF_BALLS)
+        near = self.near_groups(self._logs_of_groups(z[None]), nearest(z[None], self.means), CLOSEST_OF_BALLS)
         far = np.setdiff1d(np.arange(len(self.means)), near)
         x = np.concatenate([self._rows_of(near, self.points), self.means[far]]).astype(np.float64)
         logs = -0.5 * np.square(x - mode).sum(axis=1)
@@ -208,18 +216,26 @@ class ClosestField(ClosestSums):
         weights = np.exp(logs - logs.max())
         weights /= weights.sum()
         mean = weights @ x
-        shrunk = float(np.sqrt(mean @ mean)) * self.bandwidth if self.sphere else 1.0
         x -= mean
-        squares = np.einsum("ij,ij->i", x, x)
+        away = np.sqrt(np.square(x).sum(axis=1))
+        length, along = 1.0, np.zeros(len(x))
+        if self.sphere:
+            length, along = float(mean @ mode) * self.bandwidth**2, x @ mode * self.bandwidth
+            x -= along[:, None] * mode * self.bandwidth
         radius = 0.0
         for s in RADII:
-            grown = np.sqrt(weights * np.exp(s * np.sqrt(squares)))
-            y = (x * grown[:, None]).astype(np.float32)
-            stretch = shrunk * np.sqrt(max(0.0, 1.0 - (0.5 * s * self.bandwidth) ** 2)) if self.sphere else 1.0
-            if _largest_eigenvalue(y) >= CONTRACTION * stretch:
+            grown = weights * np.exp(s * away)
+            across = _largest_eigenvalue((x * np.sqrt(grown)[:, None]).astype(np.float32))
+            if not _contracts(s, across, float(grown @ np.square(along)), length, 0.5 * s * self.bandwidth):
                 break
             radius = s
         return radius
+
+
+def _contracts(s: float, across: float, along: float, length: float, lean: float) -> bool:
+    """Tell whether a step from distance s of a mode ends nearer to it; ``along`` is 0 away from the sphere."""
+    both = np.sqrt(across * along)
+    return across + lean * both < CONTRACTION * (length - 2.0 * lean * (both + lean * along))
 
 
 def _follow(rows: Ints, x: NDArray[np.floating], leader: Ints, moving: NDArray[np.bool_]) -> None:

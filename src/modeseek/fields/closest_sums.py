@@ -124,33 +124,43 @@ class ClosestSums:
         self.half_mean_norms = 0.5 * np.einsum("ij,ij->i", self.means, self.means)
         self.log_masses = log_masses.astype(self.dtype)
         self.narrowing = (1.0 / (1.0 + self.variances)).astype(self.dtype)
+        self.by_rank, _ = group_rows(n_groups, self.means.__getitem__, 4, n_jobs)
+        self.rank = np.argsort(self.by_rank)
 
-    def tiles(self, x: NDArray[Any], rows: Ints, n_jobs: int | None) -> tuple[Ints, Ints]:
-        """Order some rows of x so that those near the same group are together; return them, and starts of tiles."""
+    def tiles(self, x: NDArray[Any], rows: Ints, n_jobs: int | None) -> list[tuple[Ints, Ints]]:
+        """Cut some rows of x into tiles of rows near each other; return these, and the groups nearest to each tile."""
         number = np.empty(len(rows), np.int64)
 
         def work(_: int, start: int, stop: int) -> None:
             number[start:stop] = nearest(x[rows[start:stop]], self.means)
 
         run_chunks(len(rows), work, n_jobs, ROWS_AT_ONCE)
-        order = np.argsort(number, kind="stable")
-        cuts = np.flatnonzero(np.diff(number[order], prepend=-1))
-        sizes = np.diff(np.append(cuts, len(rows)))
-        starts = [np.arange(a, a + size, LARGEST) for a, size in zip(cuts, sizes, strict=True)]
-        return rows[order], np.append(np.concatenate(starts), len(rows))
+        rows = rows[np.argsort(self.rank[number], kind="stable")]
+        counts = np.bincount(number, minlength=len(self.means))[self.by_rank]
+        tiles, first, groups, size, inside = [], 0, [], 0, 0
+        for group, count in zip(self.by_rank.tolist(), counts.tolist(), strict=True):
+            if not count:
+                continue
+            points = int(self.starts[group + 1] - self.starts[group])
+            if groups and (size + count > LARGEST or inside + points > self.closest):
+                tiles.append((rows[first : first + size], np.array(groups)))
+                first, groups, size, inside = first + size, [], 0, 0
+            groups.append(group)
+            size, inside = size + count, inside + points
+            while size > LARGEST:
+                tiles.append((rows[first : first + LARGEST], np.array(groups)))
+                first, size = first + LARGEST, size - LARGEST
+        return [*tiles, (rows[first:], np.array(groups))]
 
-    def step(self, q: NDArray[Any]) -> tuple[NDArray[Any], Floats, Floats]:
-        """Return the mean of each query of a tile, the log of its density, and |mean| before it is put back.
-
-        The last is 1 away from the sphere.
-        """
-        near = self.near_groups(q.mean(axis=0, dtype=np.float64).astype(self.dtype))
+    def step(self, q: NDArray[Any], own: Ints) -> tuple[NDArray[Any], Floats]:
+        """Return the mean of each query of a tile, and the log of its density; ``own`` are the groups it is in."""
+        far = self._logs_of_groups(q)
+        near = self.near_groups(far, own, self.closest)
         x, half, log_weights = (self._rows_of(near, part) for part in (self.points, self.half_norms, self.log_weights))
         half_q = 0.5 * np.einsum("ij,ij->i", q, q)[:, None]
         close = q @ x.T
         close -= half - log_weights
         close -= half_q
-        far = self._logs_of_groups(q)
         far[:, near] = -np.inf
         top = np.maximum(close.max(axis=1), far.max(axis=1))[:, None]
         np.exp(np.subtract(close, top, out=close), out=close)
@@ -162,20 +172,23 @@ class ClosestSums:
         mean += pulled @ self.means
         mean += (far.sum(axis=1) - pulled.sum(axis=1))[:, None] * q
         mean /= total[:, None]
-        mean, length = self._put_back(mean, q)
-        return mean, np.log(total) + top[:, 0], length
+        return self.put_back(mean, q), np.log(total) + top[:, 0]
 
-    def near_groups(self, middle: NDArray[Any], closest: int | None = None) -> Ints:
-        """Return the groups that a tile about this place sums point by point, ascending."""
-        logs = self._logs_of_groups(middle[None])[0].astype(np.float64)
-        own = int(nearest(middle[None], self.means)[0])
-        logs[own] = logs.max() + 1.0  # whatever it weighs: the queries may be its points
-        order = np.argsort(-logs, kind="stable")
-        rows = np.cumsum(np.diff(self.starts)[order])
-        share = np.exp(logs[order] - logs[own])
-        rest = np.cumsum(share[::-1])[::-1]
-        wanted = (rows - np.diff(self.starts)[order] < (closest or self.closest)) & (rest > NEGLIGIBLE)
-        wanted[0] = True
+    def near_groups(self, logs: NDArray[Any], own: Ints, closest: int) -> Ints:
+        """Return the groups to sum point by point, ascending: its own, and those that weigh most in a tile's densities.
+
+        ``logs`` is what `_logs_of_groups` returns for the tile.
+        """
+        shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        share = shares.sum(axis=0, dtype=np.float64)
+        share[own] = np.inf  # whatever they weigh in sum: the queries may be their points
+        order = np.argsort(-share, kind="stable")
+        sizes = np.diff(self.starts)[order]
+        share[own] = 0.0
+        rest = np.cumsum(share[order][::-1])[::-1]
+        wanted = (np.cumsum(sizes) - sizes < closest) & (rest > NEGLIGIBLE * len(logs))
+        wanted[: len(own)] = True
         return np.sort(order[wanted])
 
     def _logs_of_groups(self, q: NDArray[Any]) -> NDArray[Any]:
@@ -191,14 +204,13 @@ class ClosestSums:
     def _rows_of(self, groups: Ints, values: NDArray[Any]) -> NDArray[Any]:
         return np.concatenate([values[self.starts[g] : self.starts[g + 1]] for g in groups])
 
-    def _put_back(self, mean: NDArray[Any], q: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
+    def put_back(self, mean: NDArray[Any], q: NDArray[Any]) -> NDArray[Any]:
         """Put means back on the sphere; where they have no direction, the queries stay."""
         if not self.sphere:
-            return mean, np.ones(len(mean))
+            return mean
         length = np.sqrt(np.einsum("ij,ij->i", mean, mean)) * self.bandwidth
         kept = length > np.finfo(mean.dtype).eps
-        on_sphere = np.where(kept[:, None], mean / np.where(kept, length, 1.0)[:, None], q)
-        return on_sphere.astype(mean.dtype), length.astype(np.float64)
+        return np.where(kept[:, None], mean / np.where(kept, length, 1.0)[:, None], q)
 
     def whole(self, q: Floats, n_jobs: int | None) -> Floats:
         """Return the mean of each query over all points, in float64."""
@@ -224,7 +236,7 @@ class ClosestSums:
             total = total * fading + logs.sum(axis=1)
             mean = mean * fading[:, None] + logs @ x
             top = higher
-        return self._put_back(mean / total[:, None], q)[0]
+        return self.put_back(mean / total[:, None], q)
 
 
 def _middle(points: NDArray[Any], rows: Ints, bandwidth: float) -> tuple[Floats, float]:

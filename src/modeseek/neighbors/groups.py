@@ -18,7 +18,7 @@ from modeseek.engines.threads import run_chunks, single_threaded_blas
 Ints = NDArray[np.int64]
 Read = Callable[[Ints], NDArray[Any]]  # rows -> their coordinates, (m, d)
 
-LARGEST = 256  # rows of a group
+LARGEST = 512  # rows of a group
 BRANCHES = 256  # of one split
 SAMPLED = 32  # rows of the sample for each branch
 ROUNDS = 3
@@ -90,7 +90,7 @@ def group_rows(n: int, read: Read, largest: int = LARGEST, n_jobs: int | None = 
 
 def _split(rows: Ints, read: Read, largest: int, n_jobs: int | None) -> list[Ints]:
     """Split rows around means; rows that do not part, as repeats do not, are cut as they come."""
-    k = min(BRANCHES, -(-2 * len(rows) // largest))
+    k = min(BRANCHES, -(-3 * len(rows) // (2 * largest)))
     sample = read(rows[spread(len(rows), SAMPLED * k)])
     centres = sample[spread(len(sample), k)]
     for _ in range(ROUNDS):
