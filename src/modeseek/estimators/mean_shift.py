@@ -227,12 +227,16 @@ class MeanShift(ClusterMixin, BaseEstimator):
         if self.bandwidth is None or self.bandwidth == "auto":
             stages("choose the bandwidth")
             self.bandwidth_ = estimate_bandwidth(
-                normalise(points) if self.metric == "cosine" else points, sample_weight=weights if weights.size else None, n_jobs=self.n_jobs
+                normalise(points) if self.metric == "cosine" else points,
+                sample_weight=weights if weights.size else None,
+                n_jobs=self.n_jobs,
             )
         else:
             self.bandwidth_ = float(self.bandwidth)
         data.check_scale(bounds, self.bandwidth_)
-        problem = Problem(points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, stages, self.metric)
+        problem = Problem(
+            points, weights, bounds, self.bandwidth_, self.tol, self.max_iter, self.n_jobs, stages, self.metric
+        )
         found: Clustering | BlurredClusters
         if self.blurring:
             found = cluster_by_blurring(problem, self.batch_size)
@@ -368,6 +372,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
             self.bandwidth_,
             clusters=found.clusters,
             weights=weights,
+            metric=self.metric,
             n_samples=n_samples,
             confidence=confidence,
             random_state=random_state,

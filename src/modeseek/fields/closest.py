@@ -251,7 +251,7 @@ def _leaders(x: Floats, within: float) -> tuple[Ints, Ints]:
     """Group rows: each joins the first group whose first row is close enough; return groups and first rows."""
     half = 0.5 * np.einsum("ij,ij->i", x, x)
     close = half[:, None] + half - x @ x.T <= 0.5 * within * within + 1e-12 * half.max()
-    group, first = np.full(len(x), -1), []
+    group, first = np.full(len(x), -1), list[int]()
     for r in range(len(x)):
         if group[r] < 0:
             group[close[r] & (group < 0)] = len(first)

@@ -137,7 +137,9 @@ class ClosestSums:
         run_chunks(len(rows), work, n_jobs, ROWS_AT_ONCE)
         rows = rows[np.argsort(self.rank[number], kind="stable")]
         counts = np.bincount(number, minlength=len(self.means))[self.by_rank]
-        tiles, first, groups, size, inside = [], 0, [], 0, 0
+        tiles: list[tuple[Ints, Ints]] = []
+        groups: list[int] = []
+        first = size = inside = 0
         for group, count in zip(self.by_rank.tolist(), counts.tolist(), strict=True):
             if not count:
                 continue
