@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 REST = 1e-4  # bandwidths
-MAX_STEPS = 10_000
+MAX_STEPS = 1000
 TOGETHER = 1e-2  # bandwidths between ends of one mode
 QUERIES_AT_ONCE = 256
 ROWS_AT_ONCE = 1 << 11

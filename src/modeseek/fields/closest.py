@@ -13,7 +13,7 @@ inequality leaves
     across:  (q + e sqrt(q r)) s,      along:  |m(z)| - (sqrt(q r) + e r) s,
 
 the ratio of which is the tangent of the angle to z. What enters a ball has arrived. Every point then starts; after one
-or two steps most are in a ball, and rows of a tile that are within MERGED of each other follow the first of them.
+or two steps most are in a ball, and rows of a tile that come together follow the first of them.
 
 None of this is proven, as sums are not exact: `modeseek.audit` says how good it is.
 """
@@ -31,7 +31,8 @@ from modeseek.neighbors.groups import nearest
 
 LINK = 8.0  # resting points closer than LINK * tol bandwidths belong together
 SAME = 1e-3  # bandwidths between positions of one mode
-MERGED = 0.02  # bandwidths at which a path follows another
+MERGED = 0.02  # bandwidths at which a path follows another, and
+TOGETHER = 0.5  # factor by which the step before has brought them together
 JITTER = 20  # steps within the tolerance that count as rest: sums jump a little where groups come and go
 RADII = (0.1, 0.3, 0.7, 1.2)  # of balls, in bandwidths
 CLOSEST_OF_BALLS = 1024
@@ -138,8 +139,10 @@ class ClosestField(ClosestSums):
                 previous[part] = length
                 steps[part[done]] = n
                 moving[part[done]] = False
-                if tol > 0.0:
-                    _follow(part[~done], x, leader, moving)
+                left = part[~done]
+                if tol > 0.0 and left.size:
+                    led = left[_followers(before[~done], after[~done])]
+                    leader[led], moving[led] = left[0], False
 
             run_chunks(len(tiles), work, n_jobs, 1)
             if not moving.any():
@@ -238,13 +241,16 @@ def _contracts(s: float, across: float, along: float, length: float, lean: float
     return across + lean * both < CONTRACTION * (length - 2.0 * lean * (both + lean * along))
 
 
-def _follow(rows: Ints, x: NDArray[np.floating], leader: Ints, moving: NDArray[np.bool_]) -> None:
-    """Let the rows of one tile that are at the place of its first go with that one."""
-    if len(rows) > 1:
-        away = np.square(x[rows[1:]] - x[rows[0]]).sum(axis=1)
-        led = rows[1:][away <= MERGED * MERGED]
-        leader[led] = rows[0]
-        moving[led] = False
+def _followers(before: NDArray[np.floating], after: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Tell which rows of a tile have come so close to the first that they may go with it.
+
+    Only where the last step has brought them together: near a saddle it takes apart what is as close.
+    """
+    apart = np.square(before - before[:1]).sum(axis=1)
+    now = np.square(after - after[:1]).sum(axis=1)
+    found = (now <= MERGED**2) & (now <= TOGETHER**2 * apart)
+    found[:1] = False
+    return found
 
 
 def _leaders(x: Floats, within: float) -> tuple[Ints, Ints]:
