@@ -299,6 +299,7 @@ class MeanShift(ClusterMixin, BaseEstimator):
         points = self._points(X, reset=False)
         data.bounds(points, self.n_jobs)
         if self.metric == "cosine":
+            check_directions(points)
             points = normalise(points)
         if isinstance(self._clustering, BlurredClusters):
             return self._clustering.path(points, self.n_jobs)

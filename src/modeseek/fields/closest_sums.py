@@ -256,11 +256,12 @@ def _gaussian(x: NDArray[Any], weights: Floats) -> tuple[Floats, float, float]:
     mean = w @ x
     u = (x - mean).astype(np.float64) * np.sqrt(w)[:, None]
     products = u @ u.T
-    trace = float(products.trace())
-    np.fill_diagonal(products, 0.0)
-    apart = trace * (1.0 - float(np.square(w).sum()))  # what pairs of different rows weigh
-    if len(x) < 2 or apart <= 0.0:
+    squares = products.diagonal().copy()
+    trace, pairs = float(squares.sum()), 1.0 - float(np.square(w).sum())
+    if len(x) < 2 or not trace > 0.0:
         return mean, 0.0, float(np.log(weights.sum()))
-    # pairs of different rows alone: with themselves a few rows would seem spread along few directions
-    variance = max(float(np.square(products).sum()) / apart, trace / x.shape[1])
+    # pairs of different rows alone, less what their offsets from a common mean do to them: a few rows would seem flat
+    np.fill_diagonal(products, 0.0)
+    lost = float(w @ squares) ** 2 / pairs
+    variance = max((float(np.square(products).sum()) - lost) / (trace * pairs), trace / x.shape[1])
     return mean, variance, float(np.log(weights.sum()) - 0.5 * trace / variance * np.log1p(variance))
