@@ -1,8 +1,9 @@
 r"""Climbs in many columns: paths that have come together move as one, and the first modes catch most of the others.
 
 The means of the groups climb first: they start near the modes, and there are few of them. Where several come to rest
-together, exact sums over all points lead them on to the mode. There a ball is set, wherever the closest points, and
-the groups of the others as points, say that steps contract: with weights p_i at the mode z and y_i = x_i - m(z),
+together, or places are few, exact sums over all points lead on to the mode. There a ball is set, wherever the closest
+points, and the groups of the others as points, say that steps contract: with weights p_i at the mode z and
+y_i = x_i - m(z),
 
     |m(z + u) - m(z)| <= q(|u|) |u|,      q(s) = largest eigenvalue of  sum_i p_i e^{s |y_i|} y_i y_i^T,
 
@@ -33,10 +34,12 @@ LINK = 8.0  # resting points closer than LINK * tol bandwidths belong together
 SAME = 1e-3  # bandwidths between positions of one mode
 MERGED = 0.02  # bandwidths at which a path follows another, and
 TOGETHER = 0.5  # factor by which the step before has brought them together
-JITTER = 20  # steps within the tolerance that count as rest: sums jump a little where groups come and go
+JITTER = 20  # steps of one length that count as rest where they are short: sums jump where groups come and go
+JUMP = 0.05  # bandwidths that such a step may have
 RADII = (0.1, 0.3, 0.7, 1.2)  # of balls, in bandwidths
 CLOSEST_OF_BALLS = 1024
 POLISHING = 100  # exact steps
+FEW_PLACES = 256  # up to which exact sums lead on from where a single climb came to rest, too
 SETTLED = 1e-7  # bandwidths
 ROWS_AT_ONCE = 1 << 15  # climbs that go together
 PLACES_AT_ONCE = 1 << 10
@@ -117,7 +120,7 @@ class ClosestField(ClosestSums):
         """
         mode, steps = np.full(len(x), -1), np.full(len(x), -max_iter)
         leader, previous = np.arange(len(x)), np.full(len(x), np.inf)
-        moving, short = np.ones(len(x), bool), np.zeros(len(x), np.int64)
+        moving, shortest, since = np.ones(len(x), bool), np.full(len(x), np.inf), np.zeros(len(x), np.int64)
         for n in range(1, max_iter + 1):
             tiles = self.tiles(x, np.flatnonzero(moving), n_jobs)
 
@@ -134,8 +137,10 @@ class ClosestField(ClosestSums):
                 with np.errstate(divide="ignore", invalid="ignore"):
                     q = length / previous[part]
                 done |= (length <= tol) & ((length <= 1e-9 * tol) | ((n > 1) & (length <= tol * (1.0 - q))))
-                short[part] = np.where(length <= tol, short[part] + 1, 0)
-                done |= (tol > 0.0) & (short[part] >= JITTER)
+                shorter = length < 0.9 * shortest[part]
+                shortest[part] = np.where(shorter, length, shortest[part])
+                since[part] = np.where(shorter, 0, since[part] + 1)
+                done |= (tol > 0.0) & (since[part] >= JITTER) & (length <= np.minimum(JUMP, 1.5 * shortest[part]))
                 previous[part] = length
                 steps[part[done]] = n
                 moving[part[done]] = False
@@ -174,7 +179,7 @@ class ClosestField(ClosestSums):
 
     def _add(self, places: Floats, counts: Ints, n_jobs: int | None) -> Ints:
         """Add the modes of new places, in which so many climbs came to rest; return the mode of each place."""
-        tops, several = places.copy(), np.flatnonzero(counts > 1)
+        tops, several = places.copy(), np.flatnonzero((counts > 1) | (len(places) <= FEW_PLACES))
         tops[several] = self._polish(tops[several], n_jobs)
         index, distance = self.traps.nearest(tops)
         mode = np.where(distance <= SAME, index, -1)
