@@ -24,6 +24,7 @@ STEPS = 15
 PAIR, PAIR_AND_COLUMN = 2e-9, 4e-11  # seconds of a step over all points, on one core
 FINER = 1e-3  # factor on tol for climbs on the sphere, whose ends are not polished
 QUICK, PATIENCE = 2.0, 600.0  # seconds that climbs on all points may take, in "fast" and otherwise
+PATIENCE_AT_REST = 10  # times max_iter that a slow climb may take more, as where ends are polished
 FEW = 4 * CLOSEST  # points, and
 FEW_COLUMNS = 16  # columns, up to which the closest ones are most of the work
 
@@ -58,7 +59,7 @@ def on_sphere(problem: Problem, fidelity: str) -> Clustering:
 
 
 def _finely(problem: Problem) -> dict[str, Any]:
-    return problem.climbing | {"tol": FINER * problem.tol}
+    return problem.climbing | {"tol": FINER * problem.tol, "max_iter": (1 + PATIENCE_AT_REST) * problem.max_iter}
 
 
 def on_closest(problem: Problem, closest: int = CLOSEST) -> Clustering:
