@@ -18,7 +18,7 @@ from modeseek.result import Problem
 from modeseek.sphere import lengths, normalise
 from tests.naive import wide_mixture
 
-SMALL = Case(2000, 64, 10, 100.0, 0.35, 0)
+SMALL = Case(2000, 64, 10, 100.0, 0.35, 0, 0.35)
 
 
 def directions(case: Case = SMALL) -> tuple[np.ndarray, np.ndarray, float]:
@@ -95,7 +95,7 @@ def test_few_points_one_by_one_are_not_enough_without_the_others():
 
 @pytest.mark.parametrize("sphere", [False, True])
 def test_sums_are_exact_where_every_group_is_close(sphere):
-    X, _, h = directions(Case(700, 20, 5, 20.0, 0.5, 0))
+    X, _, h = directions(Case(700, 20, 5, 20.0, 0.5, 0, 0.35))
     weights = np.random.default_rng(1).uniform(0.5, 3.0, len(X))
     points = normalise(X) if sphere else X.astype(np.float64)
     field = ClosestField(points, weights, h, sphere=sphere, closest=len(X))
@@ -143,7 +143,7 @@ def test_threads_change_no_bit():
 
 
 def test_weights_are_repeats_and_rows_of_no_weight_are_labelled_too():
-    X, _, h = directions(Case(900, 32, 6, 60.0, 0.4, 0))
+    X, _, h = directions(Case(900, 32, 6, 60.0, 0.4, 0, 0.35))
     times = np.random.default_rng(2).integers(0, 3, len(X))
     weighted = embeddings.on_closest(problem(X, h, weights=times), closest=128)
     repeated = embeddings.on_closest(problem(np.repeat(X, times, axis=0), h), closest=128)
@@ -154,7 +154,7 @@ def test_weights_are_repeats_and_rows_of_no_weight_are_labelled_too():
 
 @pytest.mark.parametrize("closest", [True, False])
 def test_only_directions_count(closest):
-    X, _, h = directions(Case(600, 32, 6, 60.0, 0.4, 0))
+    X, _, h = directions(Case(600, 32, 6, 60.0, 0.4, 0, 0.35))
     scale = np.exp(np.random.default_rng(3).uniform(-20, 20, (len(X), 1)))
 
     def labels(rows):
@@ -195,7 +195,7 @@ def test_a_fit_that_takes_the_closest_predicts_its_labels_and_those_of_new_rows(
 
 
 def test_light_clusters_of_directions_join_the_nearest_or_are_noise():
-    X, truth, h = directions(Case(300, 32, 3, 80.0, 0.3, 0))
+    X, truth, h = directions(Case(300, 32, 3, 80.0, 0.3, 0, 0.35))
     odd = -X[:1]
     rows = np.concatenate([X, odd])
     assert ms.MeanShift(h, metric="cosine", min_cluster_size=5, cluster_all=False).fit(rows).labels_[-1] == -1
@@ -274,7 +274,7 @@ def test_groups_hold_every_row_once(n, d, largest, seed):
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_the_audit_tells_right_labels_from_wrong_ones(metric):
-    X, _, h = directions(Case(800, 32, 6, 60.0, 0.4, 0))
+    X, _, h = directions(Case(800, 32, 6, 60.0, 0.4, 0, 0.35))
     if metric == "euclidean":
         X, h = wide_mixture(800, 24)
     model = ms.MeanShift(h, metric=metric, fidelity="exact").fit(X)
@@ -291,7 +291,7 @@ def test_the_audit_tells_right_labels_from_wrong_ones(metric):
 
 @pytest.mark.parametrize("sphere", [False, True])
 def test_products_step_by_the_definition(sphere):
-    X, _, h = directions(Case(5000, 18, 6, 20.0, 0.4, 0))
+    X, _, h = directions(Case(5000, 18, 6, 20.0, 0.4, 0, 0.35))
     weights = np.arange(len(X)) % 3.0
     weights[:2100] = 0.0  # a whole part of the points
     X = normalise(X) if sphere else X.astype(np.float64) + 1e3
@@ -312,7 +312,7 @@ def test_the_generator_has_the_mean_cosine_of_von_mises_and_fisher():
 
 def test_the_benchmark_measures_and_writes(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(benchmark.harness, "RESULTS", tmp_path)
-    monkeypatch.setattr(benchmark, "QUICK", Case(1500, 32, 8, 100.0, 0.35, 200))
+    monkeypatch.setattr(benchmark, "QUICK", Case(1500, 32, 8, 100.0, 0.35, 200, 0.35))
     monkeypatch.setattr(benchmark, "extra_memory", lambda name: 1000)
     assert benchmark.main(["--quick"]) == 0
     assert "disagree with exact mean shift" in capsys.readouterr().out
