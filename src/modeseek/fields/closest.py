@@ -39,6 +39,7 @@ JUMP = 0.05  # bandwidths that such a step may have
 RADII = (0.1, 0.3, 0.7, 1.2)  # of balls, in bandwidths
 CLOSEST_OF_BALLS = 1024
 POLISHING = 100  # exact steps
+LARGEST_LOG = 10.0  # of a weight: steps contract with far smaller ones alone
 FEW_PLACES = 256  # up to which exact sums lead on from where a single climb came to rest, too
 SETTLED = 1e-7  # bandwidths
 ROWS_AT_ONCE = 1 << 15  # climbs that go together
@@ -221,9 +222,9 @@ class ClosestField(ClosestSums):
         logs = -0.5 * np.square(x - mode).sum(axis=1)
         logs[: len(x) - len(far)] += self._rows_of(near, self.log_weights)
         logs[len(x) - len(far) :] = self._logs_of_groups(z[None])[0][far]
-        weights = np.exp(logs - logs.max())
-        weights /= weights.sum()
-        mean = weights @ x
+        logs -= logs.max()
+        logs -= np.log(np.exp(logs).sum())
+        mean = np.exp(logs) @ x
         x -= mean
         away = np.sqrt(np.square(x).sum(axis=1))
         length, along = 1.0, np.zeros(len(x))
@@ -232,7 +233,7 @@ class ClosestField(ClosestSums):
             x -= along[:, None] * mode * self.bandwidth
         radius = 0.0
         for s in RADII:
-            grown = weights * np.exp(s * away)
+            grown = np.exp(np.minimum(logs + s * away, LARGEST_LOG))
             across = _largest_eigenvalue((x * np.sqrt(grown)[:, None]).astype(np.float32))
             if not _contracts(s, across, float(grown @ np.square(along)), length, 0.5 * s * self.bandwidth):
                 break
