@@ -120,6 +120,7 @@ class ClosestField(ClosestSums):
         Steps are negative where max_iter cut a climb short.
         """
         mode, steps = np.full(len(x), -1), np.full(len(x), -max_iter)
+        finest = self.finest if tol > 0.0 else 0.0
         leader, previous = np.arange(len(x)), np.full(len(x), np.inf)
         moving, shortest, since = np.ones(len(x), bool), np.full(len(x), np.inf), np.zeros(len(x), np.int64)
         for n in range(1, max_iter + 1):
@@ -137,7 +138,9 @@ class ClosestField(ClosestSums):
                     mode[part[done]] = index[done]
                 with np.errstate(divide="ignore", invalid="ignore"):
                     q = length / previous[part]
-                done |= (length <= tol) & ((length <= 1e-9 * tol) | ((n > 1) & (length <= tol * (1.0 - q))))
+                done |= (length <= tol) & (
+                    (length <= max(1e-9 * tol, finest)) | ((n > 1) & (length <= tol * (1.0 - q)))
+                )
                 shorter = length < 0.9 * shortest[part]
                 shortest[part] = np.where(shorter, length, shortest[part])
                 since[part] = np.where(shorter, 0, since[part] + 1)
