@@ -144,7 +144,9 @@ class ClosestField(ClosestSums):
                 shorter = length < 0.9 * shortest[part]
                 shortest[part] = np.where(shorter, length, shortest[part])
                 since[part] = np.where(shorter, 0, since[part] + 1)
-                done |= (tol > 0.0) & (since[part] >= JITTER) & (length <= np.minimum(JUMP, 1.5 * shortest[part]))
+                done |= (
+                    (tol > 0.0) & (since[part] >= JITTER) & (length <= np.clip(1.5 * shortest[part], 0.1 * tol, JUMP))
+                )
                 previous[part] = length
                 steps[part[done]] = n
                 moving[part[done]] = False

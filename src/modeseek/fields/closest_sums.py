@@ -80,7 +80,7 @@ class ClosestSums:
             self.centre, largest = _middle(points, rows, bandwidth)
         fine = largest**2 * ROUNDING <= LARGEST_ERROR
         self.dtype = np.dtype(np.float32 if fine else np.float64)
-        self.finest = 4.0 * float(np.finfo(self.dtype).eps) * largest  # bandwidths: shorter steps are rounding
+        self.finest = (8.0 * ROUNDING if fine else 2.0**-50) * largest  # bandwidths: shorter steps are rounding
 
         def read(part: Ints) -> NDArray[Any]:
             return self.scaled(points[rows[part]])
