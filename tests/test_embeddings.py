@@ -1,5 +1,8 @@
 """Many columns and directions: every route against a plain NumPy reference, and what must be refused."""
 
+import doctest
+import importlib
+
 import numpy as np
 import pytest
 from benchmarks import embeddings as benchmark
@@ -8,16 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import modeseek as ms
-from modeseek import embeddings, textbook
+from modeseek import embeddings, sphere, textbook
 from modeseek.audit import audit
 from modeseek.fields.closest import ClosestField, _followers
 from modeseek.fields.sphere import SphereField
+from modeseek.neighbors import groups
 from modeseek.neighbors.groups import group_rows
 from modeseek.products import Products
 from modeseek.result import Problem
 from modeseek.sphere import lengths, normalise
 from tests.naive import wide_mixture
 
+audit_module = importlib.import_module("modeseek.audit")
 SMALL = Case(2000, 64, 10, 100.0, 0.35, 0, 0.35)
 
 
@@ -298,6 +303,13 @@ def test_products_step_by_the_definition(sphere):
     products = Products(X, weights, h, sphere=sphere, n_jobs=2)
     found = products.original(products.step(products.scaled(X[:300])))
     assert np.abs(found - naive_step(X, weights, X[:300], h, sphere)).max() < 1e-9
+
+
+@pytest.mark.parametrize("module", [groups, sphere, audit_module])
+def test_examples_run(module):
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 # ---------------------------------------------------------------------------------------------------- benchmark

@@ -67,10 +67,10 @@ def group_rows(n: int, read: Read, largest: int = LARGEST, n_jobs: int | None = 
 
     Examples
     --------
-    >>> X = np.array([[0.0], [9.0], [0.1], [9.1]])
-    >>> order, starts = group_rows(4, X.__getitem__, largest=2)
+    >>> X = np.array([[0.0], [9.0], [0.1], [9.1], [0.2], [9.2]])
+    >>> order, starts = group_rows(6, X.__getitem__, largest=3)
     >>> print(order, starts)
-    [0 2 1 3] [0 2 4]
+    [0 2 4 1 3 5] [0 3 5 6]
     """
     done: list[Ints] = []
     waiting = [np.arange(n)]
