@@ -13,12 +13,16 @@ of a mode of the fit that belongs to the cluster, which itself, climbed exactly,
 puts two exact modes into one cluster without being asked to is wrong about one of them, and so is one that cuts
 the points of one mode into two clusters.
 
+In more than 16 columns, and with directions, climbs are plain products over all points and end at rest
+(`modeseek.products`): a sample of 1000 of 100 000 points in 384 columns takes seconds.
+
 C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case of the
 binomial", Biometrika 26 (1934).
 """
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -33,9 +37,11 @@ from sklearn.utils.random import sample_without_replacement
 from modeseek.definition import Definition
 from modeseek.engines import data
 from modeseek.exact import Traps, climb
+from modeseek.products import Products
 
 WITHIN = 0.05  # bandwidths between an exact mode and the mode of the fit that stands for it
 ASTRAY = 0.5  # bandwidths up to which a mode of the fit is told to be misplaced, rather than another one
+FEW_COLUMNS = 16  # up to which climbs end in proven traps: in more, traps cost more than plain climbs to rest
 NOISE = -1
 NO_CLUSTER = -2  # what an exact mode belongs to that the fit does not have
 
@@ -130,6 +136,7 @@ def audit(
     *,
     clusters: ArrayLike | None = None,
     weights: ArrayLike = (),
+    metric: str = "euclidean",
     n_samples: int = 3000,
     confidence: float = 0.95,
     random_state: int | np.random.RandomState | None = None,
@@ -151,6 +158,8 @@ def audit(
         The label of the cluster that each mode belongs to, -1 for noise; by default mode i is cluster i.
     weights : array-like of shape (n,), optional
         Weights of the points; length 0 means unit weights.
+    metric : {"euclidean", "cosine"}, default="euclidean"
+        "cosine": the points are directions, and the bandwidth is a length of chords.
     n_samples : int, default=3000
         Points to check; all of them if there are fewer.
     confidence : float, default=0.95
@@ -194,11 +203,23 @@ def audit(
     rows = drawn[given[drawn] != NOISE]
     wrong, ends, n_unsettled, n_misplaced = np.empty(0, bool), np.empty((0, points.shape[1])), 0, 0
     if rows.size:
-        definition, traps = Definition(points, weights, data.positive(bandwidth, "bandwidth"), n_jobs), Traps()
+        h = data.positive(bandwidth, "bandwidth")
         starts, inverse = np.unique(np.asarray(points[rows], np.float64), axis=0, return_inverse=True)
-        reached, ends = climb(definition, starts, traps)
+        if metric == "cosine" or points.shape[1] > FEW_COLUMNS:
+            products = Products(points, weights, h, sphere=metric == "cosine", n_jobs=n_jobs)
+            reached, ends = products.climb(np.concatenate([starts, found]))
+            of_modes, reached, ends = reached[len(starts) :], reached[: len(starts)], ends[: len(starts)]
+        else:
+            definition, traps = Definition(points, weights, h, n_jobs), Traps()
+            reached, ends = climb(definition, starts, traps)
+            of_modes = None
         reached, ends = reached[inverse.reshape(-1)], ends[inverse.reshape(-1)]
-        expected, distance = _expected(definition, traps, reached, ends, found, names)
+
+        def leads_to(modes: Ints) -> Ints:
+            """Return the exact modes that these modes of the fit climb to."""
+            return climb(definition, found[modes], traps)[0] if of_modes is None else of_modes[modes]
+
+        expected, distance = _expected(leads_to, reached, ends, found, names, h)
         astray = distance > WITHIN
         wrong = (given[rows] != expected) | astray
         n_misplaced = int((astray & (given[rows] == expected)).sum())
@@ -243,21 +264,22 @@ def _sample(n: int, n_samples: int, random_state: int | np.random.RandomState | 
 
 
 def _expected(
-    definition: Definition, traps: Traps, reached: Ints, ends: Floats, modes: Floats, clusters: NDArray[Any]
+    leads_to: Callable[[Ints], Ints], reached: Ints, ends: Floats, modes: Floats, clusters: NDArray[Any], h: float
 ) -> tuple[NDArray[Any], Floats]:
     """Return the label that each climb calls for, and how far off the mode of the fit is, in bandwidths.
 
-    ``reached`` is the exact mode of each climb (-1: none) and ``ends`` where it ended.
+    ``reached`` is the exact mode of each climb (-1: none) and ``ends`` where it ended; ``leads_to`` tells the exact
+    modes of modes of the fit.
     """
     expected = np.full(len(reached), NO_CLUSTER)
     if not len(modes):
         return expected, np.full(len(reached), np.inf)
     distance, nearest = cKDTree(modes).query(ends)
-    distance /= definition.bandwidth
+    distance /= h
     close = distance <= ASTRAY
     # the mode of the fit must stand for this exact mode, not merely lie near it
     candidates, which = np.unique(nearest[close], return_inverse=True)
-    stands_for, _ = climb(definition, modes[candidates], traps)
+    stands_for = leads_to(candidates)
     same = (stands_for[which.reshape(-1)] == reached[close]) | (reached[close] < 0)
     expected[np.flatnonzero(close)[same]] = clusters[nearest[close][same]]
     return expected, distance

@@ -21,8 +21,10 @@ from scipy.spatial import cKDTree
 
 from modeseek.any_kernel import radial_field, widened
 from modeseek.cells import cell_means
+from modeseek.embeddings import rows_are_many
 from modeseek.fields import Field, Floats, Ints, reach_of_tail
 from modeseek.fields.adaptive import AdaptiveField
+from modeseek.fields.closest import ClosestField
 from modeseek.fields.dense import DenseField
 from modeseek.fields.directions import SphereDense, SphereGrid
 from modeseek.fields.grid import GridField
@@ -85,7 +87,7 @@ def _attach(problem: Problem, found: Clusters, n_kept: int) -> Ints:
 
 def _wider_fields(problem: Problem, found: Clusters) -> Iterator[Field]:
     """Yield densities of growing bandwidth, until it exceeds the width of the data."""
-    if problem.own.size or problem.metric == "sphere":
+    if problem.own.size or problem.metric == "sphere" or rows_are_many(problem):
         yield from _wider_fields_of_points(problem)
         return
     width = float((problem.bounds[1] - problem.bounds[0]).max())
@@ -101,18 +103,21 @@ def _wider_fields(problem: Problem, found: Clusters) -> Iterator[Field]:
 
 
 def _wider_fields_of_points(problem: Problem) -> Iterator[Field]:
-    """Do as `_wider_fields` on the sphere, or by widening the bandwidth of every point by the same factor.
+    """Do as `_wider_fields` on the sphere, in many columns, or by widening every bandwidth by the same factor.
 
     On the sphere of space means of cells stand in for many points, to second order in their sides.
     """
     width = float((problem.bounds[1] - problem.bounds[0]).max())
     points, weights, factor = problem.points, problem.weights, WIDER
-    if problem.metric == "sphere":
+    many = rows_are_many(problem)
+    if problem.metric == "sphere" and not many:
         points = normalise(points)
     while factor * problem.bandwidth <= WIDER * width:
         bandwidth = factor * problem.bandwidth
         if problem.own.size:
             yield AdaptiveField(points, weights, factor * problem.own)
+        elif many:
+            yield ClosestField(points, weights, bandwidth, sphere=problem.metric == "sphere", n_jobs=problem.n_jobs)
         elif problem.d == 3:
             points, weights, _ = cell_means(points, weights, bandwidth / CELLS_PER_BANDWIDTH)
             yield SphereGrid(points, weights, bandwidth)

@@ -7,7 +7,9 @@ its modes; modes become labels. `cluster` chooses the route:
   points, as float64 does; `choose_field` says whether they are summed densely, by grid cells or in blocks;
 - **proven**, ``fidelity="certified"``: a spline sketch, its kernel sums tabulated with bounds of their errors; a flood
   finds modes and cores, tubes prove cells and points, what is left climbs on the points;
-- **sphere**, unit vectors: every point climbs along the sphere, or, where that is much work, cells do (`spherical`);
+- **closest points**, many rows of many columns, ``fidelity="fast"`` or directions: every point climbs on the points
+  that are closest and on means of the others (`embeddings`);
+- **sphere**, directions: every point climbs along the sphere, or, where that is much work, cells do (`spherical`);
 - **cells**, ``fidelity="fast"``: a spline sketch, its kernel sums tabulated, and cells that climb for the points
   they hold; where the grid would cost more than that, by a model, weighted cell means stand in for the points, or
   every point climbs.
@@ -31,6 +33,7 @@ from modeseek.costs import (
     seconds_of_exact_climbs,
     seconds_of_table,
 )
+from modeseek.embeddings import few_are_enough, on_closest
 from modeseek.fields import Floats, reach_of_tail
 from modeseek.fields.adaptive import AdaptiveField
 from modeseek.fields.grid import GridField
@@ -57,6 +60,8 @@ def cluster(problem: Problem, fidelity: str) -> Clustering:
         return cluster_with_kernel(problem, fidelity)
     if problem.own.size:
         return _every_point(problem)
+    if few_are_enough(problem, fidelity):
+        return on_closest(problem)
     if problem.metric == "sphere":
         return by_cells(problem) if cells_pay(problem, fidelity) else _every_point(problem)
     if problem.n <= DENSE_POINTS or problem.d > 3 or fidelity == "exact":

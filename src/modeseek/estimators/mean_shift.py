@@ -84,7 +84,9 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     metric : {"euclidean", "cosine", "haversine"}, default="euclidean"
         "cosine": directions. Rows are divided by their lengths, the kernel is the Gaussian of the chord
         |x - y| = sqrt(2 - 2 cos), which is proportional to exp(cos / h^2) (von Mises and Fisher), means are put back
-        on the unit sphere, and centres are unit vectors. ``bandwidth`` is a length of chords, 0 to 2. "haversine": X
+        on the unit sphere, and centres are unit vectors. ``bandwidth`` is a length of chords, 0 to 2. Where there are
+        too many rows for climbs on all of them, each climbs on those closest to it and on means of the others: labels
+        are then *undecided* in ``certificate_``, and `audit` says how good they are. "haversine": X
         holds latitude and longitude in radians, and so do the centres; distances are chords of the unit sphere,
         2 sin(angle / 2), and ``bandwidth`` is an angle in radians, at which the kernel is exp(-1 / 2).
     fidelity : {"certified", "fast", "exact"}, default="certified"
@@ -92,7 +94,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         of points up to three columns; ``certificate_`` says how many are, and how. "fast": up to three columns,
         points are summed on a grid first and climb cell by cell; labels differ from exact ones only within a fraction
         of a bandwidth of a border between clusters. "exact": every point climbs on the points themselves in float64.
-        Small inputs and inputs of more than three columns are always exact.
+        Small inputs and inputs of more than three columns are always exact, but for tens of thousands of rows and more
+        than 16 columns with "fast": there each point climbs on the points closest to it and on means of the others.
     merge : {"location", "persistence"}, default="location"
         Which modes are one cluster. "location": those that coincide. "persistence": also those that rise less than
         ``min_persistence`` above the saddle to a higher mode; up to three columns.
@@ -511,7 +514,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
             raise ValueError(
                 f"The weights sum to {total:g}, but those of the fit to {fitted:g}: pass the sample_weight of the fit."
             )
-        self._form.refuse("audit")
+        if self._form.own.size:
+            raise ValueError("audit checks fits of one bandwidth, and this model has one per point.")
         checked = audit(
             self._inside(points),
             labels,
@@ -519,6 +523,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
             self._form.bandwidth,
             clusters=found.clusters,
             weights=weights,
+            metric="euclidean" if self._form.geometry.metric == "euclidean" else "cosine",
             n_samples=n_samples,
             confidence=confidence,
             random_state=random_state,
