@@ -318,8 +318,9 @@ def test_log_densities_with_a_bandwidth_for_each_point():
 )
 def test_streams_have_one_bandwidth_and_the_plain_metric(options):
     X = np.random.default_rng(0).normal(size=(50, 2))
-    with pytest.raises(ValueError, match="partial_fit"):
+    with pytest.raises(AttributeError) as error:
         ms.MeanShift(**{"bandwidth": 1.0, **options}).partial_fit(X)
+    assert "partial_fit" in str(error.value.__cause__)
     with pytest.raises(ValueError, match="DensitySketch"):
         ms.MeanShift(**{"bandwidth": 1.0, **options}).fit(ms.DensitySketch(1.0).add(X))
     with pytest.raises(ValueError, match='assign="nearest"'):

@@ -194,7 +194,7 @@ def test_sparse_input_is_refused():
         ms.MeanShift(1.0).fit(sparse)
 
 
-@pytest.mark.parametrize("bandwidth", [0, -1.0, np.nan, np.inf, "automatic", [1.0, 2.0]])
+@pytest.mark.parametrize("bandwidth", [0, -1.0, np.nan, np.inf, "automatic", [1.0, 2.0, 3.0], [1.0, -2.0]])
 def test_bandwidths_that_make_no_sense(bandwidth):
     with pytest.raises((ValueError, TypeError), match="bandwidth"):
         ms.MeanShift(bandwidth).fit(np.random.default_rng(0).normal(size=(30, 2)))

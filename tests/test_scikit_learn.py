@@ -28,6 +28,9 @@ CONFIGURATIONS = [
     {"bandwidth": 0.5, "blurring": True},
     {"bandwidth": 1.0, "min_cluster_size": 5},
     {"bandwidth": 1.0, "min_cluster_size": 5, "cluster_all": False},
+    {"bandwidth": "adaptive-knn"},
+    {"bandwidth": "abramson"},
+    {"bandwidth": 0.3, "metric": "cosine"},
 ]
 
 

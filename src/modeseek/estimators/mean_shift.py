@@ -515,7 +515,9 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
                 f"The weights sum to {total:g}, but those of the fit to {fitted:g}: pass the sample_weight of the fit."
             )
         if self._form.own.size:
-            raise ValueError("audit checks fits of one bandwidth, and this model has one per point.")
+            raise ValueError(
+                "audit needs one bandwidth (or one per axis, or a matrix), and this model has one bandwidth per point."
+            )
         checked = audit(
             self._inside(points),
             labels,

@@ -31,6 +31,18 @@ def of_the_gaussian(model: Any) -> bool:
     return True
 
 
+def can_stream(model: Any) -> bool:
+    """Tell whether a model can follow a stream; raise AttributeError where it cannot, and say why."""
+    of_the_gaussian(model)
+    if model.metric != "euclidean":
+        raise AttributeError(f'partial_fit is for metric="euclidean" only, and the model has metric={model.metric!r}.')
+    if np.ndim(model.bandwidth) or (isinstance(model.bandwidth, str) and model.bandwidth in RULES):
+        raise AttributeError(
+            f"partial_fit takes one number as bandwidth, or None, and the model has bandwidth={model.bandwidth!r}."
+        )
+    return True
+
+
 class Streaming:
     """The part of an estimator that follows a stream; mixed into `MeanShift`."""
 
@@ -56,13 +68,15 @@ class Streaming:
             if name in LAZY and self.__dict__.get("_stream") is not None:
                 self._catch_up()
                 return self.__dict__[name]
+            if hasattr(type(self), name):
+                return object.__getattribute__(self, name)  # raises again, and says why
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     _stream: Stream | None = None
     _form = PLAIN
     _home = namespaces.Home()
 
-    @available_if(of_the_gaussian)
+    @available_if(can_stream)
     def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Add a batch of points to those seen so far.
 
@@ -139,16 +153,8 @@ class Streaming:
         if as_kernel(self.kernel) is not GAUSSIAN:
             raise ValueError(f"{what} is for the Gaussian kernel only, got kernel={self.kernel!r}.")
 
-    def _only_one_bandwidth(self, what: str) -> None:
-        """Refuse other metrics than the Euclidean, and other bandwidths than one number."""
-        if self.metric != "euclidean":
-            raise ValueError(f'{what} is for metric="euclidean" only, got metric={self.metric!r}.')
-        if np.ndim(self.bandwidth) or (isinstance(self.bandwidth, str) and self.bandwidth in RULES):
-            raise ValueError(f"{what} takes one number as bandwidth, or None, got {self.bandwidth!r}.")
-
     def _check_stream(self) -> None:
         """Refuse what cannot be followed, or went before."""
-        self._only_one_bandwidth("partial_fit")
         if self.blurring:
             raise ValueError("partial_fit cannot blur: points that move have to be kept. Use fit, or blurring=False.")
         if self._stream is None:
@@ -168,7 +174,10 @@ class Streaming:
     def _fit_sketch(self, sketch: DensitySketch, sample_weight: object) -> Self:
         """Cluster a sketch made elsewhere."""
         self._only_gaussian("A DensitySketch")
-        self._only_one_bandwidth("A DensitySketch")
+        if self.metric != "euclidean":
+            raise ValueError(f'A DensitySketch is for metric="euclidean" only, got metric={self.metric!r}.')
+        if np.ndim(self.bandwidth) or (isinstance(self.bandwidth, str) and self.bandwidth in RULES):
+            raise ValueError(f"A DensitySketch has one number as bandwidth, got {self.bandwidth!r}: leave it out.")
         if sample_weight is not None:
             raise ValueError("sample_weight is of no use with a DensitySketch: its masses are weights already.")
         if self.blurring:
