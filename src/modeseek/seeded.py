@@ -121,7 +121,7 @@ def climb_together(
     moving, n_grouped = np.arange(len(seeds)), len(seeds) + 1
     for step in range(max_iter + 1):
         if step < REGROUP or 2 * len(moving) < n_grouped:
-            order, _ = compact_order(x[moving], field.dense, field.radius)
+            order, _ = compact_order(x[moving], field.dense)
             moving, n_grouped = moving[order], len(moving)
         here = x[moving]
         means, weights = field.means(here, np.arange(len(moving)), even_groups(len(moving)), n_jobs)

@@ -8,6 +8,7 @@ which reach the same set come to the same place, to the bit.
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from modeseek.engines.threads import run_chunks
@@ -16,7 +17,7 @@ from modeseek.fields.compact import LEAF, compact_groups
 
 PAIRS = 1 << 20  # queries times points up to which NumPy is quicker than loading compiled kernels
 PAIRS_AT_ONCE = 1 << 18
-FEW, FINE = 2048, 0.125  # queries, and the share of the radius within which so few stay together
+FEW = 2048  # queries
 GROUPS, SMALLEST = 64, 4  # groups that queries are cut into, and their least size
 GROUPS_AT_ONCE = 8  # groups of queries that one thread takes; fewer where there are few, so that all threads have some
 
@@ -44,7 +45,7 @@ class BallField:
         self.dense = len(x) * n_queries <= PAIRS
         self.starts = np.array([0, len(x)])
         if not self.dense:
-            order, self.starts = compact_groups(x)
+            order, self.starts = _leaves(x)
             x, w = x[order], w[order]
         self.points = x
         self.table = np.column_stack([x * w[:, None], w])  # what is summed
@@ -58,7 +59,7 @@ class BallField:
 
     def shift(self, queries: Floats) -> tuple[Floats, Floats]:
         """Return the mean of the ball around each query, (m, d), and its weight, (m,); where that is 0, the query."""
-        return self.means(queries, *compact_order(queries, self.dense, self.radius))
+        return self.means(queries, *compact_order(queries, self.dense))
 
     def means(self, queries: Floats, order: Ints, groups: Ints, n_jobs: int | None = None) -> tuple[Floats, Floats]:
         """Do as `shift`, where ``queries[order]`` is known to come in compact groups (`compact_order`)."""
@@ -116,14 +117,30 @@ class BallField:
         return sums
 
 
-def compact_order(queries: Floats, dense: bool = False, radius: float = np.inf) -> tuple[Ints, Ints]:
+def _leaves(x: Floats, most: int = LEAF) -> tuple[Ints, Ints]:
+    """Return an order of the points in which the leaves of a kd-tree come one after the other, and where they start.
+
+    It differs from `compact_groups` in that leaves may have fewer points than the most; and it is found sooner.
+    """
+    tree = cKDTree(x, leafsize=most)
+    starts, stack = [], [tree.tree]
+    while stack:
+        node = stack.pop()
+        if node.split_dim < 0:
+            starts.append(node.start_idx)
+        else:
+            stack += [node.greater, node.lesser]  # the lesser half is next: starts are ascending
+    return np.asarray(tree.indices, np.int64), np.array([*starts, len(x)], np.int64)
+
+
+def compact_order(queries: Floats, dense: bool = False) -> tuple[Ints, Ints]:
     """Return an order of the queries in which neighbours are near each other, and where its groups start (and end).
 
-    Few queries are far apart, and a large group would share nothing: these are ordered down to an eighth of the radius.
+    Few queries are far apart, and a large group would share nothing: these come in small ones.
     """
     if dense or not len(queries):
         return np.arange(len(queries)), np.array([0, len(queries)])
-    return compact_groups(queries, FINE * radius if len(queries) <= FEW else np.inf)
+    return _leaves(queries, SMALLEST) if len(queries) <= FEW else compact_groups(queries)
 
 
 def even_groups(n_queries: int) -> Ints:
