@@ -102,3 +102,66 @@ def test_mixed_cells_are_those_with_another_label_next_to_them(shape):
             around = labels[tuple(slice(max(p - 1, 0), p + 2) for p in place)]
             names = set(around[around != UNKNOWN].tolist())
             assert got[place] == (labels[place] != UNKNOWN and len(names) > 1)
+
+
+# -------------------------------------------------------------------------- of every kernel, metric and bandwidth form
+
+FORMS = st.sampled_from(
+    [
+        {},
+        {"fidelity": "fast"},
+        {"kernel": "triangular"},
+        {"kernel": "epanechnikov"},
+        {"kernel": "biweight"},
+        {"bandwidth": "matrix"},
+        {"bandwidth": "per axis"},
+        {"bandwidth": "per point"},
+        {"metric": "cosine"},
+    ]
+)
+
+
+def fitted(X, h, form, own, weights=None, turn=None):
+    """Fit a form; ``own`` are bandwidths of the points, ``turn`` the matrix that has turned them."""
+    form = dict(form)
+    turn = np.eye(X.shape[1]) if turn is None else turn
+    kind, scale = form.pop("bandwidth", "number"), np.linspace(1.0, 1.4, X.shape[1])
+    wide = 1.0 if "kernel" not in form else 3.0
+    form["bandwidth"] = {
+        "number": wide * h if "metric" not in form else 0.15,
+        "per axis": h * scale,
+        "matrix": h * h * turn.T @ np.diag(scale**2) @ turn,
+        "per point": own,
+    }[kind]
+    return ms.MeanShift(**form).fit(X, sample_weight=weights)
+
+
+def alike(a, b):
+    """Tell how alike two partitions are, where a point may be on a border to the last bit."""
+    return adjusted_rand_score(a, b) > 0.995
+
+
+@LAWS
+@given(n=SIZES, d=st.integers(2, 3), seed=st.integers(0, 2**31), form=FORMS)
+def test_a_weight_is_as_many_repeats(n, d, seed, form):
+    X, h = mixture(n, d, seed)
+    rng = np.random.default_rng(seed)
+    weights, own = rng.integers(1, 4, n), h * rng.uniform(0.8, 1.6, n)
+    repeated = np.repeat(np.arange(n), weights)
+    weighted = fitted(X, h, form, own, weights.astype(float))
+    replicated = fitted(X[repeated], h, form, own[repeated])
+    assert alike(weighted.labels_[repeated], replicated.labels_)
+    assert weighted.cluster_weights_.sum() == replicated.cluster_weights_.sum() == len(repeated)
+
+
+@LAWS
+@given(n=SIZES, d=st.integers(2, 3), seed=st.integers(0, 2**31), form=FORMS)
+def test_neither_the_order_of_rows_nor_a_rotation_about_the_origin_matters(n, d, seed, form):
+    X, h = mixture(n, d, seed)
+    rng = np.random.default_rng(seed)
+    order, own = rng.permutation(n), h * rng.uniform(0.8, 1.6, n)
+    turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    plain = fitted(X.astype(float), h, form, own).labels_
+    assert alike(plain[order], fitted(X[order].astype(float), h, form, own[order]).labels_)
+    if form.get("bandwidth") != "per axis":
+        assert alike(plain, fitted(X.astype(float) @ turn, h, form, own, turn=turn).labels_)
