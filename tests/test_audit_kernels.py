@@ -1,5 +1,6 @@
 """The audit of other kernels than the Gaussian: climbs to rest, right labels pass, wrong ones don't."""
 
+import doctest
 import re
 
 import numpy as np
@@ -117,7 +118,7 @@ def test_silent_on_hard_data(kernel, data):
     X, _, model = fitted(kernel, 2000, data=data, tol=1e-5)
     found = model.audit(X, 700, random_state=0)
     assert found.n_disagree == 0
-    assert found.n_unsettled <= (2 if data is sparse else 0)  # three points at about h: their top is nearly flat
+    assert found.n_unsettled <= (2 if data is sparse else 0)  # two points hardly less than h apart
 
 
 @pytest.mark.parametrize("data", [moons, uniform])
@@ -260,3 +261,9 @@ def test_what_has_no_mode_to_climb_to_is_refused():
         ms.MeanShift(2 * h, kernel="flat", assign="nearest").fit(X).audit(X)
     with pytest.raises(ValueError, match="one per point"):
         ms.MeanShift("adaptive-knn").fit(X).audit(X)
+
+
+def test_examples_run():
+    result = doctest.testmod(rests)
+    assert result.attempted > 0
+    assert result.failed == 0

@@ -184,3 +184,8 @@ def test_bad_weights_are_one_line(tmp_path):
 )
 def test_unknown_names_are_wrong_usage(points, tmp_path, options):
     assert run("cluster", points, "-o", tmp_path / "out.csv", *options).exit_code == 2
+
+
+def test_audits_know_kernels(points):
+    _, printed = cluster(points, "--columns", "x,y", "-b", 8, "--kernel", "epanechnikov", "--audit", 300)
+    assert "0 of all 240 points disagree with exact mean shift" in printed
