@@ -33,6 +33,31 @@ class Fidelity(StrEnum):
     EXACT = "exact"
 
 
+class Kernel(StrEnum):
+    """The weights of `modeseek.kernels`."""
+
+    GAUSSIAN = "gaussian"
+    TRIANGULAR = "triangular"
+    EPANECHNIKOV = "epanechnikov"
+    BIWEIGHT = "biweight"
+    FLAT = "flat"
+
+
+class Metric(StrEnum):
+    """What distances are; see `modeseek.MeanShift`."""
+
+    EUCLIDEAN = "euclidean"
+    COSINE = "cosine"
+    HAVERSINE = "haversine"
+
+
+class Assign(StrEnum):
+    """What a cluster is; see `modeseek.MeanShift`."""
+
+    BASIN = "basin"
+    NEAREST = "nearest"
+
+
 def _bandwidth(text: str) -> float | str:
     if text == "auto":
         return text
@@ -40,6 +65,19 @@ def _bandwidth(text: str) -> float | str:
         return float(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is neither a number nor 'auto'") from None
+
+
+def _bandwidths(text: str) -> float | list[float] | str:
+    if text == "auto" or text in table.RULES:
+        return text
+    try:
+        numbers = [float(number) for number in text.split(",")]
+    except ValueError:
+        names = ", ".join(repr(name) for name in ("auto", *table.RULES))
+        raise typer.BadParameter(
+            f"{text!r} is neither a number, nor numbers separated by commas, nor one of {names}"
+        ) from None
+    return numbers if len(numbers) > 1 else numbers[0]
 
 
 def _version(wanted: bool) -> None:
@@ -86,12 +124,38 @@ def cluster(
         typer.Option(
             "--bandwidth",
             "-b",
-            parser=_bandwidth,
-            metavar="FLOAT|auto",
-            help="Standard deviation of the Gaussian, in the units of the data;"
-            " with --standardize, in standard deviations of a column.",
+            parser=_bandwidths,
+            metavar="FLOAT[,FLOAT...]|auto|adaptive-knn|abramson",
+            help="Standard deviation of the Gaussian, or h of another kernel, in the units of the data;"
+            " with --standardize, in standard deviations of a column. Several numbers: one per column."
+            " adaptive-knn, abramson: one per row, by these rules.",
         ),
     ] = "auto",
+    kernel: Annotated[Kernel, typer.Option(help="Weight of a row at a distance.")] = Kernel.GAUSSIAN,
+    metric: Annotated[
+        Metric,
+        typer.Option(
+            help="'cosine': directions are compared; 'haversine': the columns are latitude and longitude, in radians"
+            " unless --degrees is given."
+        ),
+    ] = Metric.EUCLIDEAN,
+    degrees: Annotated[
+        bool, typer.Option("--degrees", help="With --metric haversine: columns and bandwidth are in degrees.")
+    ] = False,
+    assign: Annotated[
+        Assign,
+        typer.Option(
+            help="'basin': a cluster is what climbs to one mode; 'nearest', with --kernel flat: what scikit-learn's"
+            " MeanShift finds."
+        ),
+    ] = Assign.BASIN,
+    bin_seeding: Annotated[
+        bool, typer.Option("--bin-seeding", help="With --assign nearest: climb from rows rounded to a grid.")
+    ] = False,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Name or position of a column of weights; it is not clustered on."),
+    ] = None,
     fidelity: FidelityOption = Fidelity.CERTIFIED,
     standardize: Annotated[
         bool, typer.Option("--standardize", help="Give every column mean 0 and standard deviation 1 first.")
@@ -117,31 +181,34 @@ def cluster(
 ) -> None:
     """Cluster the rows of a table and write it again with a column of labels."""
     stages = Stages(quiet)
-    with stages("read", f"reading {table_file}"):
-        data = read_table(table_file, _split(columns), header=header)
-        check_output(data, output, label_column)
-        if plot is not None:
-            table.check_plot(plot)
     options = {
         "bandwidth": bandwidth,
+        "kernel": kernel.value,
+        "metric": metric.value,
+        "assign": assign.value,
+        "bin_seeding": bin_seeding,
         "fidelity": fidelity.value,
         "min_cluster_size": min_cluster_size,
         "cluster_all": not noise,
         "n_jobs": jobs,
     }
-    model, centers, checked = table.fit(stages, data.X, standardize, options, audit)
+    units = table.choose_units(options, standardize, degrees)
+    table.check_options(options, audit)
+    with stages("read", f"reading {table_file}"):
+        masses = None if weights is None else read_table(table_file, [weights], header=header)
+        data = read_table(table_file, _split(columns), without=weights, header=header)
+        table.check_columns(options, data)
+        check_output(data, output, label_column)
+        if plot is not None:
+            table.check_plot(plot)
+    model, centers, checked = table.fit(stages, data, masses, units, options, audit)
     with stages("write", f"writing {output}"), nullcontext() if plot is None else replacing(plot) as picture:
         if picture is not None:
             table.draw(picture, data, model.labels_, centers)
         write_labels(data, model.labels_, output, label_column=label_column)
     if not quiet:
-        facts = {
-            "audit": checked,
-            "units": "standard deviations of each column" if standardize else "",
-            "written": str(output),
-            "plot": str(plot or ""),
-        }
-        table.report(stages, data, model, centers, facts)
+        facts = {"audit": checked, "written": str(output), "plot": str(plot or "")}
+        table.report(stages, data, masses, model, centers, units, facts)
 
 
 @app.command()

@@ -10,31 +10,66 @@ from numpy.typing import NDArray
 import modeseek
 from modeseek.cli import summary
 from modeseek.cli.stages import Stages
+from modeseek.cli.units import Degrees, StandardDeviations, Units
 from modeseek.files import Table, check_place
+
+RULES = ("adaptive-knn", "abramson")  # names of bandwidths that are one number for each row
+DEFAULTS = {"kernel": "gaussian", "metric": "euclidean", "assign": "basin"}
+
+
+def choose_units(options: Mapping[str, Any], standardize: bool, degrees: bool) -> Units:
+    """Return the units to cluster in, or say why there are none."""
+    haversine = options["metric"] == "haversine"
+    if standardize and haversine:
+        raise ValueError("--standardize does not go with --metric haversine: latitudes and longitudes are angles")
+    if degrees and not haversine:
+        raise ValueError(f"--degrees is of use with --metric haversine, not with --metric {options['metric']}")
+    return StandardDeviations() if standardize else Degrees() if degrees else Units()
+
+
+def check_options(options: Mapping[str, Any], audit: int | None) -> None:
+    """Say before the work what the audit after it would refuse."""
+    if audit is not None and options["assign"] == "nearest":
+        raise ValueError("--audit checks which mode rows climb to, not --assign nearest")
+    if audit is not None and isinstance(options["bandwidth"], str) and options["bandwidth"] in RULES:
+        raise ValueError(
+            f"--audit checks fits of one bandwidth, not of one per row (--bandwidth {options['bandwidth']})"
+        )
+
+
+def check_columns(options: Mapping[str, Any], data: Table) -> None:
+    """Raise unless there is one bandwidth, or one for each column."""
+    bandwidth = options["bandwidth"]
+    if isinstance(bandwidth, list) and len(bandwidth) != len(data.columns):
+        raise ValueError(
+            f"--bandwidth has {len(bandwidth)} numbers, one for each column, but these are {len(data.columns)}:"
+            f" {', '.join(data.columns)}"
+        )
 
 
 def fit(
-    stages: Stages, X: NDArray[Any], standardize: bool, options: Mapping[str, Any], audit: int | None = None
+    stages: Stages,
+    data: Table,
+    masses: Table | None,
+    units: Units,
+    options: Mapping[str, Any],
+    audit: int | None = None,
 ) -> tuple[Any, NDArray, str]:
-    """Return the fitted `MeanShift`, its centres in the units of `X`, and what the audit of so many rows says."""
+    """Return the fitted `MeanShift`, its centres in the units of the file, and what the audit of so many rows says."""
     with stages("load", "loading the engine"):
-        from sklearn.preprocessing import StandardScaler
-
         from modeseek.estimators import MeanShift
-    doing = f"clustering {len(X):,} rows"
+    doing = f"clustering {len(data.X):,} rows"
+    weights = None if masses is None else masses.X[:, 0]
     with stages("fit", doing), stages.watch_compiling(doing):
-        scaler = StandardScaler() if standardize else None
-        Z = X if scaler is None else scaler.fit_transform(X)
-        model = MeanShift(**options).fit(Z)
-    centers = model.cluster_centers_
-    if scaler is not None and len(centers):
-        centers = scaler.inverse_transform(centers)
+        Z = units.into(data.X)
+        model = MeanShift(**{**options, "bandwidth": units.bandwidth(options["bandwidth"])})
+        model.fit(Z, sample_weight=weights)
     checked = ""
     if audit is not None:
         doing = f"checking {min(audit, len(Z)):,} rows against exact mean shift"
         with stages("audit", doing), stages.watch_compiling(doing):
-            checked = str(model.audit(Z, audit, random_state=0))
-    return model, centers, checked
+            checked = str(model.audit(Z, audit, sample_weight=weights, random_state=0))
+    return model, units.back(model.cluster_centers_), checked
 
 
 def check_plot(path: Path) -> None:
@@ -63,19 +98,41 @@ def draw(path: Path, table: Table, labels: NDArray[np.int32], centers: NDArray[A
     figure.savefig(path, dpi=150, bbox_inches="tight")
 
 
-def report(stages: Stages, table: Table, model: Any, centers: NDArray[Any], facts: Mapping[str, str]) -> None:
+def report(
+    stages: Stages,
+    table: Table,
+    masses: Table | None,
+    model: Any,
+    centers: NDArray[Any],
+    units: Units,
+    facts: Mapping[str, str],
+) -> None:
     """Print what came out."""
     inside = model.labels_[model.labels_ >= 0]
     n_noise = len(model.labels_) - len(inside)
+    weights = () if masses is None else masses.columns
     first = {
         "rows": f"{len(table.X):,}",
         "columns": ", ".join(table.columns),
-        "left out": ", ".join(table.left_out),
+        "weights": ", ".join(weights),
+        "left out": ", ".join(name for name in table.left_out if name not in weights),
         "clusters": f"{len(centers):,}",
         "noise": f"{n_noise:,} rows, labelled -1" if n_noise else "",
-        "bandwidth": f"{model.bandwidth_:.6g}" + (" (chosen automatically)" if model.bandwidth == "auto" else ""),
+        "bandwidth": _describe_bandwidth(model, units),
+        **{name: getattr(model, name) for name, usual in DEFAULTS.items() if getattr(model, name) != usual},
+        "units": units.name,
     }
     summary.print_facts({**first, **facts, **summary.cost(stages.times)})
     cells = [[f"{value:.5g}" for value in center] for center in centers[: summary.LARGEST]]
     if len(centers):
-        summary.print_clusters(np.bincount(inside), table.columns, cells, total=len(model.labels_))
+        counts = np.bincount(inside, minlength=len(centers))
+        summary.print_clusters(counts, table.columns, cells, total=len(model.labels_))
+
+
+def _describe_bandwidth(model: Any, units: Units) -> str:
+    """Say which bandwidth was used, and who chose it."""
+    used = np.atleast_1d(units.shown(model.bandwidth_))
+    if isinstance(model.bandwidth, str) and model.bandwidth in RULES:
+        return f"{used.min():.6g} to {used.max():.6g}, one per row ({model.bandwidth})"
+    chosen = " (chosen automatically)" if isinstance(model.bandwidth, str) else ""
+    return ", ".join(f"{h:.6g}" for h in used) + chosen

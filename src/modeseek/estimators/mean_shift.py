@@ -462,7 +462,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         """Check the labels of a random sample of points against exact mean shift.
 
         The points sampled climb by the definition, in float64 over all points, until they are proven to be home;
-        no grid, table or certificate of the fit is used. ``modeseek.audit`` holds the details.
+        no grid, table or certificate of the fit is used. With another kernel than the Gaussian they climb until they
+        rest. ``modeseek.audit`` holds the details.
 
         Parameters
         ----------
@@ -486,8 +487,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X or ``sample_weight`` are not those of the fit, a parameter is out of range, or the kernel is not the
-            Gaussian.
+            If X or ``sample_weight`` are not those of the fit, a parameter is out of range, or the fit is one with a
+            bandwidth per point or ``assign="nearest"``.
 
         Examples
         --------
@@ -498,11 +499,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         0 of all 1 500 points disagree with exact mean shift
         """
         points = self._points(X, reset=False)
-        if as_kernel(self.kernel) is not GAUSSIAN:
-            raise ValueError(
-                f"audit checks labels of the Gaussian kernel, and this model has kernel={self.kernel!r}. Compare with "
-                'fidelity="exact" where the points are few enough.'
-            )
+        if self.assign == "nearest":
+            raise ValueError('audit checks which mode points climb to, and this model has assign="nearest".')
         found, labels = self._clustering, namespaces.as_numpy(self.labels_)
         if len(points) != len(labels):
             raise ValueError(
@@ -526,6 +524,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
             clusters=found.clusters,
             weights=weights,
             metric="euclidean" if self._form.geometry.metric == "euclidean" else "cosine",
+            kernel=self.kernel,
             n_samples=n_samples,
             confidence=confidence,
             random_state=random_state,

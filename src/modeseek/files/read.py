@@ -37,7 +37,13 @@ class Table:
     left_out: tuple[str, ...]  # names of the other columns
 
 
-def read_table(path: str | os.PathLike[str], columns: Choice = None, *, header: bool | None = None) -> Table:
+def read_table(
+    path: str | os.PathLike[str],
+    columns: Choice = None,
+    *,
+    without: str | int | None = None,
+    header: bool | None = None,
+) -> Table:
     """Read numeric columns of a file.
 
     Parameters
@@ -47,6 +53,8 @@ def read_table(path: str | os.PathLike[str], columns: Choice = None, *, header: 
     columns : sequence of str or int, optional
         Columns to read, by name or by position from 0; default: all that are numeric. In text files a missing
         value (an empty cell, NA, NaN, null) makes no column less numeric, but is an error in a chosen one.
+    without : str or int, optional
+        A column that has another use: it is left out, and may not be chosen.
     header : bool, optional
         Whether the first line of a text file holds names. By default it must, and a first line that is mostly
         numbers is an error.
@@ -60,29 +68,31 @@ def read_table(path: str | os.PathLike[str], columns: Choice = None, *, header: 
     ------
     ValueError
         If the file cannot be read, has no rows, or a chosen column is missing, is not numeric, or has a
-        missing or infinite value.
+        missing or infinite value; or if the one to be left out is missing, or chosen, or no other is numeric.
     """
     source = open_source(Path(path), header)
     if source.suffix == ".npy":
-        return _read_npy(source, columns)
+        return _read_npy(source, columns, without)
     with readable(source):
         schema = schema_of(source)
         names = schema.names
     if header is None and source.is_text:
         _check_header(source, names)
-    table = _load_columns(source, schema, columns)
+    table = _load_columns(source, schema, columns, without)
     X = _matrix(source, table)
     chosen = tuple(table.column_names)
     return Table(source, X, chosen, tuple(name for name in names if name not in chosen))
 
 
-def _load_columns(source: Source, schema: Any, columns: Choice) -> Any:
+def _load_columns(source: Source, schema: Any, columns: Choice, without: str | int | None) -> Any:
     """Load the chosen columns, or all numeric ones, as a pyarrow table."""
     names, types = schema.names, pyarrow().types
+    other = _other(source, without, names)
     if columns is None:  # what begins empty may still hold numbers, what begins as text will not
         wanted = [field.name for field in schema if is_number(field.type) or types.is_null(field.type)]
+        wanted = [name for name in wanted if name not in other]
     else:
-        wanted = [names[i] for i in _positions(source, columns, names)]
+        wanted = [names[i] for i in _positions(source, columns, names, other)]
     twice = [name for name in wanted if names.count(name) > 1]
     if twice:
         raise ValueError(f"{source.path} has more than one column named {twice[0]!r}")
@@ -91,9 +101,10 @@ def _load_columns(source: Source, schema: Any, columns: Choice) -> Any:
     if table.num_rows == 0 and wanted:
         raise ValueError(f"{source.path} has no rows")
     if columns is None:
-        table = table.select([field.name for field in table.schema if is_number(field.type)])
+        numeric = [field.name for field in table.schema if is_number(field.type)]
+        table = table.select([name for name in numeric if name not in other])
     if table.num_columns == 0:
-        raise ValueError(f"{source.path} has no numeric column (it has: {listed(names)})")
+        raise ValueError(f"{source.path} has no{' other' * len(other)} numeric column (it has: {listed(names)})")
     return table
 
 
@@ -119,7 +130,7 @@ def _matrix(source: Source, table: Any) -> NDArray[np.floating]:
     return X
 
 
-def _read_npy(source: Source, columns: Choice) -> Table:
+def _read_npy(source: Source, columns: Choice, without: str | int | None) -> Table:
     try:
         data = np.load(source.path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
@@ -133,7 +144,12 @@ def _read_npy(source: Source, columns: Choice) -> Table:
         raise ValueError(f"{source.path} has no rows: its shape is {data.shape}")
     data = data[:, None] if data.ndim == 1 else data
     names = npy_names(data)
-    chosen = list(range(len(names))) if columns is None else _positions(source, columns, names)
+    other = _other(source, without, names)
+    chosen = [i for i, name in enumerate(names) if name not in other]
+    if columns is not None:
+        chosen = _positions(source, columns, names, other)
+    if not chosen:
+        raise ValueError(f"{source.path} has no other column (it has: {listed(names)})")
     if chosen != list(range(len(names))):
         data = data[:, chosen]
     narrow = data.dtype in (np.float16, np.float32)
@@ -146,8 +162,13 @@ def _read_npy(source: Source, columns: Choice) -> Table:
 # ---------------------------------------------------------------------------------- checks and their messages
 
 
-def _positions(source: Source, columns: Sequence[str | int], names: list[str]) -> list[int]:
-    """Find the chosen columns: a text is a name first, then a position from 0."""
+def _other(source: Source, without: str | int | None, names: list[str]) -> list[str]:
+    """Return the name of the column that is left out, in a list; an empty one where there is none."""
+    return [] if without is None else [names[_positions(source, [without], names)[0]]]
+
+
+def _positions(source: Source, columns: Sequence[str | int], names: list[str], other: Sequence[str] = ()) -> list[int]:
+    """Find the chosen columns: a text is a name first, then a position from 0. None may be among the others."""
     found: list[int] = []
     for column in columns:
         text = str(column)
@@ -161,6 +182,8 @@ def _positions(source: Source, columns: Sequence[str | int], names: list[str]) -
             raise ValueError(f"{source.path} has no column {text!r}{hint} (it has: {listed(names)})")
         if i in found:
             raise ValueError(f"column {names[i]!r} is chosen twice")
+        if names[i] in other:
+            raise ValueError(f"column {names[i]!r} cannot be chosen: it has another use")
         found.append(i)
     if not found:
         raise ValueError("no column is chosen")
