@@ -32,6 +32,7 @@ SPLIT = {1: 9, 2: 5, 3: 5}  # sub-cells per axis of a mixed cell
 SPARSE_SPACING, SPARSE_SPLIT = 0.25, 2  # cells of the sparse route, in widths of the kernel, and their parts
 STEPS, PAIR, RAGGED = 25, 0.7e-9, 2.0  # of an exact climb; seconds a pair; pairs in tiles to those within reach
 BLOCK = 100  # pairs a point beside those
+FINER = 0.01  # of tol: no trap catches a climb on the points that creeps past a saddle, so it must rest for good
 LITTLE = 1.0  # seconds: exact climbs that cost no more are always made
 PATIENCE = 600.0  # seconds of exact climbs after which cells stand in for the points, where there is no table
 NEARBY = 0.05  # widths: over so much a table's Jacobian is taken
@@ -78,7 +79,8 @@ def _every_point(problem: Problem) -> Clustering:
 def _climb_keys(problem: Problem, field: RadialField, keys: KeyLabels, starts: Floats) -> Clustering:
     """Climb from one point of each key; every point takes the mode of its key."""
     problem.report("climb")
-    finder = RestFinder(field, field.kernel.continuous, **problem.climbing)
+    tol = FINER * problem.tol if field.kernel.continuous else problem.tol
+    finder = RestFinder(field, field.kernel.continuous, **problem.climbing | {"tol": tol})
     keys.labels = finder.find(starts).astype(np.int32)
     problem.report("label")
     labels = np.empty(problem.n, np.int32)

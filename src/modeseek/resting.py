@@ -9,7 +9,8 @@ says, a place with m(x) = x:
 2. where g has a jump, a short step does not mean that the next is shorter: every climb goes on until it rests to
    rounding, or `CONVERGED` bandwidths;
 3. what rests within 8 ``tol`` bandwidths of each other is one mode, and one of each group climbs on to convergence: it
-   is where the mode is. Groups whose climbs then end in one place are one.
+   is where the mode is. Groups whose climbs then end in one place are one. Where that is farther from one of the group
+   than 8 ``tol``, it had not arrived, and climbs on by itself.
 """
 
 import numpy as np
@@ -47,8 +48,15 @@ class RestFinder(ModeFinder):
             ends, steps = self._on(ends, steps, CONVERGED)
         group, first = group_by_location(ends, self.link)
         tops, more = self._on(ends[first], steps[first], CONVERGED)
+        mode = self._number(tops)[group]
+        slow = np.flatnonzero(np.square(ends - tops[group]).sum(axis=1) > self.link**2)
+        if (
+            self.continuous and slow.size
+        ):  # where a climb creeps, past a saddle, others that crept as close may go elsewhere
+            tops, steps[slow] = self._on(ends[slow], steps[slow], CONVERGED)
+            mode[slow] = self._number(tops)
         self.n_iter = max(self.n_iter, int(np.abs(np.append(steps, more)).max(initial=0)))
-        return self._number(tops)[group]
+        return mode
 
     def _on(self, places: Floats, steps: Ints, tol: float) -> tuple[Floats, Ints]:
         """Climb on; return where to, and the steps in all, negative where these were not enough."""
