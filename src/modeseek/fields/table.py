@@ -19,7 +19,7 @@ from scipy.linalg import solveh_banded
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import TAIL, Floats, Ints, log_normaliser, reach_of_tail
 from modeseek.fields.dense import DenseField
-from modeseek.fields.grid import GridField
+from modeseek.fields.logs import log_sums_of_tree
 from modeseek.fields.nodes import MARGIN, Nodes
 
 STARTS_PER_CHUNK = 2048
@@ -174,9 +174,16 @@ class TableField:
             out = np.log(out / nodes.units_per_weight)
         out -= log_normaliser(nodes.total_weight, len(self.shape), self.kernel_bandwidth)
         if faint.size:
-            on_nodes = GridField(*nodes.as_points(), self.kernel_bandwidth)
-            out[faint] = on_nodes.log_density(queries[faint], n_jobs, LEFT_OUT)
+            out[faint] = self._log_density_over_nodes(queries[faint], n_jobs)
         return out
+
+    def _log_density_over_nodes(self, queries: Floats, n_jobs: int | None) -> Floats:
+        nodes, h = self.nodes, self.kernel_bandwidth
+        places, weights = nodes.as_points()
+        with np.errstate(over="ignore"):
+            q = (queries - nodes.corner) / h
+        sums = log_sums_of_tree((places - nodes.corner) / h, weights, q, n_jobs, LEFT_OUT)
+        return sums - log_normaliser(nodes.total_weight, len(self.shape), h)
 
     def _inside(self, u: Floats) -> NDArray[np.bool_]:
         """Tell which positions (node units) have all the nodes that interpolation reads."""
