@@ -6,7 +6,8 @@ and points beyond a radius R that holds
     exp(-(R^2 - r_0^2) / 2) sum_i w_i  <=  eps S,
 
 are together less than eps of it. So a walk down a tree of boxes, near ones first, may leave out every box beyond R,
-which falls as S grows. Far out that leaves a thin shell of points.
+which falls as S grows, and boxes within R whose own weight at their nearest corner is as little. Far out that leaves a
+thin shell of points.
 """
 
 import math
@@ -26,13 +27,19 @@ QUERIES_PER_CHUNK = 512
 
 
 def log_sums_of_tree(
-    points: Floats, weights: Floats, queries: Floats, n_jobs: int | None = None, left_out: float = LEFT_OUT
+    points: Floats,
+    weights: Floats,
+    queries: Floats,
+    n_jobs: int | None = None,
+    left_out: float = LEFT_OUT,
+    left_out_far: float | None = None,
 ) -> Floats:
     """Return log sum_i w_i exp(-|q - x_i|^2 / 2) at each query, (m,), all lengths in bandwidths, in up to 3 columns.
 
-    Of each sum ``left_out`` is left out at most; -inf where squares of distances overflow.
+    Of each sum ``left_out`` is left out at most, or ``left_out_far`` where no point is within 4 bandwidths; -inf where
+    squares of distances overflow.
     """
-    return LogSums(points, weights).at(queries, n_jobs, left_out)
+    return LogSums(points, weights).at(queries, n_jobs, left_out, left_out_far)
 
 
 class LogSums:
@@ -59,32 +66,38 @@ class LogSums:
         leaves = slice(self.first_leaf, self.first_leaf + len(starts))
         self.low[leaves] = np.minimum.reduceat(self.points, starts, axis=1).T
         self.high[leaves] = np.maximum.reduceat(self.points, starts, axis=1).T
+        self.held = np.zeros(2 * n_leaves - 1)
+        self.held[leaves] = np.add.reduceat(self.weights, starts)
         for first in (2**level - 1 for level in reversed(range(n_leaves.bit_length() - 1))):
             self._cover(slice(first, 2 * first + 1), slice(2 * first + 1, 4 * first + 3))
 
     def _cover(self, nodes: slice, parts: slice) -> None:
         """Set the boxes of a level of nodes to hold those of their parts; what begins at infinity holds nothing."""
         low, high = self.low[parts].reshape(-1, 2, 3), self.high[parts].reshape(-1, 2, 3)
+        self.held[nodes] = self.held[parts].reshape(-1, 2).sum(axis=1)
         self.low[nodes] = low.min(axis=1)
         self.high[nodes] = np.where(np.isinf(low[:, 1]), high[:, 0], high.max(axis=1))
 
-    def at(self, queries: Floats, n_jobs: int | None = None, left_out: float = LEFT_OUT) -> Floats:
-        """Return log sum_i w_i exp(-|q - x_i|^2 / 2) at each query, (m,), all lengths in bandwidths.
-
-        Of each sum ``left_out`` is left out at most; -inf where squares of distances overflow.
-        """
+    def at(
+        self,
+        queries: Floats,
+        n_jobs: int | None = None,
+        left_out: float = LEFT_OUT,
+        left_out_far: float | None = None,
+    ) -> Floats:
+        """Do as `log_sums_of_tree`."""
         from modeseek.engines.cpu import far
 
         out = np.full(len(queries), -np.inf)
         rows = np.flatnonzero((np.abs(queries) < FARTHEST).all(axis=1))
         q, found = np.zeros((len(rows), 3)), np.empty(len(rows))
         q[:, 3 - queries.shape[1] :] = queries[rows]
-        budget = math.log(float(self.weights.sum()) / left_out)
+        share = np.array([left_out, left_out if left_out_far is None else left_out_far])
         depth = 2 * len(self.low).bit_length() + 2
 
         def work(_: int, start: int, stop: int) -> None:
             far.log_sums(
-                self.points, self.weights, self.low, self.high, LEAF, self.first_leaf, budget, ROUNDING,
+                self.points, self.weights, self.low, self.high, self.held, LEAF, self.first_leaf, share, ROUNDING,
                 q[start:stop], np.empty(depth, np.int64), np.empty(depth), found[start:stop],
             )  # fmt: skip
 

@@ -25,7 +25,7 @@ from modeseek.fields.nodes import MARGIN, Nodes
 STARTS_PER_CHUNK = 2048
 VALUES_PER_CHUNK = 1 << 16
 QUERIES_PER_CHUNK = 1 << 13
-LEFT_OUT = 1e-4  # of densities far from all nodes, less than the sketch is off there
+LEFT_OUT, LEFT_OUT_FAR = 1e-6, 1e-3  # of sums over nodes, and of those far from all: less than the sketch is off there
 LITTLE = 1 << 22  # bytes: tables up to this size are kept by fitted models
 NOISE = 1e-8  # of the largest density: below it an interpolated density is noise, not data
 
@@ -182,7 +182,7 @@ class TableField:
         places, weights = nodes.as_points()
         with np.errstate(over="ignore"):
             q = (queries - nodes.corner) / h
-        sums = log_sums_of_tree((places - nodes.corner) / h, weights, q, n_jobs, LEFT_OUT)
+        sums = log_sums_of_tree((places - nodes.corner) / h, weights, q, n_jobs, LEFT_OUT, LEFT_OUT_FAR)
         return sums - log_normaliser(nodes.total_weight, len(self.shape), h)
 
     def _inside(self, u: Floats) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from modeseek.engines.cpu import inline, kernel
 
+FAR = 4.0
 GROWN = 1.25  # times: a sum that has grown by so much says anew what may be left out
 
 
@@ -24,11 +25,12 @@ def _outside(low, high, node, a, b, c):
 
 
 @kernel
-def log_sums(points, weights, low, high, leaf, first_leaf, budget, slack, queries, stack, squares, out):
+def log_sums(points, weights, low, high, held, leaf, first_leaf, share, slack, queries, stack, squares, out):
     """Write log sum_i w_i exp(-|q - x_i|^2 / 2) of each query (m, 3) to out (m,).
 
-    What is left out of a sum weighs at most exp(-budget) of it times its weights over all weights. ``slack`` is what
-    rounding may do to squares; ``stack`` and ``squares`` are room for the nodes that are waiting.
+    Of each sum at most share[1] is left out where the nearest point is at least FAR away, and share[0] elsewhere: half
+    of it at most beyond a radius, half in boxes within it that count for so little. ``held`` are the weights in each
+    box, ``slack`` is what rounding may do to squares; ``stack`` and ``squares`` are room for the nodes that wait.
     """
     n = weights.shape[0]
     for row in range(queries.shape[0]):
@@ -58,7 +60,9 @@ def log_sums(points, weights, low, high, leaf, first_leaf, budget, slack, querie
             stack[waiting + 1], squares[waiting + 1] = right, to_right
             waiting += 2
 
-        total = 0.0
+        half = 0.5 * (share[1] if nearest >= FAR * FAR else share[0])
+        budget = log(held[0] / half)
+        total, lost = 0.0, 0.0
         farthest = max(nearest + 2.0 * (budget - log(least)), nearest) * (1.0 + slack)
         stack[0], squares[0] = 0, 0.0
         waiting = 1
@@ -66,6 +70,10 @@ def log_sums(points, weights, low, high, leaf, first_leaf, budget, slack, querie
             waiting -= 1
             node = stack[waiting]
             if squares[waiting] > farthest:
+                continue
+            most = held[node] * exp(0.5 * (nearest - squares[waiting]))
+            if lost + most <= half * least:
+                lost += most
                 continue
             if node >= first_leaf:
                 start = (node - first_leaf) * leaf
