@@ -21,7 +21,7 @@ LEFT_OUT = 1e-9  # of each sum
 TRUSTED = 1e-8  # of all weight: a lower sum within REACH may lack more than 1e-8 of itself
 FARTHEST = 1e150  # bandwidths: squares of longer distances overflow
 LEAF = 8  # points
-BITS = 20  # of each coordinate, which order the points
+HALF = 10  # of the bits of each coordinate that order the points
 ROUNDING = 1e-12  # of squares of distances, generously
 QUERIES_PER_CHUNK = 512
 
@@ -110,10 +110,10 @@ def _along_a_curve(points: Floats) -> Ints:
     """Return numbers that order points along Morton's curve: what is near in the order is near in space, mostly."""
     low = points.min(axis=0)
     side = float((points.max(axis=0) - low).max())
-    index = ((points - low) * ((2**BITS - 1) / side) if side > 0.0 else np.zeros(points.shape)).astype(np.int64)
-    d = points.shape[1]
+    index = ((points - low) * ((2 ** (2 * HALF) - 1) / side) if side > 0.0 else np.zeros(points.shape)).astype(np.int64)
+    d, digits = points.shape[1], np.arange(1 << HALF)
+    spread = sum(((digits >> bit) & 1) << (d * bit) for bit in range(HALF))
     out = np.zeros(len(points), np.int64)
-    for bit in range(BITS):
-        for axis in range(d):
-            out |= ((index[:, axis] >> bit) & 1) << (d * bit + axis)
+    for axis in range(d):
+        out |= (spread[index[:, axis] >> HALF] << (d * HALF) | spread[index[:, axis] & (len(digits) - 1)]) << axis
     return out
