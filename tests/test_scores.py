@@ -109,11 +109,51 @@ def test_far_sums_by_tree_are_complete():
     assert whole[0] > got[0] + 1e-10
 
 
-def test_pairs_are_summed_in_parts_to_the_same_bits(monkeypatch):
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 300), st.integers(1, 3), st.floats(0.1, 1e5), st.integers(0, 2**32 - 1))
+def test_walks_leave_out_no_more_than_they_may(n, d, away, seed):
+    rng = np.random.default_rng(seed)
+    X = np.round(rng.normal(size=(n, d)) * 4, 1)  # with repeats
+    w = 10.0 ** rng.uniform(-12, 12, n) * (rng.random(n) < 0.8)
+    w[0] = 1.0
+    Q = rng.normal(size=(20, d)) * away
+    exact, _ = naive_logs(X, Q, 1.0, w)
+    exact += np.log(w.sum()) + 0.5 * d * np.log(2 * np.pi)
+    rounding = 1e-12 * np.abs(exact) + 1e-12
+    tree = logs.LogSums(X, w)
+    for left_out in (1e-9, 1e-3, 0.3):
+        got = tree.at(Q, left_out=left_out)
+        assert (got <= exact + rounding).all()
+        assert (got >= exact + np.log1p(-left_out) - rounding).all()
+        _, r = naive_logs(X, Q, 1.0, w)
+        mixed = tree.at(Q, left_out=left_out, left_out_far=0.5)
+        np.testing.assert_array_equal(mixed[r < 3.99], got[r < 3.99])
+        assert (mixed >= exact + np.log(0.5) - rounding).all()
+
+
+def test_walks_leave_out_what_they_may():
+    """Control: with much to be left out sums are seen to lack some of it."""
+    X, h = mixture(5000, 2)
+    X, Q = X / h, queries(X, h) / h
+    tree = logs.LogSums(X.astype(float), np.ones(5000))
+    assert (tree.at(Q, left_out=0.5) < tree.at(Q) - 1e-3).any()
+
+
+def test_nodes_are_summed_far_out_as_points_are():
+    for d in (1, 2, 3):
+        X, h = mixture(6000, d)
+        field = ms.MeanShift(h, fidelity="fast").fit(X)._clustering.field
+        Q = X.max(axis=0) + h * np.random.default_rng(0).uniform(3, 300, (200, d))
+        places, weights = field.nodes.as_points()
+        exact, _ = naive_logs(places, Q, field.kernel_bandwidth, weights)
+        np.testing.assert_allclose(field.log_density(Q), exact, rtol=1e-12, atol=1.01e-3)
+
+
+def test_queries_are_answered_in_parts_to_the_same_bits(monkeypatch):
     X, h = uniform(1500, 2)
     Q = X[:400] * 3.0 + 60.0
     whole = logs.log_sums_of_tree(X / h, np.ones(1500), Q, n_jobs=1)
-    monkeypatch.setattr(logs, "PAIRS_AT_ONCE", 1000)
+    monkeypatch.setattr(logs, "QUERIES_PER_CHUNK", 7)
     for n_jobs in (1, 2, 7):
         np.testing.assert_array_equal(logs.log_sums_of_tree(X / h, np.ones(1500), Q, n_jobs), whole)
 

@@ -92,8 +92,22 @@ class RowNumbers:
     def __init__(self, rows: Ints):
         self.rows = rows
         mixed = hashes(rows)
-        self.order = np.argsort(mixed)
+        self.order: Ints | None = np.argsort(mixed)  # None: the rows come by rising hash already
         self.hashes = mixed[self.order]
+
+    def reorder(self) -> Ints:
+        """Give rows the numbers of the order in which they are searched: less memory. Return the old numbers."""
+        order = np.arange(len(self.rows)) if self.order is None else self.order
+        self.rows, self.order = self.rows[order], None
+        return order
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"rows": self.rows, "order": self.order}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.rows, self.order = state["rows"], state["order"]
+        mixed = hashes(self.rows)
+        self.hashes = mixed if self.order is None else mixed[self.order]
 
     def find(self, wanted: Ints) -> Ints:
         """Return the number of each wanted row, -1 where it is not among the rows."""
@@ -104,7 +118,7 @@ class RowNumbers:
         while left.size:  # once, and again only where rows share a hash
             left = left[place[left] < len(self.hashes)]
             left = left[self.hashes[place[left]] == mixed[left]]
-            found = self.order[place[left]]
+            found = place[left] if self.order is None else self.order[place[left]]
             same = (self.rows[found] == wanted[left]).all(axis=1)
             number[left[same]] = found[same]
             left = left[~same]

@@ -6,17 +6,19 @@ is that of its tabulated path.
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modeseek.engines.packed import SmallPickles
 from modeseek.fields import Floats, Ints
 
 INTERIOR, BOUNDARY, CLIMBED, UNDECIDED = range(4)
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(SmallPickles):
     """How the labels of a fit are known to be those of exact mean shift.
 
     Attributes
@@ -35,6 +37,8 @@ class Certificate:
         Radius around each mode within which every path ends there, in the units of the data; 0 where none was proven.
     """
 
+    _packed: ClassVar[tuple[str, ...]] = ("_rows", "_codes")
+
     n: int
     interior: int
     boundary: int
@@ -44,7 +48,7 @@ class Certificate:
     spacing: float | None
     modes: Floats
     trap_radii: Floats
-    _rows: Ints = field(repr=False)  # those that are not interior
+    _rows: NDArray[np.integer] | slice = field(repr=False)  # those that are not interior
     _codes: NDArray[np.uint8] = field(repr=False)
 
     @property
@@ -68,12 +72,21 @@ class Certificate:
 
 def everything_climbed(modes: Floats, n: int) -> Certificate:
     """Return the certificate of a fit in which every point climbed on the points."""
-    return certify(modes, np.zeros(len(modes)), None, 0.0, n, np.arange(n), np.full(n, CLIMBED, np.uint8))
+    return _all_alike(modes, n, 0.0, CLIMBED)
 
 
 def nothing_decided(modes: Floats, n: int) -> Certificate:
     """Return the certificate of a fit that proves nothing."""
-    return certify(modes, np.zeros(len(modes)), None, np.inf, n, np.arange(n), np.full(n, UNDECIDED, np.uint8))
+    return _all_alike(modes, n, np.inf, UNDECIDED)
+
+
+def _all_alike(modes: Floats, n: int, error: float, code: int) -> Certificate:
+    """Return the certificate of n points of one code, of which no table knows."""
+    boundary, climbed, undecided = (n * (code == other) for other in (BOUNDARY, CLIMBED, UNDECIDED))
+    return Certificate(
+        n, 0, boundary, climbed, undecided, error, None, modes, np.zeros(len(modes)),
+        slice(None), np.array([code], np.uint8),
+    )  # fmt: skip
 
 
 def certify(
@@ -81,6 +94,7 @@ def certify(
 ) -> Certificate:
     """Return the certificate of n points of which ``rows`` are not interior but as ``codes`` say."""
     _, boundary, climbed, undecided = np.bincount(codes, minlength=4).tolist()
+    rows = rows.astype(np.int32) if n <= np.iinfo(np.int32).max else rows
     return Certificate(
         n, n - len(rows), boundary, climbed, undecided, error, spacing, modes, radii, rows, codes
     )  # fmt: skip

@@ -19,6 +19,7 @@ from modeseek.engines.threads import run_chunks
 from modeseek.fields import Floats, Ints
 from modeseek.fields.bounds import CellBounds
 from modeseek.fields.grid import GridField
+from modeseek.fields.near import NearBounds
 from modeseek.fields.table import TableField
 from modeseek.flood import Flood, Traps, step_lengths
 from modeseek.label import UNKNOWN, CellLabels, Counts, KeyLabels
@@ -44,7 +45,7 @@ class Tubes:
     """Tubes on a table, and the labels they have proven so far."""
 
     field: TableField
-    bounds: CellBounds
+    bounds: CellBounds | NearBounds
     traps: Traps
     table: CellLabels
     n_iter: int = 0  # steps of the longest tube
@@ -64,12 +65,13 @@ class Tubes:
 
         field, nodes = self.field, self.field.nodes
         kernel, shape = TUBES[len(field.shape)], field.shape
+        sums, near = field.table, self.bounds.near
         traps = np.column_stack([(self.traps.centres - nodes.corner), self.traps.radii]) / nodes.delta
         labels, steps = np.empty(len(starts), np.int64), np.empty(len(starts), np.int64)
 
         def work(_: int, start: int, stop: int) -> None:
             kernel(
-                field.table, shape, field.factor, self.bounds.near, field.bandwidth / nodes.delta,
+                sums, shape, field.factor, near, field.bandwidth / nodes.delta,
                 self.table.cells, self.table.blocks, self.table.split.bit_length() - 1, traps, max_iter,
                 starts[start:stop], radius, labels[start:stop], steps[start:stop],
             )  # fmt: skip
@@ -107,6 +109,7 @@ class Tubes:
     def settle_cells(self, open_cells: Ints, points: Floats, n_jobs: int | None = None) -> None:
         """Prove cells, then halves of cells, as long as that is less work than proving the points they hold."""
         nodes, cells, d = self.field.nodes, self.table.cells, len(self.field.shape)
+        assert isinstance(self.bounds, CellBounds)
         order = np.argsort(-self.bounds.high[open_cells], kind="stable")
         open_cells, points = open_cells[order], points[order]
         whole = np.stack(np.unravel_index(open_cells, nodes.box.shape), axis=-1).astype(np.float64)
@@ -278,6 +281,12 @@ class ProvenLabels:
         if lost.size:
             out[lost] = self.tubes.follow(points[lost], n_jobs)
         return recount(counts, out[rows])
+
+    def put_away(self) -> None:
+        """Keep little memory until points are asked about."""
+        for part in (self.tubes.bounds, self.climbed):
+            if isinstance(part, NearBounds | KeyLabels):
+                part.put_away()
 
     def relabel(self, names: NDArray[np.int32]) -> None:
         """Replace label i by names[i]."""

@@ -9,13 +9,14 @@ work follows the border between basins, not the number of points.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.cells import VALUES_AT_ONCE, Keys, RowNumbers, distinct_rows
 from modeseek.climb import ModeFinder
+from modeseek.engines.packed import SmallPickles
 from modeseek.engines.threads import n_workers, run_chunks
 from modeseek.fields import Floats
 from modeseek.fields.nodes import Box, cell_corner
@@ -35,8 +36,10 @@ class Counts(NamedTuple):
 
 
 @dataclass
-class CellLabels:
+class CellLabels(SmallPickles):
     """A look-up table of labels over the nodes of a box."""
+
+    _packed: ClassVar[tuple[str, ...]] = ("cells", "blocks")
 
     origin: Floats
     delta: float
@@ -250,7 +253,7 @@ def _spread(values: NDArray[np.int64], axis: int, extreme: np.ufunc) -> NDArray[
     return out
 
 
-class KeyLabels:
+class KeyLabels(SmallPickles):
     """Labels by key, found by hash: of distinct points, or of cells too widely spread for a table.
 
     Parameters
@@ -271,6 +274,8 @@ class KeyLabels:
     labels : ndarray of shape (k,)
         Label of each key, UNKNOWN until set.
     """
+
+    _packed = ("labels",)
 
     def __init__(self, points: NDArray[Any], key: Keys):
         self.key = key
@@ -293,6 +298,11 @@ class KeyLabels:
         run_chunks(len(points), work, n_jobs, max(1, VALUES_AT_ONCE // points.shape[1]))
         total = np.bincount(out + 1, minlength=int(self.labels.max()) + 2)
         return Counts(int(total[0]), total[1:])
+
+    def put_away(self) -> None:
+        """Forget which row has which key."""
+        self.numbers = self.first_rows = np.empty(0, np.int64)
+        self.labels = self.labels[self._known.reorder()]
 
     def relabel(self, names: NDArray[np.int32]) -> None:
         """Replace label i by names[i]."""

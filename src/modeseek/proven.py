@@ -25,6 +25,7 @@ from modeseek.costs import (
 from modeseek.fields import Ints, reach_of_tail
 from modeseek.fields.bounds import cell_bounds
 from modeseek.fields.grid import GridField, shift_over_all
+from modeseek.fields.near import NearBounds
 from modeseek.fields.table import TableField
 from modeseek.flood import flood
 from modeseek.label import UNKNOWN, KeyLabels
@@ -110,7 +111,7 @@ def by_proof(problem: Problem) -> Clustering:
     result = finish(problem, finder, table, labels, recount(counts, settled), sketch)
     radii = tubes.traps.radii[: len(result.modes)]  # in the order of the labels now
     result.certificate = certify(result.modes, radii, spacing, tubes.largest_error(), problem.n, rows, codes)
-    tubes.bounds = tubes.bounds.of_tubes()  # a fitted model may be kept for long
+    tubes.bounds = NearBounds(tubes.field, tubes.bounds.near, problem.lightest)
     return result
 
 

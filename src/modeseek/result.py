@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from modeseek.certificate import Certificate
 from modeseek.climb import ModeFinder
 from modeseek.engines.data import SMALL
+from modeseek.engines.packed import SmallPickles
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import Field, Floats, GaussianField, Ints
 from modeseek.kernels import GAUSSIAN, Kernel
@@ -78,6 +79,15 @@ class SketchProblem(Problem):
         return self.of_points
 
 
+@runtime_checkable
+class MayBePutAway(Protocol):
+    """What a fitted model can keep in less memory, until it is asked about points."""
+
+    def put_away(self) -> None:
+        """Give up what follows from the rest."""
+        ...
+
+
 class LabelTable(Protocol):
     """Labels that a fit has settled, by position."""
 
@@ -91,8 +101,10 @@ class LabelTable(Protocol):
 
 
 @dataclass
-class Clusters:
+class Clusters(SmallPickles):
     """Modes and the clusters they make up: one each as a fit leaves them; `gather` puts several into one, or none."""
+
+    _packed: ClassVar[tuple[str, ...]] = ("labels",)
 
     modes: Floats  # (k, d), by decreasing weight
     weights: Floats  # (k,), of the points that climb to each mode
@@ -131,6 +143,9 @@ class Clusters:
         rename(self.labels, np.append(names[clusters], -1).astype(np.int32), n_jobs)
         self.clusters, self.heads = names[by_mode], heads[order]
 
+    def put_away(self) -> None:
+        """Keep in less memory what is needed only when points are asked about: fitted models may be kept for long."""
+
     def label(self, points: NDArray[Any], **climbing: Any) -> NDArray[np.int32]:
         """Label points, old or new, as the fit does."""
         raise NotImplementedError
@@ -152,6 +167,12 @@ class Clustering(Clusters):
     n_unsettled: int
     field: Field
     table: LabelTable
+
+    def put_away(self) -> None:
+        """Keep in less memory what is needed only when points are asked about."""
+        for part in (self.field, self.table):
+            if isinstance(part, MayBePutAway):
+                part.put_away()
 
     def label(self, points: NDArray[Any], **climbing: Any) -> NDArray[np.int32]:
         """Label points: by table where the fit has settled their place, by climbing elsewhere."""

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modeseek.engines import data
+from modeseek.engines.packed import SmallPickles
 from modeseek.engines.threads import n_workers, run_chunks, workers_with_grids
 from modeseek.fields.grid import GridField
 from modeseek.fields.nodes import MARGIN, Box, Nodes, cell_corner, node_box
@@ -40,7 +41,7 @@ _SETTINGS = ("bandwidth", "spacing", "weight_scale", "degree")  # what sketches 
 Floats = NDArray[np.float64]
 
 
-class DensitySketch:
+class DensitySketch(SmallPickles):
     r"""Mergeable summary of a density: B-spline masses on a grid.
 
     Parameters
@@ -82,6 +83,8 @@ class DensitySketch:
     >>> whole.density([[0.0, 0.0]]).round(2)
     array([0.13])
     """
+
+    _packed = ("_masses",)
 
     def __init__(
         self,
@@ -213,6 +216,8 @@ class DensitySketch:
         old = self._box
         new = box if old is None else old.union(box)
         if old == new:
+            if not self.masses.flags.writeable:  # a fitted model reads them
+                self._masses = self.masses.copy()
             return
         if new.n_nodes > MAX_NODES or max(map(abs, new.lower)) > 2**52:
             raise ValueError(

@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 
 from modeseek.blurring import BlurredClusters
 from modeseek.engines import data, namespaces
+from modeseek.engines.packed import opened, pack
 from modeseek.engines.weights import as_kernel
 from modeseek.forms import PLAIN
 from modeseek.kernels import GAUSSIAN
@@ -144,6 +145,16 @@ class Streaming:
         self.bandwidth_, self.sketch_ = stream.sketch.bandwidth, stream.sketch
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        state = state.copy()
+        if isinstance(state.get("labels_"), np.ndarray):
+            state["labels_"] = pack(state["labels_"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(opened(state))  # type: ignore[misc]
+
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether there are clusters, or points to find some in: not so after a first batch that was refused."""
         return self._stream is not None or "_clustering" in self.__dict__
@@ -224,6 +235,7 @@ class Streaming:
         home: namespaces.Home,
     ) -> None:
         """Set the attributes that tell of clusters, as arrays of the kind that came in."""
+        found.put_away()
         self._clustering = found
         self.labels_ = home.back(labels)
         self.cluster_centers_ = home.back(self._form.geometry.back(found.centers).astype(dtype))

@@ -74,17 +74,12 @@ class CellBounds:
     maxima: Bools
     stationary: Bools
 
-    def of_tubes(self) -> "CellBounds":
-        """Return what tubes need, without the rest, which is several times as large."""
-        none = np.empty(0)
-        return CellBounds(none > 0.0, none, none, self.near, none, none > 0.0, none > 0.0)
-
 
 def cell_bounds(field: TableField, lightest: float, n_jobs: int | None = None) -> CellBounds:
     """Bound density, step and Jacobian of exact mean shift over the cell of every node of the table."""
     from modeseek.engines.cpu import bounds as kernels
 
-    nodes = field.nodes
+    nodes, table = field.nodes, field.table
     shape, d, n = nodes.masses.shape, nodes.masses.ndim, nodes.masses.size
     side = nodes.delta / field.bandwidth
     amplitude = (field.kernel_bandwidth / field.bandwidth) ** d * nodes.units_per_weight
@@ -103,7 +98,7 @@ def cell_bounds(field: TableField, lightest: float, n_jobs: int | None = None) -
 
     def local(start: int, stop: int) -> None:
         kernels.local(
-            field.table, field.table.size // n, steps, scales, sums, coarse, start, stop, density, shift, hessian,
+            table, table.size // n, steps, scales, sums, coarse, start, stop, density, shift, hessian,
             highest, lowest, eta, wrong, second, fourth, eighth, d,
             np.empty((5 + d * (d + 1), stop - start + beside)),
         )  # fmt: skip

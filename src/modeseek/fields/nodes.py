@@ -1,9 +1,12 @@
 """Nodes of a regular grid with mass on them: geometry shared by the sketch, the table and the labels."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from modeseek.engines.packed import SmallPickles
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -64,11 +67,13 @@ def cell_corner(origin: Floats, box: Box, delta: float) -> Floats:
 
 
 @dataclass(frozen=True)
-class Nodes:
+class Nodes(SmallPickles):
     """Masses on the nodes of a box, in integers, ``units_per_weight`` to a weight of one.
 
     The position of a node is origin + index * delta.
     """
+
+    _packed: ClassVar[tuple[str, ...]] = ("masses",)
 
     masses: NDArray[np.int64]
     box: Box

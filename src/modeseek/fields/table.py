@@ -10,6 +10,7 @@ x <- x + (h^2 / h'^2) T1(x) / T0(x), then costs 4^d reads however many points or
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,14 @@ from scipy.linalg import solveh_banded
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import TAIL, Floats, Ints, log_normaliser, reach_of_tail
 from modeseek.fields.dense import DenseField
-from modeseek.fields.grid import GridField
+from modeseek.fields.logs import log_sums_of_tree
 from modeseek.fields.nodes import MARGIN, Nodes
 
 STARTS_PER_CHUNK = 2048
 VALUES_PER_CHUNK = 1 << 16
 QUERIES_PER_CHUNK = 1 << 13
-LEFT_OUT = 1e-4  # of densities far from all nodes, less than the sketch is off there
+LEFT_OUT, LEFT_OUT_FAR = 1e-6, 1e-3  # of sums over nodes, and of those far from all: less than the sketch is off there
+LITTLE = 1 << 22  # bytes: tables up to this size are kept by fitted models
 NOISE = 1e-8  # of the largest density: below it an interpolated density is noise, not data
 
 
@@ -106,10 +108,31 @@ class TableField:
         self.factor = (bandwidth / kernel_bandwidth) ** 2
         self.shape = np.array(nodes.box.shape, np.int64)
         self.reach = reach_of_tail(nodes.total_weight, lightest) if reach is None else reach
-        self.table = self._tabulate(self.reach, n_jobs)
+        self.n_jobs = n_jobs
+        self._table: Floats | None = None
         self.negligible = TAIL * lightest * nodes.units_per_weight
         if reach is None:
             self.negligible = max(self.negligible, NOISE * float(self.table.max()))
+
+    @property
+    def table(self) -> Floats:
+        """The tabulated sums; they follow from the masses to the bit, and are tabulated anew where put away."""
+        if self._table is None:
+            self._table = self._tabulate(self.reach, self.n_jobs)
+        return self._table
+
+    def put_away(self) -> None:
+        """Keep the masses alone, unless the table takes little memory: a fitted model may be kept for long."""
+        self.nodes.masses.flags.writeable = False  # they have to stay what they are: sketches copy before they add
+        if self._table is not None and self._table.nbytes > LITTLE:
+            self._table = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(self.__dict__, _table=None)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.put_away()
 
     def _tabulate(self, reach: float, n_jobs: int | None) -> Floats:
         g, rg = kernel_taps(self.kernel_bandwidth / self.nodes.delta, reach)
@@ -122,10 +145,12 @@ class TableField:
 
     def density(self, queries: Floats) -> Floats:
         """Return T0 at each query; 0 beyond the table."""
+        return self._density(self.table, queries)
+
+    def _density(self, table: Floats, queries: Floats) -> Floats:
         from scipy.ndimage import map_coordinates
 
-        channels = self.table.size // int(np.prod(self.shape))
-        t0 = self.table.reshape(*self.shape, channels)[..., 0]
+        t0 = table.reshape(*self.shape, -1)[..., 0]
         with np.errstate(over="ignore"):
             u = (np.asarray(queries, np.float64) - self.nodes.corner) / self.nodes.delta
         u = np.clip(u, -MARGIN, self.shape + MARGIN)  # beyond the table all is 0, and indices must not overflow
@@ -137,11 +162,11 @@ class TableField:
 
         It is read from the table where points are near, and summed over the nodes where they are not.
         """
-        nodes = self.nodes
+        nodes, table = self.nodes, self.table
         out = np.empty(len(queries))
 
         def work(_: int, start: int, stop: int) -> None:
-            out[start:stop] = self.density(queries[start:stop])
+            out[start:stop] = self._density(table, queries[start:stop])
 
         run_chunks(len(queries), work, n_jobs, QUERIES_PER_CHUNK)
         faint = np.flatnonzero(~(out > self.negligible / TAIL))
@@ -149,9 +174,16 @@ class TableField:
             out = np.log(out / nodes.units_per_weight)
         out -= log_normaliser(nodes.total_weight, len(self.shape), self.kernel_bandwidth)
         if faint.size:
-            on_nodes = GridField(*nodes.as_points(), self.kernel_bandwidth)
-            out[faint] = on_nodes.log_density(queries[faint], n_jobs, LEFT_OUT)
+            out[faint] = self._log_density_over_nodes(queries[faint], n_jobs)
         return out
+
+    def _log_density_over_nodes(self, queries: Floats, n_jobs: int | None) -> Floats:
+        nodes, h = self.nodes, self.kernel_bandwidth
+        places, weights = nodes.as_points()
+        with np.errstate(over="ignore"):
+            q = (queries - nodes.corner) / h
+        sums = log_sums_of_tree((places - nodes.corner) / h, weights, q, n_jobs, LEFT_OUT, LEFT_OUT_FAR)
+        return sums - log_normaliser(nodes.total_weight, len(self.shape), h)
 
     def _inside(self, u: Floats) -> NDArray[np.bool_]:
         """Tell which positions (node units) have all the nodes that interpolation reads."""
@@ -186,13 +218,13 @@ class TableField:
         from modeseek.engines.cpu.table import CLIMB
 
         kernel = CLIMB[len(self.shape)]
-        corner, delta = self.nodes.corner, self.nodes.delta
+        table, corner, delta = self.table, self.nodes.corner, self.nodes.delta
         u = (starts - corner) / delta
         steps = np.zeros(len(u), np.int64)
 
         def work(_: int, start: int, stop: int) -> None:
             kernel(
-                self.table, self.shape, self.factor, self.negligible, settled,
+                table, self.shape, self.factor, self.negligible, settled,
                 tol * self.bandwidth / delta, max_iter, u[start:stop], steps[start:stop],
             )  # fmt: skip
 
