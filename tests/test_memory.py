@@ -79,7 +79,9 @@ def test_bounds_come_back_to_the_bit_for_any_number_of_threads(d, nothing_is_lit
     np.testing.assert_array_equal(bounds.near, one)
 
 
-def test_a_fitted_model_and_its_pickle_are_small():
+def test_a_fitted_model_and_its_pickle_are_small(monkeypatch):
+    monkeypatch.setattr(table, "LITTLE", 1 << 20)
+    monkeypatch.setattr(near, "LITTLE", 1 << 20)
     X, h = mixture(50_000, 2)
     model = ms.MeanShift(h / 3).fit(X)
     assert model.certificate_.spacing is not None

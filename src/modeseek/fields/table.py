@@ -26,7 +26,7 @@ STARTS_PER_CHUNK = 2048
 VALUES_PER_CHUNK = 1 << 16
 QUERIES_PER_CHUNK = 1 << 13
 LEFT_OUT, LEFT_OUT_FAR = 1e-6, 1e-3  # of sums over nodes, and of those far from all: less than the sketch is off there
-LITTLE = 1 << 22  # bytes: tables up to this size are kept by fitted models
+LITTLE = 1 << 26  # bytes: tables up to this size are kept by fitted models
 NOISE = 1e-8  # of the largest density: below it an interpolated density is noise, not data
 
 
