@@ -211,7 +211,7 @@ def test_control_cells_cut_towards_zero_are_caught(name, monkeypatch):
         masses = naive_deposit(X, nodes.box.lower, nodes.box.shape, nodes.origin, nodes.delta, 3, cut)
         wrong = replace(nodes, masses=np.rint(masses * nodes.units_per_weight).astype(np.int64))
         table = TableField(wrong, h, field.kernel_bandwidth, reach=field.reach)
-        monkeypatch.setattr(field, "table", table.table)
+        monkeypatch.setattr(field, "_table", table.table)
         made[cut] = excess_of_step(name, cell_bounds(table, 1.0)).max()
         monkeypatch.undo()
     assert made[np.floor] <= 1.0 < made[np.trunc]
@@ -221,7 +221,7 @@ def test_control_a_wrong_kernel_is_caught(monkeypatch):
     """h instead of h': the variance of the splines is counted twice."""
     _, _, h, field, bounds = case(CONTROLLED)
     wrong = TableField(field.nodes, h, h, reach=field.reach)
-    monkeypatch.setattr(field, "table", wrong.table)
+    monkeypatch.setattr(field, "_table", wrong.table)
     assert excess_of_step(CONTROLLED, bounds).max() > 1.0
 
 
