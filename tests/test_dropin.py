@@ -403,7 +403,7 @@ def test_seeds_that_are_still_moving_are_counted():
 
 def test_there_is_no_audit():
     X = points("normal", 30, 2, 0)
-    with pytest.raises(ValueError, match='audit .* this model has assign="nearest"'):
+    with pytest.raises(ValueError, match=r'audit .* this model has assign="nearest"'):
         replacement(1.0).fit(X).audit(X)
 
 

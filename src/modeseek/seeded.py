@@ -32,6 +32,7 @@ NOISE = -1
 FEW_CENTRES = 64  # up to here every point is compared with every centre
 PAIRS_AT_ONCE = 1 << 20
 TIE = 1e-12  # of the distance: centres so close to equally near are compared exactly
+SAMPLE = 2000  # rows that tell whether rows repeat
 REGROUP = 3  # steps after which seeds keep their groups for a while: at first they draw together
 
 
@@ -83,10 +84,15 @@ def cluster_from_seeds(problem: Problem, seeds: NDArray[Any] | None, cluster_all
         If no seed has a point within the radius.
     """
     problem.report("merge repeats")
-    number, first = distinct_rows(problem.points, bit_patterns)
-    points = np.asarray(problem.points[first], np.float64)
-    weights = np.bincount(number, problem.weights if problem.weights.size else None).astype(np.float64)
-    starts = _each_once(points[number[weights[number] > 0.0]] if seeds is None else np.asarray(seeds, np.float64))
+    if seeds is not None and _hardly_repeats(problem.points):
+        points = np.ascontiguousarray(problem.points, np.float64)
+        weights = problem.weights if problem.weights.size else np.ones(problem.n)
+        starts = _each_once(np.asarray(seeds, np.float64))
+    else:
+        number, first = distinct_rows(problem.points, bit_patterns)
+        points = np.asarray(problem.points[first], np.float64)
+        weights = np.bincount(number, problem.weights if problem.weights.size else None).astype(np.float64)
+        starts = _each_once(points[number[weights[number] > 0.0]] if seeds is None else np.asarray(seeds, np.float64))
     problem.report(f"climb from {len(starts[0])} seeds")
     field = BallField(points, weights, problem.bandwidth, len(starts[0]))
     ends, totals, n_iter, n_unsettled = climb_together(field, starts[0], **problem.climbing)
@@ -101,6 +107,13 @@ def cluster_from_seeds(problem: Problem, seeds: NDArray[Any] | None, cluster_all
         labels[inside], problem.weights[inside] if problem.weights.size else None, minlength=len(centres)
     )
     return SeededClusters(centres, members.astype(np.float64), labels, field, n_iter, n_unsettled, reach)
+
+
+def _hardly_repeats(points: NDArray[Any]) -> bool:
+    """Tell whether no row of a sample repeats: to merge the few that may would cost more than it saves."""
+    sample = points[:: -(-len(points) // SAMPLE)]
+    _, first = distinct_rows(sample, bit_patterns)
+    return bool(len(first) == len(sample))
 
 
 def _each_once(seeds: Floats) -> tuple[Floats, Ints]:

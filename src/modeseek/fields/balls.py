@@ -127,7 +127,7 @@ def _leaves(x: Floats, most: int = LEAF) -> tuple[Ints, Ints]:
     while stack:
         node = stack.pop()
         if node.split_dim < 0:
-            starts.append(node.start_idx)
+            starts += range(node.start_idx, node.end_idx, most)  # equal points are not split
         else:
             stack += [node.greater, node.lesser]  # the lesser half is next: starts are ascending
     return np.asarray(tree.indices, np.int64), np.array([*starts, len(x)], np.int64)
