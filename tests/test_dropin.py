@@ -401,6 +401,19 @@ def test_seeds_that_are_still_moving_are_counted():
         assert replacement(1.0, max_iter=1).fit(X).n_iter_ == 1
 
 
+def test_repeats_that_a_sample_does_not_show_are_summed_as_they_are():
+    """More equal points than a block holds, between the rows that are looked at."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(6000, 3)) + 4.0 * rng.integers(0, 2, (6000, 1))
+    X[np.flatnonzero(np.arange(6000) % 3)[:2500]] = [4.0, 4.0, 4.0]
+    assert seeded._hardly_repeats(X)
+    seeds = X[::40]
+    ours, theirs = replacement(1.5, seeds=seeds).fit(X), peer.MeanShift(bandwidth=1.5, seeds=seeds).fit(X)
+    np.testing.assert_array_equal(ours.labels_, theirs.labels_)
+    np.testing.assert_allclose(ours.cluster_centers_, theirs.cluster_centers_, atol=1e-9)
+    assert not seeded._hardly_repeats(np.round(X))
+
+
 def test_there_is_no_audit():
     X = points("normal", 30, 2, 0)
     with pytest.raises(ValueError, match=r'audit .* this model has assign="nearest"'):

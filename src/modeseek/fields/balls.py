@@ -123,7 +123,8 @@ def _leaves(x: Floats, most: int = LEAF) -> tuple[Ints, Ints]:
     It differs from `compact_groups` in that leaves may have fewer points than the most; and it is found sooner.
     """
     tree = cKDTree(x, leafsize=most)
-    starts, stack = [], [tree.tree]
+    starts: list[int] = []
+    stack = [tree.tree]
     while stack:
         node = stack.pop()
         if node.split_dim < 0:
