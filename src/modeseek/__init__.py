@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _PUBLIC: dict[str, tuple[str, str | None]] = {
     "DensitySketch": ("modeseek.sketch", "DensitySketch"),
     "MeanShift": ("modeseek.estimators", "MeanShift"),
+    "bandwidth_path": ("modeseek.scale_space", "bandwidth_path"),
     "blur": ("modeseek.blurring", "blur"),
     "estimate_bandwidth": ("modeseek.bandwidth", "estimate_bandwidth"),
     "get_bin_seeds": ("modeseek.seeds", "get_bin_seeds"),

@@ -1,32 +1,26 @@
-r"""Choosing the bandwidth: the scale at which the clusters of a sample stay the same the longest.
-
-On a sample, climb at the finest scale, then let its modes climb on at ever larger ones: the number of clusters
-that hold more than a few points falls step by step. A count that persists over a long range of log h is
-structure, one that passes quickly is not (scale-space clustering: Leung, Zhang & Xu, PAMI 2000; Chakravarthy &
-Ghosh 1996). The bandwidth is the middle, in log h, of the longest such range.
-"""
+"""Choosing one bandwidth for the data, by one of several rules: which there are, and what they have in common."""
 
 import warnings
+from collections.abc import Callable
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.distance import cdist
 from sklearn.utils import check_random_state
 
-from modeseek.climb import ModeFinder
+from modeseek import rules
+from modeseek.cells import cell_means
+from modeseek.coverage import self_coverage
 from modeseek.engines import data
 from modeseek.fields import Floats
-from modeseek.fields.dense import DenseField
-from modeseek.neighbor_distance import half_distance_of_distinct, mean_neighbor_distance
+from modeseek.neighbor_distance import half_distance_of_distinct, mean_neighbor_distance, of_masses
+from modeseek.scale_space import evenly, path_of
 
-METHODS = ("auto", "quantile")
-SAMPLE = 500  # points that climb
-RATIO = 1.15  # of neighbouring scales
-FINEST = 0.005  # of the spread: no scale below it
-NEIGHBOR = 4  # the finest scale is the median distance to this neighbour
-SMALLEST = 0.02  # of the sample: smaller clusters do not count
-TOL, MAX_ITER = 1e-3, 200
+METHODS = ("auto", "third", "quantile", "normal", "plugin", "silverman", "scott", "knn", "self-coverage")
+EXACT = 20_000  # points up to which scikit-learn's rule looks at all pairs
+CELLS = 3000  # occupied by a sample of them, that stand in for more points
+SAMPLE = 10_000  # points that do, in more than three columns
 
 
 def estimate_bandwidth(
@@ -41,21 +35,30 @@ def estimate_bandwidth(
 ) -> float:
     """Estimate a bandwidth for `MeanShift` from the data.
 
+    All but "quantile" give the standard deviation h of a Gaussian.
+
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
         Points.
-    method : {"auto", "quantile"}, default="auto"
-        "auto": the standard deviation h of a Gaussian kernel, the middle, in log h, of the longest range of scales over
-        which the number of clusters (of at least 2 % of the sample) stays the same. At most 500 points, evenly spaced
-        in the order given, are looked at. "quantile": scikit-learn's rule, the radius of a flat kernel: the mean
-        distance of a point from its k-th neighbour, k = quantile * n rounded down, itself being the first.
+    method : str, default="auto"
+        "auto": from the clusters at every scale: the one at which their number stays the same longest
+        (`bandwidth_path`); one cluster only where no other number lasts, with a warning.
+        "third": where the Gaussian covers a third of the data.
+        "quantile": scikit-learn's rule, the radius of a flat kernel: the mean distance of a point from its k-th
+        neighbour, k = quantile * n rounded down, itself being the first.
+        "normal": normal reference for the gradient of the density, which mean shift follows.
+        "plugin": plug-in rule for it, which knows no normal reference but in its last stage.
+        "silverman", "scott": their rules, for the density itself.
+        "knn": by the median distance to the k-th neighbour, k = sqrt(n).
+        "self-coverage": where the share of the points that are within h of a mode stops growing (Einbeck 2011).
+        `modeseek.rules` has the formulas.
     quantile : float, optional
         Share of the points, 0 to 1, that are neighbours; to give it selects ``method="quantile"``. None: 0.3.
     n_samples : int, optional
-        With "quantile": how many points, drawn at random, to look at. None: all.
+        How many points, drawn at random, to look at. None: all.
     sample_weight : array-like of shape (n_samples,), optional
-        Weights of the points; rows of weight 0 are left out. With "quantile" a point of weight 2 counts as two.
+        Weights of the points: whole ones count points. Rows of weight 0 are left out.
     random_state : int, RandomState or None
         Decides which points are drawn; None is 0, scikit-learn's default, so that results repeat.
     n_jobs : int, optional
@@ -65,109 +68,127 @@ def estimate_bandwidth(
     -------
     float
         The bandwidth, in the units of X: always above 0, and 1.0 where all rows are equal, and any bandwidth gives the
-        same single cluster. Where the distances of the quantile rule are 0 (data that repeat, or k = 1), half the mean
-        distance of distinct points from the nearest other, with a warning: most stay clusters of their own.
+        same single cluster. Where a rule finds 0 (data that repeat, or k = 1), half the mean distance of distinct
+        points from the nearest other, with a warning: most stay clusters of their own. "quantile" looks at all pairs
+        of up to 20 000 points; of more, cells stand in for the points (up to three columns; within 0.1 %), or 10 000 of
+        them, evenly spaced in the order given.
 
     Raises
     ------
     ValueError
         If X is empty or not finite, or a parameter is out of range.
 
+    See Also
+    --------
+    bandwidth_path : Clusters at every scale, and why "auto" chooses what it does.
+
     References
     ----------
-    Y. Leung, J.-S. Zhang and Z.-B. Xu, "Clustering by scale-space filtering", IEEE PAMI 22 (2000).
+    J. E. Chacón and T. Duong, "Data-driven density derivative estimation, with applications to nonparametric clustering
+    and bump hunting", Electron. J. Statist. 7 (2013). J. Einbeck, "Bandwidth selection for mean-shift based
+    unsupervised learning techniques: a unified approach via self-coverage", J. Pattern Recognition Research 6 (2011).
 
     Examples
     --------
     >>> import modeseek as ms
     >>> _, X = ms.textbook.make_data()
-    >>> 1.5 < ms.estimate_bandwidth(X) < 5
+    >>> 1.5 < ms.estimate_bandwidth(X) < 6
     True
+    >>> round(ms.estimate_bandwidth(X, method="normal"), 3)
+    6.473
     >>> round(float(ms.estimate_bandwidth([[1, 1], [2, 1], [1, 0], [4, 7], [3, 5], [3, 6]], quantile=0.5)), 4)
     1.6191
     """
     points = data.as_points(X)
     weights = data.as_weights(sample_weight, len(points))
-    data.bounds(points, n_jobs)
-    method = _method(method, quantile, n_samples)
-    if method == "quantile" and n_samples is not None:
+    bounds = data.bounds(points, n_jobs)
+    method = _method(method, quantile)
+    if n_samples is not None:
+        data.whole(n_samples, "n_samples", 1)
         rows = check_random_state(0 if random_state is None else random_state).permutation(len(points))[:n_samples]
         points, weights = points[rows], weights[rows] if weights.size else weights
     if weights.size:
         points, weights = points[weights > 0.0], weights[weights > 0.0]
-    if method == "quantile":
-        return _by_quantile(np.asarray(points, np.float64), weights, 0.3 if quantile is None else quantile, n_jobs)
-    rows = np.unique(np.linspace(0, len(points) - 1, SAMPLE).round().astype(np.int64))
-    sample = np.asarray(points[rows], np.float64)
-    return longest_scale(sample - sample.mean(axis=0), n_jobs)
-
-
-def _method(method: str, quantile: object, n_samples: object) -> str:
-    """Return the rule that the parameters select, or say what is wrong with them."""
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}.")
-    if quantile is not None:
-        if isinstance(quantile, bool) or not isinstance(quantile, Real):
-            raise TypeError(f"quantile must be a number, got {quantile!r}.")
-        if not 0.0 <= float(quantile) <= 1.0:
-            raise ValueError(f"quantile must be between 0 and 1, got {quantile!r}.")
-        method = "quantile"
-    if n_samples is not None:
-        data.whole(n_samples, "n_samples", 1)
-        if method != "quantile":
-            raise ValueError(f'n_samples={n_samples} is of use with method="quantile" only.')
-    return method
-
-
-def _by_quantile(points: Floats, weights: Floats, quantile: float, n_jobs: int | None) -> float:
-    """Return scikit-learn's estimate; what takes its place where that is 0."""
-    found = mean_neighbor_distance(points, weights, quantile, n_jobs)
+    q = 0.3 if quantile is None else quantile
+    if method == "auto":
+        return _by_path(points, weights, bounds, n_jobs)
+    found = _RULES[method](points, weights, q, n_jobs)
     if found > 0.0:
-        return np.float64(found)  # scikit-learn's type: it decides how `get_bin_seeds` rounds
-    found = half_distance_of_distinct(points)
+        return found
+    found = half_distance_of_distinct(np.asarray(points, np.float64))
+    which = f", quantile={q:g}," if method == "quantile" else ""
     warnings.warn(
-        f"The distances to the k-th neighbour, quantile={quantile:g}, are all 0: the bandwidth is {found:g}, half the "
-        "mean distance of distinct points. Use a larger quantile.",
+        f"The distances that method={method!r}{which} goes by are all 0: the bandwidth is {found:g}, half the mean "
+        "distance of distinct points. " + ("Use a larger quantile." if method == "quantile" else 'Use method="auto".'),
         UserWarning,
-        stacklevel=3,
+        stacklevel=2,
     )
     return found
 
 
-def longest_scale(sample: Floats, n_jobs: int | None) -> float:
-    """Return the middle of the longest range of scales with the same number of clusters."""
-    spread = float(np.sqrt(np.linalg.eigvalsh(np.atleast_2d(np.cov(sample.T, bias=True)))[-1].clip(0)))
-    if len(sample) < 2 or spread <= 1e-12 * np.abs(sample).max():
-        return spread if spread > 0.0 else 1.0
-    scales = _scales(sample, spread)
-    counts = _cluster_counts(sample, scales, n_jobs)
-    change = np.flatnonzero(np.diff(counts)) + 1
-    first, last = np.append(0, change), np.append(change, len(counts)) - 1
-    best = int(np.argmax(last - first))  # the finer of two equally long ranges
-    return float(np.sqrt(scales[first[best]] * scales[last[best]]))
+def _method(method: str, quantile: object) -> str:
+    """Return the rule that the parameters select, or say what is wrong with them."""
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}.")
+    if quantile is None:
+        return method
+    if isinstance(quantile, bool) or not isinstance(quantile, Real):
+        raise TypeError(f"quantile must be a number, got {quantile!r}.")
+    if not 0.0 <= float(quantile) <= 1.0:
+        raise ValueError(f"quantile must be between 0 and 1, got {quantile!r}.")
+    return "quantile"
 
 
-def _scales(sample: Floats, spread: float) -> Floats:
-    """Return the geometric series of bandwidths, from the distance of close neighbours to the spread."""
-    distances = cdist(sample, sample)
-    k = min(NEIGHBOR, len(sample) - 1)
-    close = float(np.median(np.partition(distances, k, axis=1)[:, k]))
-    # rounded data repeat: below their resolution every value is a cluster, at any scale
-    distinct = float(np.median(np.where(distances > 0.0, distances, np.inf).min(axis=1)))
-    finest = min(max(close, distinct, FINEST * spread), 0.5 * spread)
-    n = int(np.ceil(np.log(spread / finest) / np.log(RATIO))) + 1
-    return np.geomspace(finest, spread, n)
+def _by_path(points: NDArray[Any], weights: Floats, bounds: Floats, n_jobs: int | None) -> float:
+    """Return what the path chooses; say so where it is one cluster."""
+    if not (points != points[0]).any():
+        return 1.0
+    path = path_of(points, weights, bounds, None, n_jobs)
+    if path.chosen is None:
+        warnings.warn(
+            f"At no scale do clusters stand out from chance for long: the bandwidth {path.bandwidth:g}, the spread of "
+            "the data, makes one cluster of them. ms.bandwidth_path(X) shows every scale.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return path.bandwidth
 
 
-def _cluster_counts(sample: Floats, scales: Floats, n_jobs: int | None) -> NDArray[np.int64]:
-    """Count the clusters at every scale that hold at least SMALLEST of the sample."""
-    starts, labels = sample, np.arange(len(sample))
-    least = max(2.0, SMALLEST * len(sample))
-    counts = np.empty(len(scales), np.int64)
-    for k, h in enumerate(scales):
-        field = DenseField(sample, np.empty(0), float(h))
-        finder = ModeFinder(field, None, tol=TOL, max_iter=MAX_ITER, n_jobs=n_jobs)
-        labels = finder.find(starts)[labels]
-        starts = finder.positions
-        counts[k] = max(1, int((np.bincount(labels) >= least).sum()))
-    return counts
+def _by_quantile(points: NDArray[Any], weights: Floats, quantile: float, n_jobs: int | None) -> float:
+    """Return scikit-learn's estimate."""
+    n, d = points.shape
+    if n > EXACT and d <= 3:
+        return of_masses(*_cells(points, weights), quantile, n_jobs)
+    if n > EXACT:
+        points, weights = evenly(points, weights, SAMPLE), np.empty(0)
+    x = np.asarray(points, np.float64)
+    return np.float64(mean_neighbor_distance(x, weights, quantile, n_jobs))  # its type decides how bins are rounded
+
+
+def _cells(points: NDArray[Any], weights: Floats) -> tuple[Floats, Floats]:
+    """Return the means and weights of occupied cells, of a side at which a sample occupies CELLS of them."""
+    sample = evenly(points, weights, EXACT)
+    side = float(np.ptp(sample, axis=0).max()) / CELLS ** (1.0 / points.shape[1])
+    for _ in range(8):
+        occupied = len(np.unique(np.floor((sample - sample[0]) / side), axis=0))
+        if occupied >= 0.7 * CELLS:
+            break
+        side *= max(0.5, (occupied / CELLS) ** (1.0 / points.shape[1]))
+    means, masses, _ = cell_means(points, weights, side)
+    return means, masses
+
+
+def _rule(rule: Callable[[NDArray[Any], Floats], float]) -> Callable[[NDArray[Any], Floats, float, int | None], float]:
+    return lambda points, weights, quantile, n_jobs: rule(points, weights)
+
+
+_RULES: dict[str, Callable[[NDArray[Any], Floats, float, int | None], float]] = {
+    "third": _rule(rules.third),
+    "quantile": _by_quantile,
+    "normal": _rule(rules.normal),
+    "plugin": _rule(rules.plugin),
+    "silverman": _rule(rules.silverman),
+    "scott": _rule(rules.scott),
+    "knn": _rule(rules.neighbours),
+    "self-coverage": _rule(self_coverage),
+}

@@ -4,6 +4,7 @@ A number, an array per axis, a matrix, an array per point, the name of a rule: `
 from which a fit makes its problem. It knows nothing of climbs.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -13,10 +14,13 @@ from numpy.typing import NDArray
 
 from modeseek.engines import data
 from modeseek.fields import Floats
-from modeseek.geometry import Geometry, Globe, Plain, choose_geometry, per_point
+from modeseek.geometry import Geometry, Globe, Plain, Whitened, choose_geometry, per_point
 from modeseek.result import Problem
+from modeseek.rules import variances
 from modeseek.sphere import normalise
 from modeseek.varying import RULES, neighbour_distances, square_root_law
+
+UNLIKE = 10.0  # ratio of the spreads of two columns above which one bandwidth hardly fits both
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,13 @@ def choose(
     bounds: Floats,
     estimate: Callable[[NDArray[Any]], float],
     n_jobs: int | None = None,
+    *,
+    standardize: bool = False,
 ) -> tuple[Form, NDArray[Any], Floats]:
     """Return the form that a bandwidth and a metric ask for, the points in its coordinates, and their bounds.
 
-    ``estimate`` chooses one bandwidth for points, where none is given.
+    ``estimate`` chooses one bandwidth for points, where none is given. With ``standardize`` it is in standard
+    deviations of each column.
 
     Raises
     ------
@@ -81,7 +88,10 @@ def choose(
     own = None if is_name or np.ndim(bandwidth) == 0 else per_point(bandwidth, *points.shape)
     if metric != "euclidean" and (own is not None or (is_name and bandwidth in RULES)):
         raise ValueError(f'metric="{metric}" takes one number as bandwidth (or None), not one per point.')
-    geometry: Geometry = Plain() if own is not None else choose_geometry(metric, bandwidth, points, bounds)
+    if standardize:
+        geometry: Geometry = _standardised(metric, bandwidth, own, points, weights, bounds)
+    else:
+        geometry = Plain() if own is not None else choose_geometry(metric, bandwidth, points, bounds)
     inside = geometry.into(points, n_jobs)
     bounds = geometry.bounds(inside, bounds, n_jobs)
     h = geometry.bandwidth
@@ -99,6 +109,37 @@ def choose(
         return Form(geometry, float(own.min()), own, own), inside, bounds
     data.check_scale(bounds, h)
     return Form(geometry, h, np.empty(0), _shown(geometry, bandwidth, h)), inside, bounds
+
+
+def _standardised(
+    metric: str, bandwidth: Any, own: Floats | None, points: NDArray[Any], weights: Floats, bounds: Floats
+) -> Geometry:
+    """Return coordinates in which every column has standard deviation 1; one that is constant stays as it is."""
+    number = bandwidth is None or isinstance(bandwidth, str) or np.ndim(bandwidth) == 0
+    if metric != "euclidean" or own is not None or not number:
+        raise ValueError(
+            f'standardize=True goes with metric="euclidean" and one number as bandwidth, or a rule; got '
+            f"metric={metric!r}, bandwidth={bandwidth!r}."
+        )
+    deviations = np.sqrt(variances(points, weights)[1])
+    factor = np.diag(np.where(deviations > 1e-12 * np.abs(bounds).max(axis=0), deviations, 1.0))
+    scale = np.nan if bandwidth is None or isinstance(bandwidth, str) else float(bandwidth)
+    return Whitened(0.5 * bounds[0] + 0.5 * bounds[1], factor, bandwidth=scale)
+
+
+def warn_of_scales(points: NDArray[Any], weights: Floats) -> None:
+    """Say so if one bandwidth is chosen for columns of very different spread."""
+    deviations = np.sqrt(variances(points, weights)[1])
+    spread = deviations[deviations > 0.0]
+    if spread.size > 1 and spread.max() > UNLIKE * spread.min():
+        wide, narrow = int(deviations.argmax()), int(np.where(deviations > 0.0, deviations, np.inf).argmin())
+        warnings.warn(
+            f"Column {wide} has a standard deviation of {deviations[wide]:.3g}, column {narrow} one of "
+            f"{deviations[narrow]:.3g}: one bandwidth for both hardly sees the second. standardize=True gives every "
+            "column the same weight; bandwidth=[...] takes one number per column.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _shown(geometry: Geometry, bandwidth: Any, h: float) -> float | Floats:

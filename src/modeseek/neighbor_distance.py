@@ -14,6 +14,7 @@ from modeseek.engines.threads import run_chunks
 from modeseek.fields import Floats
 from modeseek.fields.compact import compact_groups
 
+BINS, MASSES_AT_ONCE = 512, 64
 MARGIN = 1e-9  # of a distance: more than it is rounded by
 
 
@@ -83,3 +84,31 @@ def half_distance_of_distinct(x: Floats) -> float:
         return 1.0
     distinct = x[first]
     return 0.5 * float(cKDTree(distinct).query(distinct, k=2)[0][:, 1].mean())
+
+
+def of_masses(x: Floats, masses: Floats, quantile: float, n_jobs: int | None = None) -> float:
+    """Return the mean distance within which there is a share of all mass, about places that stand for many points.
+
+    The mass within a distance is counted in BINS steps and taken to grow linearly within one.
+    """
+    rank = quantile * float(masses.sum())
+    if rank <= 0.0:
+        return 0.0
+    distances = np.empty(len(x))
+
+    def work(_: int, start: int, stop: int) -> None:
+        from_tile = cdist(x[start:stop], x)
+        widest = from_tile.max(axis=1) * (1.0 + 1e-12)
+        step = np.where(widest > 0.0, widest, 1.0) / BINS
+        bins = (from_tile / step[:, None]).astype(np.int64) + BINS * np.arange(stop - start)[:, None]
+        counts = np.bincount(bins.reshape(-1), np.broadcast_to(masses, bins.shape).reshape(-1), BINS * (stop - start))
+        counts = counts.reshape(-1, BINS)
+        sums = np.cumsum(counts, axis=1)
+        k = np.minimum((sums < rank).sum(axis=1), BINS - 1)
+        rows = np.arange(stop - start)
+        inside = counts[rows, k]
+        part = (rank - (sums[rows, k] - inside)) / np.where(inside > 0.0, inside, 1.0)
+        distances[start:stop] = (k + np.clip(part, 0.0, 1.0)) * step
+
+    run_chunks(len(x), work, n_jobs, MASSES_AT_ONCE)
+    return float(masses @ distances / masses.sum())

@@ -11,7 +11,7 @@ import typer
 
 import modeseek
 from modeseek.cli import info as about
-from modeseek.cli import summary, table
+from modeseek.cli import scales, summary, table
 from modeseek.cli.stages import Stages, one_line_errors
 from modeseek.files import check_output, read_table, replacing, write_labels
 
@@ -209,6 +209,43 @@ def cluster(
     if not quiet:
         facts = {"audit": checked, "written": str(output), "plot": str(plot or "")}
         table.report(stages, data, masses, model, centers, units, facts)
+
+
+@app.command()
+@one_line_errors
+def bandwidth(
+    table_file: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="A .csv, .tsv, .parquet, .arrow, .feather or .npy table.")
+    ],
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Names or positions from 0, separated by commas; default: all numeric ones."),
+    ] = None,
+    standardize: Annotated[
+        bool, typer.Option("--standardize", help="Give every column mean 0 and standard deviation 1 first.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw the clusters at every scale into this picture.")] = None,
+    jobs: Jobs = None,
+    header: Annotated[
+        bool | None,
+        typer.Option("--header/--no-header", help="Whether the first line of a text file holds names."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the bandwidth alone.")] = False,
+) -> None:
+    """Find the bandwidth for a table: clusters at every scale, and the scale at which they stand apart."""
+    stages = Stages(quiet)
+    with stages("read", f"reading {table_file}"):
+        data = read_table(table_file, _split(columns), header=header)
+        if plot is not None:
+            table.check_plot(plot)
+    path = scales.path_of_table(stages, data, standardize, jobs)
+    if plot is not None:
+        with stages("write", f"writing {plot}"), replacing(plot) as picture:
+            scales.draw(picture, path)
+    if quiet:
+        print(f"{path.bandwidth:.6g}")
+    else:
+        scales.report(stages, data, path, standardize, plot)
 
 
 @app.command()

@@ -16,7 +16,11 @@ def check_assign(model: Any) -> None:
     if model.assign == "nearest":
         if model.metric != "euclidean":
             raise ValueError(f'assign="nearest" needs metric="euclidean", got metric={model.metric!r}.')
-        if np.ndim(model.bandwidth) or (isinstance(model.bandwidth, str) and model.bandwidth != "auto"):
+        if model.standardize:
+            raise ValueError('standardize=True is of use with assign="basin" only: scale X first (StandardScaler).')
+        if np.ndim(model.bandwidth) or (
+            isinstance(model.bandwidth, str) and model.bandwidth not in ("auto", "quantile")
+        ):
             raise ValueError(f'assign="nearest" takes one number as bandwidth, or None, got {model.bandwidth!r}.')
         if not (isinstance(model.kernel, str) and model.kernel == "flat"):
             raise ValueError(f'assign="nearest" needs kernel="flat", got kernel={model.kernel!r}.')

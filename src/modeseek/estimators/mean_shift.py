@@ -18,14 +18,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek import climb
 from modeseek.audit import Audit, audit
-from modeseek.bandwidth import estimate_bandwidth
+from modeseek.bandwidth import METHODS, estimate_bandwidth
 from modeseek.blurring import BlurredClusters, cluster_by_blurring
 from modeseek.certificate import Certificate
 from modeseek.engines import data, namespaces
 from modeseek.engines.weights import as_kernel
 from modeseek.estimators.drop_in import check_assign, find_seeds
 from modeseek.estimators.streaming import Streaming, of_the_gaussian
-from modeseek.forms import choose
+from modeseek.forms import choose, warn_of_scales
 from modeseek.kernels import GAUSSIAN, KERNELS
 from modeseek.orphans import settle_orphans
 from modeseek.persistence import merge_by_persistence
@@ -50,10 +50,12 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
 
     Parameters
     ----------
-    bandwidth : float, array or {"auto", "adaptive-knn", "abramson"}, optional
+    bandwidth : float, array or str, optional
         Standard deviation h of the Gaussian, in the units of X; with another kernel, the h of its distances. None and
-        "auto" estimate it (`estimate_bandwidth`), and convert it to the kernel at equal variance of the density; with
-        ``assign="nearest"`` by scikit-learn's rule (``method="quantile"``), as it is. An array of shape (n_features,)
+        "auto" choose it from the clusters at every scale (`bandwidth_path`); "third", "quantile", "normal", "plugin",
+        "silverman", "scott", "knn" and "self-coverage" by one of the rules of `estimate_bandwidth`. What is chosen is
+        converted to the kernel at equal variance of the density; with ``assign="nearest"`` it is scikit-learn's rule
+        ("quantile"), as it is. An array of shape (n_features,)
         holds one number per axis; one of shape (n_features, n_features) a symmetric positive-definite matrix H of
         *squared* bandwidths: distances are then r^2 = (x - y)^T H^-1 (x - y). One of shape (n_samples,) or
         (n_samples, 1) holds one number h_i per point. If n_samples equals n_features, a shape of (n_samples,) says
@@ -89,6 +91,9 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         are then *undecided* in ``certificate_``, and `audit` says how good they are. "haversine": X
         holds latitude and longitude in radians, and so do the centres; distances are chords of the unit sphere,
         2 sin(angle / 2), and ``bandwidth`` is an angle in radians, at which the kernel is exp(-1 / 2).
+    standardize : bool, default=False
+        Give every column standard deviation 1 first: ``bandwidth`` is then in standard deviations of each column.
+        Centres are in the units of X all the same.
     fidelity : {"certified", "fast", "exact"}, default="certified"
         "certified": labels are proven, point by point, to be those of exact mean shift, in time linear in the number
         of points up to three columns; ``certificate_`` says how many are, and how. "fast": up to three columns,
@@ -192,7 +197,13 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "kernel": [StrOptions(set(KERNELS)), callable],
-        "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto", *RULES}), "array-like", None],
+        "bandwidth": [
+            Interval(Real, 0, None, closed="neither"),
+            StrOptions({*METHODS, *RULES}),
+            "array-like",
+            None,
+        ],
+        "standardize": ["boolean"],
         "metric": [StrOptions({"euclidean", "cosine", "haversine"})],
         "assign": [StrOptions({"basin", "nearest"})],
         "seeds": ["array-like", None],
@@ -226,6 +237,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         *,
         kernel: str | Callable[[float], Any] = "gaussian",
         metric: str = "euclidean",
+        standardize: bool = False,
         assign: str = "basin",
         seeds: ArrayLike | None = None,
         bin_seeding: bool = False,
@@ -245,6 +257,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         self.bandwidth = bandwidth
         self.kernel = kernel
         self.metric = metric
+        self.standardize = standardize
         self.assign = assign
         self.seeds = seeds
         self.bin_seeding = bin_seeding
@@ -305,14 +318,21 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         dtype = points.dtype
 
         def estimate(inside: NDArray[Any]) -> float:
-            return estimate_bandwidth(
-                inside,
-                method="auto" if self.assign == "basin" else "quantile",
-                sample_weight=weights if weights.size else None,
-                n_jobs=self.n_jobs,
-            ) * (kernel.of_gaussian(inside.shape[1]) if self.assign == "basin" else 1.0)
+            rule = self.bandwidth if isinstance(self.bandwidth, str) and self.bandwidth in METHODS else "auto"
+            rule = "quantile" if self.assign == "nearest" else rule
+            if self.metric == "euclidean" and not self.standardize:
+                warn_of_scales(points, weights)
+            found = estimate_bandwidth(
+                inside, method=rule, sample_weight=weights if weights.size else None, n_jobs=self.n_jobs
+            )
+            if self.assign == "nearest":
+                return found
+            of_gaussian = as_kernel("flat").of_gaussian(inside.shape[1]) if rule == "quantile" else 1.0
+            return found / of_gaussian * kernel.of_gaussian(inside.shape[1])
 
-        form, points, bounds = choose(self.bandwidth, self.metric, points, weights, bounds, estimate, self.n_jobs)
+        form, points, bounds = choose(
+            self.bandwidth, self.metric, points, weights, bounds, estimate, self.n_jobs, standardize=self.standardize
+        )
         form.refuse(
             *["blurring=True"] * bool(self.blurring),
             *['merge="persistence"'] * (self.merge == "persistence"),
@@ -585,9 +605,9 @@ def mean_shift(
     ----------
     X : array-like of shape (n_samples, n_features)
         Points.
-    bandwidth : float, array or {"auto", "adaptive-knn", "abramson"}, optional
-        Standard deviation of the Gaussian, in one of the forms of `MeanShift`; with another kernel, the h of its
-        distances.
+    bandwidth : float, array or str, optional
+        Standard deviation of the Gaussian, or a rule, in one of the forms of `MeanShift`; with another kernel, the h of
+        its distances.
     kernel : str or callable, default="gaussian"
         The weight g(r) of a point.
     metric : {"euclidean", "cosine", "haversine"}, default="euclidean"

@@ -37,6 +37,8 @@ def can_stream(model: Any) -> bool:
     of_the_gaussian(model)
     if model.metric != "euclidean":
         raise AttributeError(f'partial_fit is for metric="euclidean" only, and the model has metric={model.metric!r}.')
+    if model.standardize:
+        raise AttributeError("partial_fit cannot standardise columns it has not seen all of: use standardize=False.")
     if np.ndim(model.bandwidth) or (isinstance(model.bandwidth, str) and model.bandwidth in RULES):
         raise AttributeError(
             f"partial_fit takes one number as bandwidth, or None, and the model has bandwidth={model.bandwidth!r}."
@@ -52,6 +54,7 @@ class Streaming:
         kernel: Any
         bandwidth_: float | NDArray[np.float64]
         metric: str
+        standardize: bool
         merge: str
         min_persistence: float
         cluster_all: bool
@@ -187,6 +190,8 @@ class Streaming:
         self._only_gaussian("A DensitySketch")
         if self.metric != "euclidean":
             raise ValueError(f'A DensitySketch is for metric="euclidean" only, got metric={self.metric!r}.')
+        if self.standardize:
+            raise ValueError("A DensitySketch cannot be standardised any more: use standardize=False.")
         if np.ndim(self.bandwidth) or (isinstance(self.bandwidth, str) and self.bandwidth in RULES):
             raise ValueError(f"A DensitySketch has one number as bandwidth, got {self.bandwidth!r}: leave it out.")
         if sample_weight is not None:
