@@ -116,11 +116,11 @@ def test_where_the_quantile_rule_gives_zero_ours_does_not(X, expected):
 @pytest.mark.parametrize(
     ("parameters", "error", "word"),
     [
-        ({"method": "third"}, ValueError, "method"),
+        ({"method": "thirds"}, ValueError, "method"),
         ({"quantile": 1.5}, ValueError, "quantile"),
         ({"quantile": np.nan}, ValueError, "quantile"),
         ({"quantile": "0.3"}, TypeError, "quantile"),
-        ({"n_samples": 100}, ValueError, "n_samples"),
+        ({"n_samples": -1}, ValueError, "n_samples"),
         ({"n_samples": 0, "quantile": 0.3}, ValueError, "n_samples"),
     ],
 )

@@ -26,6 +26,7 @@ from modeseek.scales import SPACING, Scale, scales_of_grid, scales_of_sample
 N_BANDWIDTHS = 30
 SAMPLE = 1000  # points of a sample, in many columns, and that the range of bandwidths is chosen by
 FINEST = 0.005  # of the spread: no bandwidth below it
+RESOLVED = 0.6  # of the distance of distinct points, which is what rounded data are apart: no bandwidth below it
 NEIGHBOR = 8  # the finest bandwidth is the median distance to this neighbour in the sample
 SMALLEST = 0.02  # of all weight: lighter clusters do not count
 LASTING = 1.5  # ratio of bandwidths over which a count must stay the same to be structure
@@ -207,11 +208,9 @@ def path_of(
     if problem.d <= 3 and affordable_spacings(problem, (SPACING,), MAX_NODES[problem.d]):
         sketch, _ = make_sketch(problem, SPACING)
         return BandwidthPath(scales_of_grid(sketch, series), sketch.total_weight_)
-    middle = sample.mean(axis=0)
-    found = BandwidthPath(scales_of_sample(sample - middle, series, n_jobs), float(len(sample)))
-    for scale in found.scales:
-        scale.modes = scale.modes + middle
-    return found
+    middle, unit = sample.mean(axis=0), spread_of(sample) or 1.0
+    scales = scales_of_sample((sample - middle) / unit, series / unit, n_jobs)
+    return BandwidthPath([scale.in_units(unit, middle) for scale in scales], float(len(sample)))
 
 
 def as_counts(weights: Floats) -> Floats:
@@ -244,7 +243,7 @@ def _series(sample: Floats) -> Floats:
     # rounded data repeat: below their resolution every value is a cluster, at any scale
     distinct = np.unique(sample, axis=0)
     nearest = cKDTree(distinct).query(distinct, k=2)[0][:, 1]
-    finest = max(float(np.median(distances[:, k])), float(np.median(nearest)), FINEST * spread)
+    finest = max(float(np.median(distances[:, k])), RESOLVED * float(np.median(nearest)), FINEST * spread)
     return np.geomspace(min(finest, 0.5 * spread), spread, N_BANDWIDTHS)
 
 
@@ -252,11 +251,12 @@ def spread_of(sample: Floats) -> float:
     """Return the standard deviation along the longest axis; 0 where it is no more than rounding."""
     if len(sample) < 2:
         return 0.0
-    centred = sample - sample.mean(axis=0)
-    scale = float(np.abs(centred).max())
-    if scale <= 1e-12 * float(np.abs(sample).max()) or scale == 0.0:
+    largest = float(np.abs(sample).max())
+    offsets = sample - sample[0]
+    scale = float(np.abs(offsets).max())
+    if scale <= 1e-12 * largest or scale == 0.0:
         return 0.0
-    covariance = np.atleast_2d(np.cov((centred / scale).T, bias=True))
+    covariance = np.atleast_2d(np.cov((offsets / scale).T, bias=True))
     return scale * float(np.sqrt(np.linalg.eigvalsh(covariance)[-1].clip(0)))
 
 

@@ -6,8 +6,9 @@ to a higher mode by log S(z) - log S(s) is told from the scatter of points that 
     rise = (log S(z) - log S(s)) / sqrt(2^(-d/2) (1 / S(z) + 1 / S(s))),
 
 the denominator being the standard deviation of the numerator where the density hardly changes over h:
-var S / S^2 = sum w^2 g^2 / (sum w g)^2 = 2^(-d/2) / S. Hills that rise by less than `RISE` are joined to the one they
-meet first, the flattest one first.
+var S / S^2 = sum w^2 g^2 / (sum w g)^2 = 2^(-d/2) / S. Of k hills the highest of so many chances counts, about
+sqrt(2 log k): those that rise by less than (RISE^2 + 2 log k)^(1/2) are joined to the one they meet first, the flattest
+one first.
 
 On a grid (up to three columns) all points are summed once, at the finest scale; each wider density is the one before,
 smoothed by what is lacking, and the grid is thinned by two wherever that loses nothing. Hills are found by a sweep
@@ -15,7 +16,8 @@ over nodes by falling density. In more columns a sample climbs once; its modes c
 """
 
 import itertools
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +29,7 @@ from modeseek.fields import Floats, Ints
 from modeseek.fields.dense import DenseField
 from modeseek.sketch import DensitySketch
 
-RISE = 2.0  # standard deviations that a hill must rise above its saddle
+RISE = 2.0  # standard deviations that one hill alone must rise above its saddle
 FAINT = 0.3  # points: lower sums are no density
 SPACING = 0.5  # of nodes, in the finest bandwidth
 WIDE = 4.0  # bandwidth in nodes from which a grid is thinned by two
@@ -53,6 +55,17 @@ class Scale:
     score: float  # mean log density of the points, each without itself
     leads_to: Ints | None = None  # (k,), hills of the next scale
 
+    def in_units(self, unit: float, origin: Floats) -> "Scale":
+        """Return the same hills where coordinates x are unit * x + origin; moments stay about the origin."""
+        return replace(
+            self,
+            bandwidth=self.bandwidth * unit,
+            modes=self.modes * unit + origin,
+            firsts=self.firsts * unit,
+            squares=self.squares * unit * unit,
+            score=self.score - self.modes.shape[1] * math.log(unit),
+        )
+
     def rises(self) -> Floats:
         """Return how far each hill rises above its saddle, in standard deviations of chance; inf for those alone."""
         d = self.modes.shape[1]
@@ -62,9 +75,14 @@ class Scale:
         rises = above / np.sqrt(2.0 ** (-0.5 * d) * (1.0 / self.heights + 1.0 / saddles))
         return np.where(self.into == np.arange(len(rises)), np.inf, rises)
 
-    def joined(self, rise: float = RISE) -> Ints:
-        """Return the hill that each ends up with, when those that rise less are joined to what they meet."""
+    def joined(self, rise: float | None = None) -> Ints:
+        """Return the hill that each ends up with, when those that rise less are joined to what they meet.
+
+        By default those that rise by no more than chance.
+        """
         rises, owner = self.rises(), np.arange(len(self.modes))
+        if rise is None:
+            rise = math.sqrt(RISE**2 + 2.0 * math.log(len(rises)))
         for i in np.argsort(rises, kind="stable"):
             if rises[i] >= rise:
                 break
@@ -73,12 +91,12 @@ class Scale:
             owner = owner[owner]
         return owner
 
-    def n_clusters(self, least: float, rise: float = RISE) -> int:
+    def n_clusters(self, least: float, rise: float | None = None) -> int:
         """Count the hills of so much mass, at least 1."""
         masses = np.bincount(self.joined(rise), self.masses, len(self.modes))
         return max(1, int((masses >= least).sum()))
 
-    def width(self, least: float, rise: float = RISE) -> float:
+    def width(self, least: float, rise: float | None = None) -> float:
         """Return the median standard deviation along an axis of hills of so much mass; 0 if there is none."""
         owner, (k, d) = self.joined(rise), self.modes.shape
         masses = np.bincount(owner, self.masses, k)
