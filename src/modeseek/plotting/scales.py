@@ -68,7 +68,7 @@ def _counts(ax: "Axes", path: BandwidthPath) -> None:
         label = f"{count} cluster{'s' * (count != 1)}, for a factor of {path.chosen.high / path.chosen.low:.2g}"
         ax.annotate(label, (np.sqrt(path.chosen.low * path.chosen.high), 1.02), xycoords=("data", "axes fraction"),
                     ha="center", va="bottom", fontsize="small", color=ink(ax))  # fmt: skip
-    ax.set(xscale="log", xlim=(h[0], h[-1]))
+    _log_axis(ax, path)
     ax.set_ylim(0.0, float(modes.max()) + 1.0)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.axvline(path.bandwidth, color=ink(ax), lw=1.2, ls=(0, (4, 3)))
@@ -87,9 +87,17 @@ def _tree(ax: "Axes", path: BandwidthPath) -> None:
             width = max(0.6, WIDEST * np.sqrt(here.masses[i] / path.total_weight))
             ends = [here.bandwidth, there.bandwidth], [here.modes[i, axis], there.modes[j, axis]]
             ax.plot(*ends, color=COLORS[0], lw=width, solid_capstyle="butt")
-    ax.set(xscale="log")
-    ax.xaxis.set_major_formatter("{x:g}")
+    _log_axis(ax, path)
     ax.axvline(path.bandwidth, color=ink(ax), lw=1.2, ls=(0, (4, 3)))
     ax.annotate(f"{path.bandwidth:.3g}", (path.bandwidth, 0.0), xycoords=("data", "axes fraction"),
                 xytext=(4, 4), textcoords="offset points", fontsize="small", color=ink(ax))  # fmt: skip
     caption(ax, "", "bandwidth", "modes" if spread.shape[1] == 1 else f"modes, along column {axis}")
+
+
+def _log_axis(ax: "Axes", path: BandwidthPath) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.set(xscale="log", xlim=(path.bandwidths[0], path.bandwidths[-1]))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda h, _: f"{h:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
