@@ -14,7 +14,7 @@ import modeseek as ms
 from modeseek import embeddings, sphere, textbook
 from modeseek.audit import audit
 from modeseek.fields.closest import ClosestField, _followers
-from modeseek.fields.directions import SphereBlocks, SphereDense
+from modeseek.fields.directions import SphereDense
 from modeseek.neighbors import groups
 from modeseek.neighbors.groups import group_rows
 from modeseek.products import Products
@@ -195,7 +195,7 @@ def test_a_fit_that_takes_the_closest_predicts_its_labels_and_those_of_new_rows(
     plain = ms.MeanShift(h, fidelity="fast").fit(X)
     assert isinstance(plain._clustering.field, ClosestField)
     exact = ms.MeanShift(h, metric="cosine", fidelity="exact").fit(X[:1500])
-    assert isinstance(exact._clustering.field, SphereBlocks)
+    assert isinstance(exact._clustering.field, SphereDense)
     assert same_partition(exact.labels_, model.labels_)
 
 

@@ -13,15 +13,18 @@ from modeseek.cells import VALUES_AT_ONCE, bit_patterns, hashes
 from modeseek.certificate import nothing_decided
 from modeseek.climb import ModeFinder
 from modeseek.engines.threads import run_chunks
-from modeseek.fields import Ints
+from modeseek.fields import Floats, Ints
 from modeseek.fields.closest import ClosestField
 from modeseek.fields.closest_sums import CLOSEST
+from modeseek.fields.directions import SphereDense
 from modeseek.label import UNKNOWN, Counts
 from modeseek.result import Clustering, Problem, finish
 
 STEPS = 15
 PAIR, PAIR_AND_COLUMN = 2e-9, 4e-11  # seconds of a step over all points, on one core
 QUICK, PATIENCE = 2.0, 600.0  # seconds that climbs on all points may take, in "fast" and otherwise
+FINER = 1e-3  # factor on tol for climbs that are not polished at their ends
+PATIENCE_AT_REST = 10  # times max_iter that a slow climb may take more, as where ends are polished
 FEW = 4 * CLOSEST  # points, and
 FEW_COLUMNS = 16  # columns, up to which the closest ones are most of the work
 
@@ -42,6 +45,15 @@ def few_are_enough(problem: Problem, fidelity: str) -> bool:
         return False
     allowed = {"fast": QUICK, "certified": PATIENCE, "exact": np.inf}[fidelity]
     return rows_are_many(problem) and seconds_on_all(problem) > allowed
+
+
+def at_rest(problem: Problem, points: Floats, weights: Floats) -> ModeFinder:
+    """Return a finder for directions of many columns on all points.
+
+    There Newton's steps, and the traps that end climbs in fewer columns, cost more than climbs to the end.
+    """
+    climbing = problem.climbing | {"tol": FINER * problem.tol, "max_iter": (1 + PATIENCE_AT_REST) * problem.max_iter}
+    return ModeFinder(SphereDense(points, weights, problem.bandwidth), None, **climbing)
 
 
 def on_closest(problem: Problem, closest: int = CLOSEST) -> Clustering:

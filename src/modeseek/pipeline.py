@@ -33,7 +33,7 @@ from modeseek.costs import (
     seconds_of_exact_climbs,
     seconds_of_table,
 )
-from modeseek.embeddings import few_are_enough, on_closest
+from modeseek.embeddings import FEW_COLUMNS, at_rest, few_are_enough, on_closest
 from modeseek.fields import Floats, reach_of_tail
 from modeseek.fields.adaptive import AdaptiveField
 from modeseek.fields.grid import GridField
@@ -98,8 +98,12 @@ def _every_point(problem: Problem) -> Clustering:
     weights = problem.weights if problem.weights.size else None
     weights = np.bincount(keys.numbers, weights).astype(np.float64)
     problem.report("choose how to sum")
-    field, why = _field_of_points(problem, points, weights)
-    found = _climb_keys(problem, ModeFinder(field, field, **problem.climbing), keys, points, why)
+    if problem.metric == "sphere" and problem.d > FEW_COLUMNS:
+        finder, why = at_rest(problem, points, weights), "dense: many columns"
+    else:
+        field, why = _field_of_points(problem, points, weights)
+        finder = ModeFinder(field, field, **problem.climbing)
+    found = _climb_keys(problem, finder, keys, points, why)
     found.certificate = everything_climbed(found.modes, problem.n)
     return found
 
