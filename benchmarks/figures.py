@@ -1,6 +1,6 @@
 """Write the README's figures from benchmarks/results: ``python -m benchmarks.figures``.
 
-Draws time against size, and writes the tables between the markers in README.md and docs/coming-from-scikit-learn.md.
+Draws time against size, and writes the tables between the markers in README.md and in pages of docs/.
 Only the CSV files are read; nothing is measured here. Colours tell lines apart for colour-blind readers
 too, and every line has a marker of its own; the ground is opaque, so the picture reads the same on any page.
 """
@@ -126,6 +126,18 @@ def replacement(rows: list[dict[str, str]]) -> str:
     return markdown([*header, "`n_iter_`, both", "modeseek from every point"], lines)
 
 
+def by_set(rows: list[dict[str, str]]) -> str:
+    """Make the table of what each rule finds on each set: adjusted Rand index, and right number of clusters in bold."""
+    rules = list(dict.fromkeys(row["rule"] for row in rows))
+    lines: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        right = row["clusters"] == row["true"]
+        found = f"{float(row['ari']):.2f}"
+        about = [row["half"], row["set"], f"{int(row['n']):,}", row["d"], row["true"]]
+        lines.setdefault((row["half"], row["set"]), about).append(f"**{found}**" if right else found)
+    return markdown(["half", "set", "n", "d", "clusters", *rules], [lines[key] for key in sorted(lines, reverse=True)])
+
+
 def fill(text: str, content: str, name: str) -> str:
     """Replace what stands between the markers of that name."""
     begin, end = (f"<!-- {name}: {edge} -->" for edge in ("begin", "end"))
@@ -144,6 +156,9 @@ def main() -> None:
     coming = harness.ROOT / "docs" / "coming-from-scikit-learn.md"
     beside = replacement(harness.read_rows("dropin"))
     coming.write_text(fill(coming.read_text(encoding="utf-8"), beside, "dropin"), encoding="utf-8")
+    scales_page = harness.ROOT / "docs" / "bandwidth.md"
+    chosen = bars_only(harness.read_rows("bandwidth_bars")) + "\n\n" + by_set(harness.read_rows("bandwidth"))
+    scales_page.write_text(fill(scales_page.read_text(encoding="utf-8"), chosen, "bandwidth"), encoding="utf-8")
     proven = harness.read_rows("certificate_bars") + harness.read_rows("scaling_bars")
     readme.write_text(fill(text, bars_only(proven), "certificate"), encoding="utf-8")
 

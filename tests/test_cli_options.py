@@ -189,3 +189,31 @@ def test_unknown_names_are_wrong_usage(points, tmp_path, options):
 def test_audits_know_kernels(points):
     _, printed = cluster(points, "--columns", "x,y", "-b", 8, "--kernel", "epanechnikov", "--audit", 300)
     assert "0 of all 240 points disagree with exact mean shift" in printed
+
+
+# ----------------------------------------------------------------------------------------------------- bandwidth
+
+
+def test_the_bandwidth_command_says_what_the_path_chooses(points, tmp_path):
+    picture = tmp_path / "scales.png"
+    result = run("bandwidth", points, "--columns", "x,y", "--plot", picture)
+    assert result.exit_code == 0, result.stderr
+    path = ms.bandwidth_path(xy(points))
+    words = " ".join(result.stdout.split())
+    assert f"bandwidth {path.bandwidth:.6g}" in words
+    assert "chosen" in words
+    assert picture.stat().st_size > 10_000
+    quiet = run("bandwidth", points, "--columns", "x,y", "-q")
+    assert quiet.stdout.strip() == f"{path.bandwidth:.6g}"
+    assert not quiet.stderr
+    scaled = run("bandwidth", points, "--columns", "x,y", "-q", "--standardize")
+    X = xy(points)
+    assert float(scaled.stdout) == pytest.approx(
+        ms.bandwidth_path((X - X.mean(axis=0)) / X.std(axis=0)).bandwidth, rel=1e-5
+    )
+
+
+def test_the_bandwidth_command_refuses_in_one_line(points, tmp_path):
+    assert_one_line(run("bandwidth", tmp_path / "missing.csv"), "missing.csv")
+    assert_one_line(run("bandwidth", points, "--columns", "x,z"), "z")
+    assert_one_line(run("bandwidth", points, "--columns", "x,y", "--plot", tmp_path / "scales.xyz"), "xyz")
