@@ -1,10 +1,10 @@
 """The bandwidth chosen: ``python -m benchmarks.bandwidth``.
 
 *Sets*: ``MeanShift()`` without arguments, on a fixed list of data sets with known clusters (`benchmarks.clusterings`),
-one half of which rules were tuned on. Beside it every other rule of ``estimate_bandwidth``, and scikit-learn's
-``MeanShift()`` and ``HDBSCAN()``, which have defaults too, on at most 1000 of the points, evenly spaced (they take
-quadratic time; what they find is judged on these). The adjusted Rand index counts points of true clusters alone, not
-those drawn as noise. The number of clusters is right if as many hold at least 1 % of the points.
+one half of which rules were tuned on. Beside it every other rule of ``estimate_bandwidth``, on at most 30,000 of the
+points, and scikit-learn's ``MeanShift()`` and ``HDBSCAN()``, which have defaults too, on at most 1000, as they take
+quadratic time; points are evenly spaced, and each is judged on those it had. The adjusted Rand index counts points of
+true clusters alone, not those drawn as noise. The number of clusters is right if as many hold at least 1 % of points.
 
 *Notebook*: its data with 100 seeds. Centres closer than 4 standard deviations count as one group, those between 4 and 6
 either way; there must be exactly as many clusters as groups, far points among them.
@@ -36,6 +36,7 @@ from modeseek.bandwidth import METHODS
 
 HALVES = ("tuning", "judging")
 FEW = 1000  # points that peers cluster
+MANY = 30_000  # points that are clustered with the other rules: some choose bandwidths with very many clusters
 LARGE = 20_000  # points from which labels are those of "fast"
 SMALLEST = 0.01  # of the points: clusters that are counted
 SEEDS = 100
@@ -65,16 +66,17 @@ def on_set(chosen: Clusters) -> Iterator[Row]:
     X, truth = chosen.draw()
     X, truth = np.asarray(X, np.float64), np.asarray(truth, np.int64)
     about = {"set": chosen.name, "half": chosen.half, "n": len(X), "d": X.shape[1], "has_modes": chosen.has_modes}
-    few = np.unique(np.linspace(0, len(X) - 1, FEW).astype(np.int64))
-    runs = {name: partial(labels_of, name, X) for name in METHODS}
+    few, many = (np.unique(np.linspace(0, len(X) - 1, most).astype(np.int64)) for most in (FEW, MANY))
+    runs = {name: (partial(labels_of, name, X if name == "auto" else X[many])) for name in METHODS}
     runs |= {name: partial(make().fit_predict, X[few]) for name, make in PEERS.items()}
     for name, run in runs.items():
+        rows = few if name in PEERS else slice(None) if name == "auto" else many
         start = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             labels = np.asarray(run(), np.int64)
         seconds = time.perf_counter() - start
-        yield about | {"rule": name} | judge(labels, truth[few] if name in PEERS else truth) | {"seconds": seconds}
+        yield about | {"rule": name} | judge(labels, truth[rows]) | {"seconds": seconds}
 
 
 def of_rule(rows: list[Row], rule: str, half: str | None = None) -> list[Row]:
