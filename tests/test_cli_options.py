@@ -9,6 +9,7 @@ import pytest
 from sklearn.cluster import MeanShift as ScikitLearn
 
 import modeseek as ms
+from modeseek.bandwidth import METHODS
 from modeseek.cli import app, table
 from modeseek.kernels import KERNELS
 from modeseek.varying import RULES
@@ -51,6 +52,7 @@ def xy(path: Path, *columns: str) -> np.ndarray:
 def test_names_are_those_of_the_library():
     assert [kernel.value for kernel in app.Kernel] == list(KERNELS)
     assert table.RULES == RULES
+    assert table.METHODS == METHODS
     for name, choices in (("metric", app.Metric), ("assign", app.Assign), ("fidelity", app.Fidelity)):
         (constraint,) = ms.MeanShift._parameter_constraints[name]
         assert {choice.value for choice in choices} == constraint.options
@@ -211,6 +213,13 @@ def test_the_bandwidth_command_says_what_the_path_chooses(points, tmp_path):
     assert float(scaled.stdout) == pytest.approx(
         ms.bandwidth_path((X - X.mean(axis=0)) / X.std(axis=0)).bandwidth, rel=1e-5
     )
+
+
+def test_a_rule_by_name(points):
+    labels, words = cluster(points, "--columns", "x,y", "-b", "plugin")
+    h = ms.estimate_bandwidth(xy(points), method="plugin")
+    assert f"bandwidth {h:.6g} (plugin)" in words
+    np.testing.assert_array_equal(labels, ms.MeanShift(h).fit(xy(points)).labels_)
 
 
 def test_the_bandwidth_command_refuses_in_one_line(points, tmp_path):

@@ -68,12 +68,12 @@ def _bandwidth(text: str) -> float | str:
 
 
 def _bandwidths(text: str) -> float | list[float] | str:
-    if text == "auto" or text in table.RULES:
+    if text in table.METHODS or text in table.RULES:
         return text
     try:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:
-        names = ", ".join(repr(name) for name in ("auto", *table.RULES))
+        names = ", ".join(repr(name) for name in (*table.METHODS, *table.RULES))
         raise typer.BadParameter(
             f"{text!r} is neither a number, nor numbers separated by commas, nor one of {names}"
         ) from None
@@ -125,10 +125,10 @@ def cluster(
             "--bandwidth",
             "-b",
             parser=_bandwidths,
-            metavar="FLOAT[,FLOAT...]|auto|adaptive-knn|abramson",
+            metavar="FLOAT[,FLOAT...]|auto|RULE",
             help="Standard deviation of the Gaussian, or h of another kernel, in the units of the data;"
             " with --standardize, in standard deviations of a column. Several numbers: one per column."
-            " adaptive-knn, abramson: one per row, by these rules.",
+            f" Or a rule: {', '.join(table.METHODS[1:])}; {', '.join(table.RULES)} give one per row.",
         ),
     ] = "auto",
     kernel: Annotated[Kernel, typer.Option(help="Weight of a row at a distance.")] = Kernel.GAUSSIAN,

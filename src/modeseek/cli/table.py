@@ -14,6 +14,7 @@ from modeseek.cli.units import Degrees, StandardDeviations, Units
 from modeseek.files import Table, check_place
 
 RULES = ("adaptive-knn", "abramson")  # names of bandwidths that are one number for each row
+METHODS = ("auto", "third", "quantile", "normal", "plugin", "silverman", "scott", "knn", "self-coverage")  # one for all
 DEFAULTS = {"kernel": "gaussian", "metric": "euclidean", "assign": "basin"}
 
 
@@ -134,5 +135,6 @@ def _describe_bandwidth(model: Any, units: Units) -> str:
     used = np.atleast_1d(units.shown(model.bandwidth_))
     if isinstance(model.bandwidth, str) and model.bandwidth in RULES:
         return f"{used.min():.6g} to {used.max():.6g}, one per row ({model.bandwidth})"
-    chosen = " (chosen automatically)" if isinstance(model.bandwidth, str) else ""
+    rule = model.bandwidth if isinstance(model.bandwidth, str) else ""
+    chosen = " (chosen automatically)" if rule == "auto" else f" ({rule})" if rule else ""
     return ", ".join(f"{h:.6g}" for h in used) + chosen
