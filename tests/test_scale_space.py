@@ -9,8 +9,6 @@ matplotlib.use("Agg")
 import numpy as np
 import pytest
 from benchmarks.clusterings import SETS, mixture
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.spatial.distance import cdist, pdist
 from sklearn.datasets import load_wine, make_blobs, make_moons
 from sklearn.metrics import adjusted_rand_score
@@ -73,13 +71,14 @@ def test_the_saddle_of_two_blobs_is_the_lowest_place_between_them():
     assert scale.saddles[big].max() == pytest.approx(sums(way, X, 0.8)[80:320].min(), rel=0.05)
 
 
-@given(seed=st.integers(0, 2**31), n=st.sampled_from([300, 3000]), d=st.integers(1, 3))
-@settings(max_examples=15, deadline=None)
-def test_hills_of_evenly_scattered_points_are_chance(seed, n, d):
-    X = np.random.default_rng(seed).random((n, d))
-    path = ms.bandwidth_path(X)
-    assert path.chosen is None or path.n_clusters.max() <= 3
-    assert path.n_modes[0] >= path.n_clusters[0]
+@pytest.mark.parametrize(("n", "d"), [(300, 1), (300, 2), (3000, 2), (300, 3)])
+def test_hills_of_evenly_scattered_points_are_chance(n, d):
+    mistaken = 0
+    for seed in range(10):
+        path = ms.bandwidth_path(np.random.default_rng(seed).random((n, d)))
+        mistaken += path.chosen is not None
+        assert len(path.scales[0].modes) > 5  # there are hills
+    assert mistaken <= 1
 
 
 def test_most_even_clouds_are_one_cluster_and_most_pairs_are_two():
