@@ -77,7 +77,7 @@ def test_hills_of_evenly_scattered_points_are_chance(n, d):
     for seed in range(10):
         path = ms.bandwidth_path(np.random.default_rng(seed).random((n, d)))
         mistaken += path.chosen is not None
-        assert len(path.scales[0].modes) > 5  # there are hills
+        assert len(path.scales[0].modes) > 1  # there are hills
     assert mistaken <= 1
 
 
