@@ -73,11 +73,12 @@ def test_the_saddle_of_two_blobs_is_the_lowest_place_between_them():
 
 @pytest.mark.parametrize(("n", "d"), [(300, 1), (300, 2), (3000, 2), (300, 3)])
 def test_hills_of_evenly_scattered_points_are_chance(n, d):
-    mistaken = 0
+    mistaken = hills = 0
     for seed in range(10):
         path = ms.bandwidth_path(np.random.default_rng(seed).random((n, d)))
         mistaken += path.chosen is not None
-        assert len(path.scales[0].modes) > 1  # there are hills
+        hills += len(path.scales[0].modes)
+    assert hills > 20  # there are some at the finest scale
     assert mistaken <= 1
 
 
