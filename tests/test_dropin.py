@@ -162,6 +162,13 @@ def test_defaults_are_those_of_scikit_learn(bin_seeding):
     assert ours.n_iter_ == theirs.n_iter_
 
 
+def test_the_rule_by_its_name_is_the_default():
+    X, _ = make_blobs(300, random_state=0)
+    named, default = (replacement(bandwidth, bin_seeding=True).fit(X) for bandwidth in ("quantile", None))
+    np.testing.assert_array_equal(named.labels_, default.labels_)
+    np.testing.assert_array_equal(named.cluster_centers_, default.cluster_centers_)
+
+
 def test_functional_form_is_scikit_learns():
     X = load_iris().data
     how = {"bandwidth": 0.8, "bin_seeding": True, "min_bin_freq": 2, "cluster_all": False, "max_iter": 50, "n_jobs": 1}

@@ -23,10 +23,6 @@ from modeseek.scales import scales_of_sample
 NONE = np.empty(0)
 
 
-def bounds(X):
-    return np.array([X.min(axis=0), X.max(axis=0)], float)
-
-
 def sums(Q, X, h, w=None):
     g = np.exp(-0.5 * cdist(Q, X, "sqeuclidean") / h**2)
     return g.sum(axis=1) if w is None else g @ w
@@ -53,7 +49,7 @@ def test_hills_of_the_grid_are_modes_of_the_density(d):
 def test_grid_and_sample_find_the_same_modes_and_saddles():
     X, _ = make_blobs(900, centers=[[0, 0], [4, 0], [0, 7]], cluster_std=1.0, random_state=0)
     h = np.array([0.9, 1.2, 1.5])
-    on_grid = path_of(X, NONE, bounds(X), h)
+    on_grid = path_of(X, NONE, h)
     on_sample = scales_of_sample(X, h)
     for a, b in zip(on_grid.scales, on_sample, strict=True):
         assert a.bandwidth == b.bandwidth
@@ -65,7 +61,7 @@ def test_grid_and_sample_find_the_same_modes_and_saddles():
 
 def test_the_saddle_of_two_blobs_is_the_lowest_place_between_them():
     X = np.concatenate([np.random.default_rng(0).normal([x, 0.0], size=(2000, 2)) for x in (0.0, 5.0)])
-    scale = path_of(X, NONE, bounds(X), np.array([0.8, 1.0])).scales[0]
+    scale = path_of(X, NONE, np.array([0.8, 1.0])).scales[0]
     way = np.column_stack([np.linspace(0.0, 5.0, 400), np.zeros(400)])
     big = np.argsort(-scale.masses)[:2]
     assert scale.saddles[big].max() == pytest.approx(sums(way, X, 0.8)[80:320].min(), rel=0.05)

@@ -53,6 +53,8 @@ NO_CLUSTER = -2  # what an exact mode belongs to that the fit does not have
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+LeadsTo = Callable[[Ints], Ints]  # modes of the fit, by number -> the exact modes that they climb to
+Climbed = tuple[Ints, Floats, LeadsTo]  # the exact mode of each start (-1: none), and where it ended
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,24 +220,15 @@ def audit(
     if rows.size:
         h = data.positive(bandwidth, "bandwidth")
         starts, inverse = np.unique(np.asarray(points[rows], np.float64), axis=0, return_inverse=True)
-        if weight is not GAUSSIAN or metric == "cosine" or points.shape[1] > FEW_COLUMNS:
-            sums = (
-                Products(points, weights, h, sphere=metric == "cosine", n_jobs=n_jobs)
-                if weight is GAUSSIAN
-                else PlainSums(points, weights, h, weight, n_jobs)
-            )
-            reached, ends = sums.climb(np.concatenate([starts, found]))
-            of_modes, reached, ends = reached[len(starts) :], reached[: len(starts)], ends[: len(starts)]
+        if weight is not GAUSSIAN:
+            climbed = _climb_to_rest(PlainSums(points, weights, h, weight, n_jobs), starts, found)
+        elif metric == "cosine" or points.shape[1] > FEW_COLUMNS:
+            products = Products(points, weights, h, sphere=metric == "cosine", n_jobs=n_jobs)
+            climbed = _climb_to_rest(products, starts, found)
         else:
-            definition, traps = Definition(points, weights, h, n_jobs), Traps()
-            reached, ends = climb(definition, starts, traps)
-            of_modes = None
+            climbed = _climb_into_traps(Definition(points, weights, h, n_jobs), starts, found)
+        reached, ends, leads_to = climbed
         reached, ends = reached[inverse.reshape(-1)], ends[inverse.reshape(-1)]
-
-        def leads_to(modes: Ints) -> Ints:
-            """Return the exact modes that these modes of the fit climb to."""
-            return climb(definition, found[modes], traps)[0] if of_modes is None else of_modes[modes]
-
         expected, distance = _expected(leads_to, reached, ends, found, names, h)
         if not weight.continuous:
             _allow_others_close_by(given[rows], leads_to, reached, ends, found, names, h, expected, distance)
@@ -282,8 +275,22 @@ def _sample(n: int, n_samples: int, random_state: int | np.random.RandomState | 
     return np.sort(sample_without_replacement(n, n_samples, random_state=check_random_state(random_state)))
 
 
+def _climb_into_traps(definition: Definition, starts: Floats, modes: Floats) -> Climbed:
+    """Let starts climb into proven traps; modes of the fit climb only when they are asked about."""
+    traps = Traps()
+    reached, ends = climb(definition, starts, traps)
+    return reached, ends, lambda some: climb(definition, modes[some], traps)[0]
+
+
+def _climb_to_rest(sums: PlainSums | Products, starts: Floats, modes: Floats) -> Climbed:
+    """Let starts climb to rest, and the modes of the fit along with them: ends are told apart by location."""
+    reached, ends = sums.climb(np.concatenate([starts, modes]))
+    of_modes = reached[len(starts) :]
+    return reached[: len(starts)], ends[: len(starts)], lambda some: of_modes[some]
+
+
 def _expected(
-    leads_to: Callable[[Ints], Ints], reached: Ints, ends: Floats, modes: Floats, clusters: NDArray[Any], h: float
+    leads_to: LeadsTo, reached: Ints, ends: Floats, modes: Floats, clusters: NDArray[Any], h: float
 ) -> tuple[NDArray[Any], Floats]:
     """Return the label that each climb calls for, and how far off the mode of the fit is, in bandwidths.
 
@@ -306,7 +313,7 @@ def _expected(
 
 def _allow_others_close_by(
     given: NDArray[Any],
-    leads_to: Callable[[Ints], Ints],
+    leads_to: LeadsTo,
     reached: Ints,
     ends: Floats,
     modes: Floats,

@@ -42,8 +42,8 @@ def estimate_bandwidth(
     X : array-like of shape (n_samples, n_features)
         Points.
     method : str, default="auto"
-        "auto": from the clusters at every scale: the one at which their number stays the same longest
-        (`bandwidth_path`); one cluster only where no other number lasts, with a warning.
+        "auto": from the clusters at every scale: one at which they stand apart, or else at which their number stays
+        the same longest (`bandwidth_path`); one cluster only where no other number lasts, with a warning.
         "third": where the Gaussian covers a third of the data.
         "quantile": scikit-learn's rule, the radius of a flat kernel: the mean distance of a point from its k-th
         neighbour, k = quantile * n rounded down, itself being the first.
@@ -101,7 +101,7 @@ def estimate_bandwidth(
     """
     points = data.as_points(X)
     weights = data.as_weights(sample_weight, len(points))
-    bounds = data.bounds(points, n_jobs)
+    data.bounds(points, n_jobs)  # refuses what is not finite
     method = _method(method, quantile)
     if n_samples is not None:
         data.whole(n_samples, "n_samples", 1)
@@ -111,7 +111,7 @@ def estimate_bandwidth(
         points, weights = points[weights > 0.0], weights[weights > 0.0]
     q = 0.3 if quantile is None else quantile
     if method == "auto":
-        return _by_path(points, weights, bounds, n_jobs)
+        return _by_path(points, weights, n_jobs)
     found = _RULES[method](points, weights, q, n_jobs)
     if found > 0.0:
         return found
@@ -139,11 +139,11 @@ def _method(method: str, quantile: object) -> str:
     return "quantile"
 
 
-def _by_path(points: NDArray[Any], weights: Floats, bounds: Floats, n_jobs: int | None) -> float:
+def _by_path(points: NDArray[Any], weights: Floats, n_jobs: int | None) -> float:
     """Return what the path chooses; say so where it is one cluster."""
     if not (points != points[0]).any():
         return 1.0
-    path = path_of(points, weights, bounds, None, n_jobs)
+    path = path_of(points, weights, n_jobs=n_jobs)
     if path.chosen is None:
         warnings.warn(
             f"At no scale do clusters stand out from chance for long: the bandwidth {path.bandwidth:g}, the spread of "
@@ -190,5 +190,5 @@ _RULES: dict[str, Callable[[NDArray[Any], Floats, float, int | None], float]] = 
     "silverman": _rule(rules.silverman),
     "scott": _rule(rules.scott),
     "knn": _rule(rules.neighbours),
-    "self-coverage": _rule(self_coverage),
+    "self-coverage": lambda points, weights, quantile, n_jobs: self_coverage(points, weights, n_jobs),
 }

@@ -28,12 +28,11 @@ def coverage(path: BandwidthPath, sample: Floats) -> Floats:
     return covered
 
 
-def self_coverage(points: NDArray, weights: Floats) -> float:
+def self_coverage(points: NDArray, weights: Floats, n_jobs: int | None = None) -> float:
     """Return the bandwidth at which coverage bends most; 0 where all points are equal."""
     if not (points != points[0]).any():
         return 0.0
-    bounds = np.array([points.min(axis=0), points.max(axis=0)], np.float64)
-    path = path_of(points, weights, bounds)
+    path = path_of(points, weights, n_jobs=n_jobs)
     kept = path.bandwidths <= MOST * path.bandwidths[-1]
     h = path.bandwidths[kept]
     if len(h) < 3:

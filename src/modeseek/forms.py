@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from modeseek.engines import data
 from modeseek.fields import Floats
-from modeseek.geometry import Geometry, Globe, Plain, Whitened, choose_geometry, per_point
+from modeseek.geometry import Geometry, Globe, Plain, Whitened, choose_geometry, number_of, per_point
 from modeseek.result import Problem
 from modeseek.rules import variances
 from modeseek.sphere import normalise
@@ -84,21 +84,21 @@ def choose(
     ValueError
         If they do not fit together or with the points.
     """
-    is_name = bandwidth is None or isinstance(bandwidth, str)
-    own = None if is_name or np.ndim(bandwidth) == 0 else per_point(bandwidth, *points.shape)
-    if metric != "euclidean" and (own is not None or (is_name and bandwidth in RULES)):
+    number, by_rule = number_of(bandwidth), isinstance(bandwidth, str) and bandwidth in RULES
+    own = per_point(bandwidth, *points.shape) if number is None else None
+    if metric != "euclidean" and (own is not None or by_rule):
         raise ValueError(f'metric="{metric}" takes one number as bandwidth (or None), not one per point.')
     if standardize:
-        geometry: Geometry = _standardised(metric, bandwidth, own, points, weights, bounds)
+        geometry: Geometry = _standardised(metric, bandwidth, points, weights, bounds)
     else:
         geometry = Plain() if own is not None else choose_geometry(metric, bandwidth, points, bounds)
     inside = geometry.into(points, n_jobs)
     bounds = geometry.bounds(inside, bounds, n_jobs)
     h = geometry.bandwidth
-    if np.isnan(h) and own is None and bandwidth != "adaptive-knn":
+    if np.isnan(h) and own is None and not (by_rule and bandwidth == "adaptive-knn"):
         h = estimate(normalise(inside) if geometry.metric == "sphere" else inside)
         geometry = replace(cast(Any, geometry), bandwidth=h)
-    if bandwidth is not None and isinstance(bandwidth, str) and bandwidth in RULES:
+    if by_rule:
         own = (
             neighbour_distances(inside, weights, n_jobs)
             if bandwidth == "adaptive-knn"
@@ -111,20 +111,17 @@ def choose(
     return Form(geometry, h, np.empty(0), _shown(geometry, bandwidth, h)), inside, bounds
 
 
-def _standardised(
-    metric: str, bandwidth: Any, own: Floats | None, points: NDArray[Any], weights: Floats, bounds: Floats
-) -> Geometry:
+def _standardised(metric: str, bandwidth: Any, points: NDArray[Any], weights: Floats, bounds: Floats) -> Geometry:
     """Return coordinates in which every column has standard deviation 1; one that is constant stays as it is."""
-    number = bandwidth is None or isinstance(bandwidth, str) or np.ndim(bandwidth) == 0
-    if metric != "euclidean" or own is not None or not number:
+    number = number_of(bandwidth)
+    if metric != "euclidean" or number is None:
         raise ValueError(
             f'standardize=True goes with metric="euclidean" and one number as bandwidth, or a rule; got '
             f"metric={metric!r}, bandwidth={bandwidth!r}."
         )
     deviations = np.sqrt(variances(points, weights)[1])
     factor = np.diag(np.where(deviations > 1e-12 * np.abs(bounds).max(axis=0), deviations, 1.0))
-    scale = np.nan if bandwidth is None or isinstance(bandwidth, str) else float(bandwidth)
-    return Whitened(0.5 * bounds[0] + 0.5 * bounds[1], factor, bandwidth=scale)
+    return Whitened(0.5 * bounds[0] + 0.5 * bounds[1], factor, bandwidth=number)
 
 
 def warn_of_scales(points: NDArray[Any], weights: Floats) -> None:
@@ -144,12 +141,9 @@ def warn_of_scales(points: NDArray[Any], weights: Floats) -> None:
 
 def _shown(geometry: Geometry, bandwidth: Any, h: float) -> float | Floats:
     """Return the bandwidth as the user has it."""
+    number = number_of(bandwidth)
+    if number is None:
+        return np.array(bandwidth, np.float64)
     if isinstance(geometry, Globe):
-        return 2.0 * float(np.arcsin(min(0.5 * h, 1.0))) if _is_name(bandwidth) else float(bandwidth)
-    if _is_name(bandwidth) or np.ndim(bandwidth) == 0:
-        return h
-    return np.array(bandwidth, np.float64)
-
-
-def _is_name(bandwidth: Any) -> bool:
-    return bandwidth is None or isinstance(bandwidth, str)
+        return 2.0 * float(np.arcsin(min(0.5 * h, 1.0))) if np.isnan(number) else number
+    return h

@@ -366,6 +366,13 @@ def per_point(bandwidth: Any, n: int, d: int) -> Floats | None:
     )
 
 
+def number_of(bandwidth: Any) -> float | None:
+    """Return the one number that a bandwidth is, NaN if it is to be chosen (None, or the name of a rule); else None."""
+    if bandwidth is None or isinstance(bandwidth, str):
+        return np.nan
+    return float(bandwidth) if np.ndim(bandwidth) == 0 else None
+
+
 def choose_geometry(metric: str, bandwidth: Any, points: NDArray[Any], bounds: Floats) -> Geometry:
     """Return the geometry that a metric and a bandwidth ask for.
 
@@ -374,12 +381,13 @@ def choose_geometry(metric: str, bandwidth: Any, points: NDArray[Any], bounds: F
     ValueError
         If they do not go together or with the points.
     """
-    number = bandwidth is None or isinstance(bandwidth, str) or np.ndim(bandwidth) == 0
-    if metric != "euclidean" and not number:
-        raise ValueError(
-            f'metric="{metric}" takes one number as bandwidth (or None); use metric="euclidean" for others.'
-        )
-    scale = np.nan if bandwidth is None or isinstance(bandwidth, str) or not number else float(bandwidth)
+    scale = number_of(bandwidth)
+    if scale is None:
+        if metric != "euclidean":
+            raise ValueError(
+                f'metric="{metric}" takes one number as bandwidth (or None); use metric="euclidean" for others.'
+            )
+        return whitening(bandwidth, bounds)
     if metric == "cosine":
         return Directions(points.shape[1], scale)
     if metric == "haversine":
@@ -390,4 +398,4 @@ def choose_geometry(metric: str, bandwidth: Any, points: NDArray[Any], bounds: F
         if scale > np.pi:
             raise ValueError(f"bandwidth={scale:g} is an angle in radians, and none is larger than pi.")
         return Globe(bandwidth=scale if np.isnan(scale) else chord(scale))
-    return Plain(scale) if number else whitening(bandwidth, bounds)
+    return Plain(scale)

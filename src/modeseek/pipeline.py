@@ -98,23 +98,24 @@ def _every_point(problem: Problem) -> Clustering:
     weights = problem.weights if problem.weights.size else None
     weights = np.bincount(keys.numbers, weights).astype(np.float64)
     problem.report("choose how to sum")
-    if problem.metric == "sphere" and problem.d > FEW_COLUMNS:
-        finder, why = at_rest(problem, points, weights), "dense: many columns"
-    else:
-        field, why = _field_of_points(problem, points, weights)
-        finder = ModeFinder(field, field, **problem.climbing)
+    finder, why = _finder_on_points(problem, points, weights)
     found = _climb_keys(problem, finder, keys, points, why)
     found.certificate = everything_climbed(found.modes, problem.n)
     return found
 
 
-def _field_of_points(problem: Problem, points: Floats, weights: Floats) -> tuple[PointField, str]:
-    """Return the field on which every point climbs, and why in words."""
+def _finder_on_points(problem: Problem, points: Floats, weights: Floats) -> tuple[ModeFinder, str]:
+    """Return what finds the modes that points climb to on the points, and why in words it sums as it does."""
+    if problem.metric == "sphere" and problem.d > FEW_COLUMNS:
+        return at_rest(problem, points, weights), "dense: many columns"
+    field: PointField
     if problem.own.size:  # repeats may differ in bandwidth
-        return AdaptiveField(problem.points, problem.weights, problem.own), "a bandwidth for each point"
-    if problem.metric == "sphere":
-        return sphere_field(points, weights, problem.bandwidth)
-    return choose_field(points, weights, problem.bandwidth)
+        field, why = AdaptiveField(problem.points, problem.weights, problem.own), "a bandwidth for each point"
+    elif problem.metric == "sphere":
+        field, why = sphere_field(points, weights, problem.bandwidth)
+    else:
+        field, why = choose_field(points, weights, problem.bandwidth)
+    return ModeFinder(field, field, **problem.climbing), why
 
 
 def _by_cells(problem: Problem, spacing: float) -> Clustering:

@@ -190,21 +190,21 @@ def bandwidth_path(
     """
     points = data.as_points(X)
     weights = data.as_weights(sample_weight, len(points))
-    bounds = data.bounds(points, n_jobs)
+    data.bounds(points, n_jobs)  # refuses what is not finite
     given = None if bandwidths is None else _checked(bandwidths)
     if weights.size and not weights.all():
         points, weights = points[weights > 0.0], weights[weights > 0.0]
-    return path_of(points, weights, bounds, given, n_jobs)
+    return path_of(points, weights, given, n_jobs)
 
 
 def path_of(
-    points: NDArray, weights: Floats, bounds: Floats, bandwidths: Floats | None = None, n_jobs: int | None = None
+    points: NDArray, weights: Floats, bandwidths: Floats | None = None, n_jobs: int | None = None
 ) -> BandwidthPath:
     """Do as `bandwidth_path` with what is checked already; weights are above 0."""
     weights = as_counts(weights)
     sample = evenly(points, weights)
     series = _series(sample) if bandwidths is None else bandwidths
-    problem = Problem(points, weights, bounds, float(series[0]), n_jobs=n_jobs)
+    problem = Problem(points, weights, data.bounds(points, n_jobs), float(series[0]), n_jobs=n_jobs)
     if problem.d <= 3 and affordable_spacings(problem, (SPACING,), MAX_NODES[problem.d]):
         sketch, _ = make_sketch(problem, SPACING)
         return BandwidthPath(scales_of_grid(sketch, series), sketch.total_weight_)

@@ -222,6 +222,7 @@ def _log_scores(sums: Floats, total: float, d: int, h: float, volume: float) -> 
 def scales_of_sample(sample: Floats, bandwidths: Floats, n_jobs: int | None = None) -> list[Scale]:
     """Return the hills of a sample of points at ascending bandwidths."""
     starts, labels = sample, np.arange(len(sample))
+    squares_of_pairs = cdist(sample, sample, "sqeuclidean")
     extent = np.ptp(sample, axis=0)
     volume = float(np.prod(np.where(extent > 0.0, extent, 1.0)))
     found: list[Scale] = []
@@ -238,7 +239,8 @@ def scales_of_sample(sample: Floats, bandwidths: Floats, n_jobs: int | None = No
             found[-1].leads_to = reached
         labels, starts = reached[labels], modes
         masses, firsts, squares = _moments(labels, np.ones(len(sample)), sample, len(modes))
-        logs = _log_scores(_sums(sample, sample, float(h)), len(sample), sample.shape[1], float(h), volume)
+        sums = _sums_of_squares(squares_of_pairs, float(h))
+        logs = _log_scores(sums, len(sample), sample.shape[1], float(h), volume)
         scale = Scale(
             float(h), modes, masses, firsts, squares, heights, *_saddles(modes, masses, heights, sample, float(h)), 0.0
         )
@@ -249,7 +251,11 @@ def scales_of_sample(sample: Floats, bandwidths: Floats, n_jobs: int | None = No
 
 def _sums(queries: Floats, sample: Floats, h: float) -> Floats:
     """Return S at each query."""
-    return np.exp(-0.5 * cdist(queries, sample, "sqeuclidean") / (h * h)).sum(axis=1)
+    return _sums_of_squares(cdist(queries, sample, "sqeuclidean"), h)
+
+
+def _sums_of_squares(squares: Floats, h: float) -> Floats:
+    return np.exp(-0.5 * squares / (h * h)).sum(axis=1)
 
 
 def _saddles(modes: Floats, masses: Floats, heights: Floats, sample: Floats, h: float) -> tuple[Floats, Ints]:

@@ -26,6 +26,11 @@ QUERIES_AT_ONCE = 1 << 21  # neighbours held at once
 RULES = ("adaptive-knn", "abramson")
 
 
+def is_several(bandwidth: Any) -> bool:
+    """Tell whether a bandwidth is more than one number: an array, or a rule that gives one for each point."""
+    return np.ndim(bandwidth) > 0 or (isinstance(bandwidth, str) and bandwidth in RULES)
+
+
 def neighbour_distances(points: NDArray[Any], weights: Floats, n_jobs: int | None = None) -> Floats:
     """Return the distance of each point to its k-th neighbour, k = sqrt(W) rounded up.
 

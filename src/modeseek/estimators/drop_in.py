@@ -42,5 +42,6 @@ def find_seeds(model: Any, points: NDArray[Any], weights: NDArray[Any]) -> NDArr
     if not model.bin_seeding:
         return None
     # a number of the caller's own type: seeds are rounded as scikit-learn rounds them
-    bandwidth = np.float64(model.bandwidth_) if model.bandwidth in (None, "auto") else model.bandwidth
+    chosen = model.bandwidth is None or isinstance(model.bandwidth, str)
+    bandwidth = np.float64(model.bandwidth_) if chosen else model.bandwidth
     return bin_seeds(points, weights, bandwidth, model.min_bin_freq)

@@ -20,7 +20,7 @@ from modeseek.result import Clustering
 from modeseek.seeded import SeededClusters
 from modeseek.sketch import DensitySketch
 from modeseek.streams import Stream, cluster_sketch
-from modeseek.varying import RULES
+from modeseek.varying import is_several
 
 LAZY = ("labels_", "cluster_centers_", "cluster_weights_", "n_iter_", "certificate_", "_clustering")
 
@@ -39,7 +39,7 @@ def can_stream(model: Any) -> bool:
         raise AttributeError(f'partial_fit is for metric="euclidean" only, and the model has metric={model.metric!r}.')
     if model.standardize:
         raise AttributeError("partial_fit cannot standardise columns it has not seen all of: use standardize=False.")
-    if np.ndim(model.bandwidth) or (isinstance(model.bandwidth, str) and model.bandwidth in RULES):
+    if is_several(model.bandwidth):
         raise AttributeError(
             f"partial_fit takes one number as bandwidth, or None, and the model has bandwidth={model.bandwidth!r}."
         )
@@ -192,7 +192,7 @@ class Streaming:
             raise ValueError(f'A DensitySketch is for metric="euclidean" only, got metric={self.metric!r}.')
         if self.standardize:
             raise ValueError("A DensitySketch cannot be standardised any more: use standardize=False.")
-        if np.ndim(self.bandwidth) or (isinstance(self.bandwidth, str) and self.bandwidth in RULES):
+        if is_several(self.bandwidth):
             raise ValueError(f"A DensitySketch has one number as bandwidth, got {self.bandwidth!r}: leave it out.")
         if sample_weight is not None:
             raise ValueError("sample_weight is of no use with a DensitySketch: its masses are weights already.")

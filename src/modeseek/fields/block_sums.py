@@ -148,8 +148,8 @@ class BlockSums:
         """Return the own weight of all points in other blocks."""
         return float(self.block_weights[~self._near(z)].sum())
 
-    def _hessian(self, z: Floats) -> tuple[Floats, Floats]:
-        """Return m(z) - z and I - J, the negative Hessian of log f times h^2; -I where nothing is near enough."""
+    def _moments(self, z: Floats) -> tuple[Floats, Floats] | None:
+        """Return the weighted means of offsets from z and of their products; None where nothing is near enough."""
         total, s, squares = 0.0, np.zeros_like(z), np.zeros((len(z), len(z)))
         for offsets, own in self._around(z):
             weights = own * np.exp(-0.5 * np.einsum("ij,ij->i", offsets, offsets))
@@ -158,6 +158,13 @@ class BlockSums:
             offsets *= np.sqrt(weights)[:, None]
             squares += offsets.T @ offsets
         if total < min(FAINT * self.total, 0.5 * self.lightest):
-            return np.zeros_like(z), -np.eye(len(z))  # no mode is so faint
-        s /= total
-        return s, np.eye(len(z)) - squares / total + np.outer(s, s)
+            return None  # no mode is so faint
+        return s / total, squares / total
+
+    def _hessian(self, z: Floats) -> tuple[Floats, Floats]:
+        """Return m(z) - z and I - J, the negative Hessian of log f times h^2; -I where nothing is near enough."""
+        moments = self._moments(z)
+        if moments is None:
+            return np.zeros_like(z), -np.eye(len(z))
+        s, products = moments
+        return s, np.eye(len(z)) - products + np.outer(s, s)

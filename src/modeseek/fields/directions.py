@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import CONCAVE, Floats, Ints, log_normaliser
-from modeseek.fields.block_sums import FAINT
 from modeseek.fields.blocks import BlocksField
 from modeseek.fields.dense import DenseField
 from modeseek.fields.grid import PAIRS_PER_CHUNK, QUERIES_PER_CHUNK, GridField
@@ -151,29 +150,15 @@ class SphereBlocks(BlocksField):
         """Leave all climbs to float64: the bound of `BlocksField` is one of steps in space."""
         return x, np.full(len(x), -1, np.int64)
 
-    def _moments(self, z: Floats) -> tuple[Floats, Floats] | None:
-        """Return M - u and J in bandwidths; None where nothing is near enough."""
-        total, s, squares = 0.0, np.zeros_like(z), np.zeros((len(z), len(z)))
-        for offsets, own in self._around(z):
-            weights = own * np.exp(-0.5 * np.einsum("ij,ij->i", offsets, offsets))
-            total += float(weights.sum())
-            s += weights @ offsets
-            offsets *= np.sqrt(weights)[:, None]
-            squares += offsets.T @ offsets
-        if total < min(FAINT * self.total, 0.5 * self.lightest):
-            return None
-        s /= total
-        return s, squares / total - np.outer(s, s)
-
     def _hessian(self, z: Floats) -> tuple[Floats, Floats]:
         """Return m(z) - z and I less the Jacobian of m along the sphere; -I where nothing is near enough."""
         moments = self._moments(z)
         if moments is None:
             return np.zeros_like(z), -np.eye(len(z))
-        s, jacobian = moments
+        s, products = moments
         place = self._unscaled(z)[None]
         mean = place + self.bandwidth * s
-        hessian = tangent_hessians(on_sphere(place), mean, jacobian[None])[0]
+        hessian = tangent_hessians(on_sphere(place), mean, (products - np.outer(s, s))[None])[0]
         return (land(mean, place) - place)[0] / self.bandwidth, hessian
 
     def _radii(self, modes: Floats, n_jobs: int | None) -> Floats:

@@ -24,6 +24,17 @@ def _outside(low, high, node, a, b, c):
     return x * x + y * y + z * z
 
 
+@inline
+def _parts(low, high, node, a, b, c):
+    """Return the farther and the nearer part of a node, and the squares of their distances."""
+    left, right = 2 * node + 1, 2 * node + 2
+    to_left, to_right = _outside(low, high, left, a, b, c), _outside(low, high, right, a, b, c)
+    if to_left <= to_right:
+        left, right = right, left
+        to_left, to_right = to_right, to_left
+    return left, right, to_left, to_right
+
+
 @kernel
 def log_sums(points, weights, low, high, held, leaf, first_leaf, share, slack, queries, stack, squares, out):
     """Write log sum_i w_i exp(-|q - x_i|^2 / 2) of each query (m, 3) to out (m,).
@@ -51,13 +62,9 @@ def log_sums(points, weights, low, high, held, leaf, first_leaf, share, slack, q
                     if square < nearest:
                         nearest, least = square, weights[i]
                 continue
-            left, right = 2 * node + 1, 2 * node + 2
-            to_left, to_right = _outside(low, high, left, a, b, c), _outside(low, high, right, a, b, c)
-            if to_left <= to_right:
-                left, right = right, left
-                to_left, to_right = to_right, to_left
-            stack[waiting], squares[waiting] = left, to_left
-            stack[waiting + 1], squares[waiting + 1] = right, to_right
+            farther, nearer, to_farther, to_nearer = _parts(low, high, node, a, b, c)
+            stack[waiting], squares[waiting] = farther, to_farther
+            stack[waiting + 1], squares[waiting + 1] = nearer, to_nearer
             waiting += 2
 
         half = 0.5 * (share[1] if nearest >= FAR * FAR else share[0])
@@ -86,15 +93,11 @@ def log_sums(points, weights, low, high, held, leaf, first_leaf, share, slack, q
                     least = total
                     farthest = max(nearest + 2.0 * (budget - log(total)), nearest) * (1.0 + slack)
                 continue
-            left, right = 2 * node + 1, 2 * node + 2
-            to_left, to_right = _outside(low, high, left, a, b, c), _outside(low, high, right, a, b, c)
-            if to_left <= to_right:
-                left, right = right, left
-                to_left, to_right = to_right, to_left
-            if to_left <= farthest:
-                stack[waiting], squares[waiting] = left, to_left
+            farther, nearer, to_farther, to_nearer = _parts(low, high, node, a, b, c)
+            if to_farther <= farthest:
+                stack[waiting], squares[waiting] = farther, to_farther
                 waiting += 1
-            if to_right <= farthest:
-                stack[waiting], squares[waiting] = right, to_right
+            if to_nearer <= farthest:
+                stack[waiting], squares[waiting] = nearer, to_nearer
                 waiting += 1
         out[row] = log(total) - 0.5 * nearest

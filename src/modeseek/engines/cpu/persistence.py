@@ -2,8 +2,7 @@
 
 from modeseek.engines.cpu import kernel
 from modeseek.engines.cpu.flood import _root
-
-NONE = -1
+from modeseek.engines.cpu.sweep import NONE, highest_neighbour
 
 
 @kernel
@@ -16,13 +15,7 @@ def merge(order, height, neighbours, peak_of, tops, threshold, owner, parent):
     """
     for n in range(order.size):
         cell = order[n]
-        mine = NONE
-        highest = height[cell]
-        for m in range(neighbours.size):
-            other = cell + neighbours[m]
-            if owner[other] != NONE and (mine == NONE or height[other] > highest):
-                mine = owner[other]
-                highest = height[other]
+        mine = highest_neighbour(cell, neighbours, height, owner)
         if mine == NONE:
             owner[cell] = peak_of[cell]
             continue

@@ -2,10 +2,23 @@
 
 import numpy as np
 
-from modeseek.engines.cpu import kernel
+from modeseek.engines.cpu import inline, kernel
 from modeseek.engines.cpu.flood import _root
 
 NONE = -1
+
+
+@inline
+def highest_neighbour(node, neighbours, height, owner):
+    """Return the owner of the highest neighbour that has one: where steepest ascent leads. NONE if none has."""
+    mine = NONE
+    highest = -np.inf
+    for m in range(neighbours.size):
+        other = node + neighbours[m]
+        if owner[other] != NONE and height[other] > highest:
+            mine = owner[other]
+            highest = height[other]
+    return mine
 
 
 @kernel
@@ -19,13 +32,7 @@ def sweep(order, height, neighbours, hill, top, saddle, into, parent):
     count = 0
     for n in range(order.size):
         node = order[n]
-        mine = NONE
-        highest = -np.inf
-        for m in range(neighbours.size):
-            other = node + neighbours[m]
-            if hill[other] != NONE and height[other] > highest:
-                mine = hill[other]
-                highest = height[other]
+        mine = highest_neighbour(node, neighbours, height, hill)
         if mine == NONE:
             hill[node] = top_of = count
             top[top_of] = node
