@@ -284,6 +284,20 @@ def test_means_of_balls_are_those_of_plain_sums(d, radius):
     np.testing.assert_array_equal(means[~filled], Q[~filled])
 
 
+def test_a_crowd_of_equal_points_on_the_rim_of_some_balls_counts_in_those_alone():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, 3))
+    x[:2500] = 0.0  # more than a block, or what is compared at once, holds
+    directions = rng.normal(size=(40, 3))
+    queries = directions / np.linalg.norm(directions, axis=1)[:, None] * np.linspace(1.3, 1.7, 40)[:, None]
+    field = balls.BallField(x, np.ones(4000), 1.5, n_queries=10**6)
+    means, weights = field.shift(queries)
+    inside = np.array([squares(x, q) <= 1.5**2 for q in queries])
+    np.testing.assert_array_equal(weights, inside.sum(axis=1))
+    assert 0 < (weights > 2500).sum() < 40
+    np.testing.assert_allclose(means, inside @ x / inside.sum(axis=1)[:, None], atol=1e-12)
+
+
 def test_many_centres_equally_near_give_the_first():
     side = np.arange(12.0)
     centres = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)

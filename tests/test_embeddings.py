@@ -304,6 +304,16 @@ def test_products_step_by_the_definition(sphere):
     assert np.abs(found - naive_step(X, weights, X[:300], h, sphere)).max() < 1e-9
 
 
+@pytest.mark.parametrize("d", [2, 3])
+def test_products_of_directions_in_few_columns_step_by_the_definition(d):
+    rng = np.random.default_rng(d)
+    X, weights = rng.normal(size=(3000, d)), rng.integers(0, 3, 3000).astype(float)
+    P = normalise(X)
+    products = Products(X, weights, 0.2, sphere=True, n_jobs=2)
+    found = products.original(products.step(products.scaled(P[:300])))
+    np.testing.assert_allclose(found, naive_step(P, weights, P[:300], 0.2, sphere=True), atol=1e-9)
+
+
 @pytest.mark.parametrize(("metric", "d"), [("cosine", 2), ("cosine", 3), ("haversine", 2)])
 def test_the_audit_knows_directions_in_few_columns(metric, d):
     rng = np.random.default_rng(0)
