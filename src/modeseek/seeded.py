@@ -137,7 +137,7 @@ def climb_together(
             order, _ = compact_order(x[moving], field.dense)
             moving, n_grouped = moving[order], len(moving)
         here = x[moving]
-        means, weights = field.means(here, np.arange(len(moving)), even_groups(len(moving)), n_jobs)
+        means, weights = field.means(here, np.arange(len(moving)), even_groups(here, field.radius), n_jobs)
         x[moving], totals[moving] = means, weights
         moving = moving[(weights > 0.0) & ~(_lengths(means - here) <= tol * field.radius)]
         if not moving.size:

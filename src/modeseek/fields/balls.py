@@ -19,6 +19,7 @@ PAIRS = 1 << 20  # queries times points up to which NumPy is quicker than loadin
 PAIRS_AT_ONCE = 1 << 18
 FEW = 2048  # queries
 GROUPS, SMALLEST = 64, 4  # groups that queries are cut into, and their least size
+GROUPS_OF_NEAR, NEAR = 16, 0.1  # groups that those near each other are cut into, and the share of the radius
 GROUPS_AT_ONCE = 8  # groups of queries that one thread takes; fewer where there are few, so that all threads have some
 
 
@@ -144,7 +145,21 @@ def compact_order(queries: Floats, dense: bool = False) -> tuple[Ints, Ints]:
     return _leaves(queries, SMALLEST) if len(queries) <= FEW else compact_groups(queries)
 
 
-def even_groups(n_queries: int) -> Ints:
-    """Return where groups of ordered queries start (and end): the fewer queries, the smaller, so that threads share."""
-    size = min(max(n_queries // GROUPS, SMALLEST), LEAF)
-    return np.append(np.arange(0, n_queries, size), n_queries)
+def even_groups(queries: Floats, radius: float) -> Ints:
+    """Return where groups of ordered queries start (and end): the fewer queries, the smaller, so that threads share.
+
+    Groups of a few queries grow as long as the next are within a small part of the radius of their first: these have
+    nearly the same ball. There are GROUPS_OF_NEAR of them at least.
+    """
+    n = len(queries)
+    size = min(max(n // GROUPS, SMALLEST), LEAF)
+    if n > FEW:
+        return np.append(np.arange(0, n, size), n)
+    most = min(max(n // GROUPS_OF_NEAR, size), LEAF)
+    starts, start = [], 0
+    while start < n:
+        starts.append(start)
+        part = queries[start : start + most]
+        far = np.flatnonzero(np.square(part - part[0]).sum(axis=1) > (NEAR * radius) ** 2)
+        start += max(min(size, n - start), int(far[0]) if far.size else len(part))
+    return np.array([*starts, n])
