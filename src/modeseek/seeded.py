@@ -25,7 +25,7 @@ from scipy.spatial.distance import cdist
 from modeseek.cells import bit_patterns, distinct_rows
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import Floats, Ints
-from modeseek.fields.balls import BallField, compact_order, even_groups
+from modeseek.fields.balls import BallField, compact_order, groups_in_order
 from modeseek.result import Clusters, Problem
 
 NOISE = -1
@@ -137,7 +137,7 @@ def climb_together(
             order, _ = compact_order(x[moving], field.dense)
             moving, n_grouped = moving[order], len(moving)
         here = x[moving]
-        means, weights = field.means(here, np.arange(len(moving)), even_groups(here, field.radius), n_jobs)
+        means, weights = field.means(here, np.arange(len(moving)), groups_in_order(here, field.radius), n_jobs)
         x[moving], totals[moving] = means, weights
         moving = moving[(weights > 0.0) & ~(_lengths(means - here) <= tol * field.radius)]
         if not moving.size:

@@ -145,11 +145,11 @@ def compact_order(queries: Floats, dense: bool = False) -> tuple[Ints, Ints]:
     return _leaves(queries, SMALLEST) if len(queries) <= FEW else compact_groups(queries)
 
 
-def even_groups(queries: Floats, radius: float) -> Ints:
+def groups_in_order(queries: Floats, radius: float) -> Ints:
     """Return where groups of ordered queries start (and end): the fewer queries, the smaller, so that threads share.
 
     Groups of a few queries grow as long as the next are within a small part of the radius of their first: these have
-    nearly the same ball. There are GROUPS_OF_NEAR of them at least.
+    nearly the same ball. There are GROUPS_OF_NEAR of them at least, if there are so many queries.
     """
     n = len(queries)
     size = min(max(n // GROUPS, SMALLEST), LEAF)
