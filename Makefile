@@ -34,7 +34,7 @@ lint: .venv-test/installed-lint
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
 
-bench: .venv-test/installed
+bench: .venv-test/installed-bench
 	.venv-test/bin/python -m benchmarks.mean_shift
 
 clean:
@@ -52,6 +52,10 @@ clean:
 
 .venv-test/installed-lint: .venv-test/installed
 	.venv-test/bin/python -m pip install $(PIP_FLAGS) -e '.[lint]'
+	@touch $@
+
+.venv-test/installed-bench: .venv-test/installed
+	.venv-test/bin/python -m pip install $(PIP_FLAGS) -e '.[bench]'
 	@touch $@
 
 %/bin/python:
