@@ -17,29 +17,15 @@ Slow and plain on purpose: no trees, no truncation, no compiled code.
 """
 
 import math
-import operator
-import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = [
-    "climb",
-    "dist_b",
-    "gaussian",
-    "make_data",
-    "meanshift",
-    "meanshift_loop",
-    "modes",
-    "one_update",
-    "tri",
-]
+from modeseek.textbook.arrays import Array, check_points, copy, float_copy, integer, is_floating, namespace, positive
 
-Array = Any  # a NumPy array or a Torch tensor; a function returns the kind that it was given
 Weight = Callable[[Array], Array]  # distances -> weights
 
 _TILE = 1 << 14  # numbers in the largest temporary of `climb`: small enough to stay in cache
@@ -68,8 +54,8 @@ def gaussian(d: Array, bw: float) -> Array:
     >>> print(gaussian(np.array([0.0, 2.5, 5.0]), 2.5).round(4))
     [0.1596 0.0968 0.0216]
     """
-    bw = _positive("bw", bw)
-    return _namespace(d).exp(-0.5 * (d / bw) ** 2) / (bw * math.sqrt(2 * math.pi))
+    bw = positive("bw", bw)
+    return namespace(d).exp(-0.5 * (d / bw) ** 2) / (bw * math.sqrt(2 * math.pi))
 
 
 def tri(d: Array, i: float) -> Array:
@@ -92,8 +78,8 @@ def tri(d: Array, i: float) -> Array:
     >>> print(tri(np.array([0.0, 2.0, 8.0, 9.0]), 8))
     [1.   0.75 0.   0.  ]
     """
-    i = _positive("i", i)
-    return _namespace(d).clip(-d + i, 0, None) / i
+    i = positive("i", i)
+    return namespace(d).clip(-d + i, 0, None) / i
 
 
 NOTEBOOK_WEIGHT: Weight = partial(tri, i=8)  # what the notebook's one_update uses
@@ -124,7 +110,7 @@ def dist_b(a: Array, b: Array) -> Array:
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or a.shape[1] == 0:
         raise ValueError(f"a and b must be (n, d) and (m, d), d >= 1; got {tuple(a.shape)} and {tuple(b.shape)}")
-    xp = _namespace(a, b)
+    xp = namespace(a, b)
     squares: Array = sum((a[None, :, k] - b[:, None, k]) ** 2 for k in range(a.shape[1]))
     return xp.sqrt(squares)
 
@@ -148,10 +134,10 @@ def one_update(X: Array, weight: Weight = NOTEBOOK_WEIGHT) -> None:
     >>> print(X.ravel().round(4))
     [ 1.3333  2.9333 20.    ]
     """
-    _check_points("X", X)
-    if not _is_floating(X):
+    check_points("X", X)
+    if not is_floating(X):
         raise TypeError(f"X must be floating point to be updated in place, got {X.dtype}")
-    xp = _namespace(X)
+    xp = namespace(X)
     for i, x in enumerate(X):
         dist = xp.sqrt(((x - X) ** 2).sum(1))  # (n,)
         w = weight(dist)
@@ -180,8 +166,8 @@ def meanshift_loop(data: Array, rounds: int = 5, weight: Weight = NOTEBOOK_WEIGH
     >>> print(meanshift_loop(np.array([[0.0], [4.0], [20.0]])).ravel().round(2))
     [ 2.35  2.36 20.  ]
     """
-    rounds = _integer("rounds", rounds, 0)
-    X = _float_copy("data", data)
+    rounds = integer("rounds", rounds, 0)
+    X = float_copy("data", data)
     for _ in range(rounds):
         one_update(X, weight)
     return X
@@ -228,14 +214,14 @@ def meanshift(
     >>> print(meanshift(X, bs=1, rounds=1).ravel().round(4))
     [ 0.8702  3.0187 20.    ]
     """
-    bs, rounds = _integer("bs", bs, 1), _integer("rounds", rounds, 0)
+    bs, rounds = integer("bs", bs, 1), integer("rounds", rounds, 0)
     if update not in ("batch", "simultaneous"):
         raise ValueError(f'update must be "batch" or "simultaneous", got {update!r}')
     if weight is None:
-        weight = partial(gaussian, bw=_positive("bandwidth", bandwidth))
-    X = _float_copy("data", data)
+        weight = partial(gaussian, bw=positive("bandwidth", bandwidth))
+    X = float_copy("data", data)
     for _ in range(rounds):
-        source = X if update == "batch" else _copy(X)
+        source = X if update == "batch" else copy(X)
         for i in range(0, len(X), bs):
             s = slice(i, i + bs)
             w = weight(dist_b(source, source[s]))  # (bs, n)
@@ -287,10 +273,10 @@ def climb(
     >>> print(climb(points, [[-5.0], [0.5], [99.0]], bandwidth=1.5).ravel().round(4) + 0.0)
     [ 0.  0. 10.]
     """
-    h, tol = _positive("bandwidth", bandwidth), _positive("tol", tol)
-    max_iter = _integer("max_iter", max_iter, 0)
+    h, tol = positive("bandwidth", bandwidth), positive("tol", tol)
+    max_iter = integer("max_iter", max_iter, 0)
     P, logw = _weighted_points(points, weights)
-    x = _float_copy("starts", np.asarray(starts, dtype=np.float64))
+    x = float_copy("starts", np.asarray(starts, dtype=np.float64))
     if x.shape[1] != P.shape[1]:
         raise ValueError(f"points have {P.shape[1]} coordinates, starts have {x.shape[1]}")
     centre = P.mean(0)  # a far origin must not cost digits
@@ -329,8 +315,8 @@ def modes(ends: ArrayLike, bandwidth: float, tol: float = 1e-3) -> tuple[NDArray
     >>> print(found.ravel(), index)
     [5. 0.] [0 1 0]
     """
-    radius = _positive("bandwidth", bandwidth) * _positive("tol", tol)
-    E = _float_copy("ends", np.asarray(ends, dtype=np.float64))
+    radius = positive("bandwidth", bandwidth) * positive("tol", tol)
+    E = float_copy("ends", np.asarray(ends, dtype=np.float64))
     index = np.full(len(E), -1, dtype=np.int64)
     firsts: list[int] = []
     while (index < 0).any():
@@ -360,176 +346,10 @@ def _climb_tile(P: NDArray, logw: NDArray, x: NDArray, h: float, tol: float, max
 
 def _weighted_points(points: ArrayLike, weights: ArrayLike | None) -> tuple[NDArray, NDArray]:
     """Return the points of positive weight, and the logarithms of the weights."""
-    P = _float_copy("points", np.asarray(points, dtype=np.float64))
+    P = float_copy("points", np.asarray(points, dtype=np.float64))
     w = np.ones(len(P)) if weights is None else np.asarray(weights, dtype=np.float64)
     if w.shape != (len(P),):
         raise ValueError(f"weights must have shape ({len(P)},), got {w.shape}")
     if not (np.isfinite(w).all() and (w >= 0).all() and (w > 0).any()):
         raise ValueError("weights must be finite and not negative, and at least one must be positive")
     return P[w > 0], np.log(w[w > 0])
-
-
-# ------------------------------------------------------------------------------------- the notebook's points
-
-
-def make_data(
-    n_clusters: int = 6, n_samples: int = 250, *, seed: int = 42, library: str = "numpy"
-) -> tuple[Array, Array]:
-    """Return the notebook's data: round Gaussian clusters about centroids in the square [-35, 35)^2.
-
-    The notebook draws them with Torch after ``torch.manual_seed(42)``. ``library="torch"`` returns the same
-    bits, as tensors. ``library="numpy"``, the default, needs no Torch: it repeats Torch's CPU generator
-    (MT19937 and Box-Muller) in NumPy. Its centroids are the same bits; a few coordinates in a hundred of its
-    data differ, and then by rounding (less than 4e-6), because Torch's own logarithm and cosine are
-    approximate. No global random state is read or changed.
-
-    Parameters
-    ----------
-    n_clusters : int, default 6
-        Number of clusters.
-    n_samples : int, default 250
-        Points in each cluster; a cluster has variance 5 along both axes.
-    seed : int, default 42
-        Seed, from 0 to 2**32 - 1.
-    library : {"numpy", "torch"}, default "numpy"
-        What to return: NumPy arrays or Torch CPU tensors, float32 either way.
-
-    Returns
-    -------
-    centroids : array or tensor of shape (n_clusters, 2)
-        Centres of the clusters.
-    data : array or tensor of shape (n_clusters * n_samples, 2)
-        Points, cluster after cluster.
-
-    Examples
-    --------
-    >>> centroids, data = make_data()
-    >>> print(centroids[0].round(3), data.shape, data[0].round(3))
-    [26.759 29.05 ] (1500, 2) [26.204 26.349]
-    """
-    n_clusters, n_samples = _integer("n_clusters", n_clusters, 1), _integer("n_samples", n_samples, 1)
-    seed = _integer("seed", seed, 0)
-    if seed >= 2**32:
-        raise ValueError(f"seed must be less than 2**32, got {seed}")
-    if library not in ("numpy", "torch"):
-        raise ValueError(f'library must be "numpy" or "torch", got {library!r}')
-    xp, rand, randn = _torch_random(seed) if library == "torch" else _numpy_random(seed)
-    centroids = rand(n_clusters, 2) * 70 - 35
-    spread = math.sqrt(5.0)  # MultivariateNormal(m, diag(5, 5)).sample() is m + sqrt(5) * randn
-    return centroids, xp.concatenate([m + spread * randn(n_samples, 2) for m in centroids])
-
-
-def _torch_random(seed: int) -> tuple[Any, Callable, Callable]:
-    """Return torch, and its rand and randn on a generator of their own."""
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError('library="torch" needs Torch: pip install "modeseek[torch]"') from error
-    options = {"generator": torch.Generator("cpu").manual_seed(seed), "dtype": torch.float32, "device": "cpu"}
-    return torch, partial(torch.rand, **options), partial(torch.randn, **options)
-
-
-def _numpy_random(seed: int) -> tuple[Any, Callable, Callable]:
-    """Return numpy, and Torch's rand and randn (float32, CPU) written in it."""
-    integers = np.random.RandomState(seed).randint  # MT19937; this stream is frozen in NumPy
-    draw: Any = partial(integers, 0, 2**32, dtype=np.uint32)  # its 32-bit outputs, one by one
-
-    def rand(*shape: int) -> NDArray[np.float32]:
-        return (draw(shape) & 0xFFFFFF).astype(np.float32) * np.float32(2.0**-24)
-
-    def randn(*shape: int) -> NDArray[np.float32]:
-        size = math.prod(shape)
-        return (_randn_blocks(rand, size) if size >= 16 else _randn_pairs(draw, size)).reshape(shape)
-
-    return np, rand, randn
-
-
-def _randn_blocks(rand: Callable, size: int) -> NDArray[np.float32]:
-    """Torch's normal numbers from 16 on: Box-Muller in float32 on blocks of 16 uniform numbers.
-
-    The first half of a block gives the radii and the second half the angles; the cosines fill the first half
-    and the sines the second. A last, incomplete block is replaced by 16 new numbers at the very end.
-    """
-
-    def box_muller(u: NDArray[np.float32]) -> NDArray[np.float32]:
-        u = u.reshape(-1, 2, 8)
-        # log, cos and sin are taken in float64 and rounded once: then they do not depend on the machine
-        radius = np.sqrt(-2 * np.log(1 - u[:, 0], dtype=np.float64).astype(np.float32))
-        theta = (np.float32(2 * np.pi) * u[:, 1]).astype(np.float64)
-        unit = np.stack([np.cos(theta), np.sin(theta)], axis=1).astype(np.float32)
-        return (radius[:, None] * unit).ravel()
-
-    uniform, whole = rand(size), size - size % 16
-    normal = np.empty(size, dtype=np.float32)
-    normal[:whole] = box_muller(uniform[:whole])
-    if whole < size:
-        normal[-16:] = box_muller(rand(16))
-    return normal
-
-
-def _randn_pairs(draw: Callable, size: int) -> NDArray[np.float32]:
-    """Torch's normal numbers below 16: Box-Muller in float64, a pair at a time; `size` must be even."""
-    high, low = draw((size, 2)).astype(np.uint64).T
-    u = (((high << np.uint64(32)) | low) & np.uint64(2**53 - 1)).astype(np.float64) * 2.0**-53
-    radius, theta = np.sqrt(-2 * np.log1p(-u[1::2])), 2 * np.pi * u[::2]
-    return np.stack([radius * np.cos(theta), radius * np.sin(theta)], axis=1).ravel().astype(np.float32)
-
-
-# ------------------------------------------------------------------------------------ arrays and arguments
-
-
-def _is_tensor(x: Array) -> bool:
-    torch = sys.modules.get("torch")  # a tensor exists only where torch has been imported
-    return torch is not None and isinstance(x, torch.Tensor)
-
-
-def _namespace(*arrays: Array) -> Any:
-    """Return torch when the arrays are tensors, numpy when none of them is."""
-    tensors = [_is_tensor(x) for x in arrays]
-    if any(tensors) and not all(tensors):
-        raise TypeError("NumPy arrays and Torch tensors must not be mixed")
-    return sys.modules["torch"] if all(tensors) else np
-
-
-def _is_floating(x: Array) -> bool:
-    return x.is_floating_point() if _is_tensor(x) else np.issubdtype(x.dtype, np.floating)
-
-
-def _copy(x: Array) -> Array:
-    return x.detach().clone() if _is_tensor(x) else np.array(x)
-
-
-def _float_copy(name: str, x: Array) -> Array:
-    """Return a checked copy of `x` that may be overwritten; integers become floating point."""
-    x = _copy(x)
-    if not _is_floating(x):
-        x = x * 1.0
-    _check_points(name, x)
-    return x
-
-
-def _check_points(name: str, x: Array) -> None:
-    if x.ndim != 2 or x.shape[0] == 0 or x.shape[1] == 0:
-        raise ValueError(f"{name} must have shape (n, d) with n, d >= 1, got {tuple(x.shape)}")
-    if not _namespace(x).isfinite(x).all():
-        raise ValueError(f"{name} must be finite")
-
-
-def _integer(name: str, value: int, least: int) -> int:
-    try:
-        value = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    return value
-
-
-def _positive(name: str, value: float) -> float:
-    try:
-        value = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {value!r}") from None
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be finite and positive, got {value}")
-    return value
