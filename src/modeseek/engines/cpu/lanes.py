@@ -1,6 +1,6 @@
 """Sixteen numbers at once, in registers: what compiled loops of sixteen rounds are written in where that must be sure.
 
-`Floats` are sixteen float64, `Ints` sixteen int64, a mask is an int64 with a bit for each. Every operation rounds as its
+`Floats` are sixteen float64, `Singles` sixteen float32, `Ints` sixteen int64, a mask is an int64 with a bit for each. Every operation rounds as its
 scalar does, and the compiler maps it to what registers the processor has.
 """
 
@@ -21,7 +21,9 @@ class _Lanes(types.Type):
 
 
 Floats = _Lanes("Floats16", types.float64)
+Singles = _Lanes("Singles16", types.float32)
 Ints = _Lanes("Ints16", types.int64)
+_ELEMENTS = {"Floats16": ir.DoubleType(), "Singles16": ir.FloatType(), "Ints16": ir.IntType(64)}
 _BITS = ir.IntType(WIDTH)
 _INDEX = ir.IntType(32)
 
@@ -29,8 +31,7 @@ _INDEX = ir.IntType(32)
 @register_model(_Lanes)
 class _Model(models.PrimitiveModel):
     def __init__(self, dmm, fe_type):
-        element = ir.DoubleType() if fe_type is Floats else ir.IntType(64)
-        super().__init__(dmm, fe_type, ir.VectorType(element, WIDTH))
+        super().__init__(dmm, fe_type, ir.VectorType(_ELEMENTS[fe_type.name], WIDTH))
 
 
 def _spread(builder, vector, value):
@@ -42,10 +43,6 @@ def _mask(builder, ones):
     return builder.zext(builder.bitcast(ones, _BITS), ir.IntType(64))
 
 
-def _ones(builder, mask):
-    return builder.bitcast(builder.trunc(mask, _BITS), ir.VectorType(ir.IntType(1), WIDTH))
-
-
 def _place(context, builder, array_type, array, at, vector):
     data = context.make_array(array_type)(context, builder, value=array).data
     return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
@@ -54,7 +51,7 @@ def _place(context, builder, array_type, array, at, vector):
 @intrinsic
 def load(typingctx, array, at):
     """Return sixteen numbers of a contiguous array from an index on; there is no check that they are in it."""
-    kind = Floats if array.dtype == types.float64 else Ints
+    kind = {types.float64: Floats, types.float32: Singles}.get(array.dtype, Ints)
 
     def codegen(context, builder, signature, args):
         vector = context.get_value_type(kind)
@@ -79,7 +76,7 @@ def store(typingctx, array, at, lanes):
 @intrinsic
 def spread(typingctx, value):
     """Return sixteen times the same number."""
-    kind = Floats if isinstance(value, types.Float) else Ints
+    kind = {types.float64: Floats, types.float32: Singles}.get(value, Ints)
 
     def codegen(context, builder, signature, args):
         return _spread(builder, context.get_value_type(kind), args[0])
@@ -93,7 +90,7 @@ def _arithmetic(name):
         def codegen(context, builder, signature, args):
             return getattr(builder, name)(*args)
 
-        return Floats(Floats, Floats), codegen
+        return a(a, b), codegen
 
     return apply
 
@@ -101,25 +98,36 @@ def _arithmetic(name):
 _subtract, _add, _multiply = _arithmetic("fsub"), _arithmetic("fadd"), _arithmetic("fmul")
 
 
-@overload(operator.sub, inline="never")
-def _sub(a, b):
-    if a is Floats and b is Floats:
-        return lambda a, b: _subtract(a, b)
-    return None
+def _numbers(a, b):
+    return a is b and (a is Floats or a is Singles)
+
+
+@overload(operator.sub)
+def _minus(a, b):
+    return (lambda a, b: _subtract(a, b)) if _numbers(a, b) else None
 
 
 @overload(operator.add)
 def _plus(a, b):
-    if a is Floats and b is Floats:
-        return lambda a, b: _add(a, b)
-    return None
+    return (lambda a, b: _add(a, b)) if _numbers(a, b) else None
 
 
 @overload(operator.mul)
 def _times(a, b):
-    if a is Floats and b is Floats:
-        return lambda a, b: _multiply(a, b)
-    return None
+    return (lambda a, b: _multiply(a, b)) if _numbers(a, b) else None
+
+
+@intrinsic
+def plus_product(typingctx, total, a, b):
+    """Return total + a b, rounded once or twice, as is quicker."""
+
+    def codegen(context, builder, signature, args):
+        vector = args[0].type
+        name = f"llvm.fmuladd.v{WIDTH}f{64 if total is Floats else 32}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
+        return builder.call(function, [args[1], args[2], args[0]])
+
+    return total(total, a, b), codegen
 
 
 @intrinsic
@@ -129,7 +137,7 @@ def greater(typingctx, a, b):
     def codegen(context, builder, signature, args):
         return builder.select(builder.fcmp_ordered(">", *args), *args)
 
-    return Floats(Floats, Floats), codegen
+    return a(a, b), codegen
 
 
 @intrinsic
@@ -139,7 +147,7 @@ def up_to(typingctx, a, b):
     def codegen(context, builder, signature, args):
         return _mask(builder, builder.fcmp_ordered("<=", *args))
 
-    return types.int64(Floats, Floats), codegen
+    return types.int64(a, b), codegen
 
 
 @intrinsic
@@ -153,13 +161,13 @@ def lowest(typingctx, mask):
 
 
 @intrinsic
-def last(typingctx, lanes):
-    """Return the last number."""
+def bits(typingctx, mask):
+    """Return how many bits of a mask are set."""
 
     def codegen(context, builder, signature, args):
-        return builder.extract_element(args[0], _INDEX(WIDTH - 1))
+        return builder.ctpop(args[0])
 
-    return lanes.element(lanes), codegen
+    return types.int64(types.int64), codegen
 
 
 @intrinsic

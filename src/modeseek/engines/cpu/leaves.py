@@ -12,7 +12,7 @@ from numba.extending import overload
 
 from modeseek.engines.cpu import as_written, inline_as_written
 from modeseek.engines.cpu.halving import LEAF
-from modeseek.engines.cpu.lanes import greater, insert, load, lowest, spread, store, up_to
+from modeseek.engines.cpu.lanes import bits, greater, insert, load, lowest, plus_product, spread, store, up_to
 
 HUGE = 1.7976931348623157e308  # less than the squared distance of a place without a point
 
@@ -95,19 +95,54 @@ def _show(squares, mask, rows, start, i, best, best_rows, room, k):
             _insert(mine, mine_rows, square, row, room)
 
 
+@inline_as_written
+def _screen_reach(boxes, node, columns, d):
+    """Return the squared distance of each query from a node's box, in float32."""
+    zero = spread(np.float32(0.0))
+    total = zero
+    for c in range(d):
+        q = load(columns, c * LEAF)
+        gap = greater(greater(spread(boxes[node, 0, c]) - q, q - spread(boxes[node, 1, c])), zero)
+        total = plus_product(total, gap, gap)
+    return total
+
+
+@inline_as_written
+def _slack(bound, scale, norm, half, d):
+    """Return what a float32 sum of |x|^2 / 2 - q.x may be at most if x is within a bound, and the same for boxes.
+
+    About the middle of the data, in units of ``scale``. With M = |q| + bound >= |x| and u = 2^-24, coordinates,
+    products and sums err by 2 u (d + 8) M^2 at most.
+    """
+    if bound > 1e300:
+        return np.float32(3e38), np.float32(3e38)
+    square = bound / scale / scale
+    reach = norm + np.sqrt(square)
+    slack = 1.2e-7 * (d + 8) * reach * reach + 1e-36
+    return np.float32(0.5 * square + slack - half), np.float32(square + 2.0 * slack)
+
+
 @as_written
-def nearest(first, last, homes, points, order, size, dims, blocks, rows, boxes, least, k, distances, numbers):
+def nearest(
+    first, last, homes, points, order, size, dims, blocks, rows, boxes, least, singles, halves, single_boxes, centre,
+    scale, k, distances, numbers,
+):  # fmt: skip
     """Find the k nearest of the queries ``points[order[i]]``, groups first:last of ``size`` each.
 
-    homes: group g is leaf g. own: a query is not its own neighbour (its row is that of the point).
+    homes: group g holds the points of leaf g, and none is its own neighbour. With ``singles``, blocks in float32 about
+    the centre, what float32 shows to be too far is not looked at in float64.
     """
     d = width(dims)
     L, m = blocks.size // (d * LEAF), order.size
     room = max(k, LEAF)
+    screened = singles.size > 0
     queries = np.zeros(d * LEAF)
     low, high = np.empty(d), np.empty(d)
     squares, bounds = np.empty(LEAF), np.empty(LEAF)
     best, best_rows = np.empty(LEAF * room), np.empty(LEAF * room, np.int64)
+    columns, minus = np.zeros(d * LEAF, np.float32), np.zeros(d * LEAF, np.float32)
+    norms, half = np.zeros(LEAF), np.zeros(LEAF)
+    limits, reaches = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
     nodes = np.empty((128, 3), np.int64)
     gaps = np.empty(128)
     for g in range(first, last):
@@ -116,14 +151,21 @@ def nearest(first, last, homes, points, order, size, dims, blocks, rows, boxes, 
         for c in range(d):
             low[c], high[c] = np.inf, -np.inf
         for i in range(LEAF):
-            bounds[i] = -1.0
+            bounds[i] = limits[i] = reaches[i] = -1.0
         for i in range(count):
             bounds[i] = HUGE
+            norm = 0.0
             for c in range(d):
                 v = np.float64(points[order[begin + i], c])
                 queries[c * LEAF + i] = v
                 low[c] = v if v < low[c] else low[c]
                 high[c] = v if v > high[c] else high[c]
+                if screened:
+                    short = np.float32((v - centre[c]) / scale)
+                    columns[c * LEAF + i], minus[i * d + c] = short, -short
+                    norm += np.float64(short) * np.float64(short)
+            norms[i], half[i] = np.sqrt(norm), 0.5 * norm
+            limits[i], reaches[i] = _slack(HUGE, scale, norms[i], half[i], d)
             for j in range(room):
                 best[i * room + j] = HUGE if j >= room - k else -1.0
                 best_rows[i * room + j] = np.int64(2**62)
@@ -137,6 +179,7 @@ def nearest(first, last, homes, points, order, size, dims, blocks, rows, boxes, 
                 mask = up_to(found, spread(HUGE)) & ~(np.int64(1) << i)
                 _show(squares, mask, rows, g * LEAF, i, best, best_rows, room, k)
                 bounds[i] = best[i * room + room - 1]
+                limits[i], reaches[i] = _slack(bounds[i], scale, norms[i], half[i], d)
             worst, last_row = bounds[0], best_rows[room - 1]
             for i in range(1, count):
                 worst, last_row = max(worst, bounds[i]), max(last_row, best_rows[i * room + room - 1])
@@ -161,18 +204,41 @@ def nearest(first, last, homes, points, order, size, dims, blocks, rows, boxes, 
                 continue
             if leaf == home:
                 continue
-            who = up_to(_reach(boxes, node, queries, d), load(bounds, 0))
+            start = leaf * LEAF
+            if screened:
+                who = up_to(_screen_reach(single_boxes, node, columns, d), load(reaches, 0))
+                seen = np.int64(0)
+                while who:
+                    i = lowest(who)
+                    who &= who - 1
+                    j = lowest(who) if who else i
+                    who &= who - 1
+                    one = load(halves, start)
+                    other = one
+                    for c in range(d):
+                        x = load(singles, start * d + c * LEAF)
+                        one = plus_product(one, x, spread(minus[i * d + c]))
+                        other = plus_product(other, x, spread(minus[j * d + c]))
+                    if up_to(one, spread(limits[i])):
+                        seen |= np.int64(1) << i
+                    if up_to(other, spread(limits[j])):
+                        seen |= np.int64(1) << j
+                who = seen
+            else:
+                who = up_to(_reach(boxes, node, queries, d), load(bounds, 0))
             if who == 0:
                 continue
             while who:
                 i = lowest(who)
                 who &= who - 1
-                found = _squares(blocks, leaf * LEAF, queries, i, d)
+                found = _squares(blocks, start, queries, i, d)
                 mask = up_to(found, spread(bounds[i]))
                 if mask:
                     store(squares, 0, found)
-                    _show(squares, mask, rows, leaf * LEAF, i, best, best_rows, room, k)
+                    _show(squares, mask, rows, start, i, best, best_rows, room, k)
                     bounds[i] = best[i * room + room - 1]
+                    if screened:
+                        limits[i], reaches[i] = _slack(bounds[i], scale, norms[i], half[i], d)
             worst, last_row = bounds[0], best_rows[room - 1]
             for i in range(1, count):
                 worst, last_row = max(worst, bounds[i]), max(last_row, best_rows[i * room + room - 1])
@@ -181,3 +247,110 @@ def nearest(first, last, homes, points, order, size, dims, blocks, rows, boxes, 
             for j in range(k):
                 distances[row, j] = np.sqrt(best[i * room + room - k + j])
                 numbers[row, j] = best_rows[i * room + room - k + j]
+
+
+@as_written
+def to_singles(first, last, blocks, count, d, centre, scale, singles, halves):
+    """Write leaves first:last in float32 about the centre, and half the squared norms; places without a point: inf."""
+    for leaf in range(first, last):
+        for i in range(LEAF):
+            norm = 0.0
+            for c in range(d):
+                at = leaf * LEAF * d + c * LEAF + i
+                short = np.float32((blocks[at] - centre[c]) / scale) if leaf * LEAF + i < count else np.float32(0.0)
+                singles[at] = short
+                norm += np.float64(short) * np.float64(short)
+            halves[leaf * LEAF + i] = 0.5 * norm if leaf * LEAF + i < count else np.inf
+
+
+@inline_as_written
+def _farthest(boxes, node, low, high, d):
+    """Return the largest squared distance of a place in a node's box and one in another."""
+    total = 0.0
+    for c in range(d):
+        under, over = boxes[node, 1, c] - low[c], high[c] - boxes[node, 0, c]
+        gap = under if under > over else over
+        total += gap * gap
+    return total
+
+
+@as_written
+def within(
+    first, last, homes, points, order, size, dims, blocks, rows, boxes, radii2, counts, starts, numbers, distances
+):
+    """Count the points within the squared radius of each query, or, given ``numbers``, write which they are, and how far.
+
+    homes: group g holds the points of leaf g; none is counted as its own neighbour. ``starts[q]``: where the part of
+    query q begins.
+    """
+    d = width(dims)
+    n, m = rows.size, order.size
+    L = blocks.size // (d * LEAF)
+    fill = numbers.size > 0
+    far = distances.size > 0
+    queries = np.zeros(d * LEAF)
+    low, high = np.empty(d), np.empty(d)
+    squares, bounds = np.empty(LEAF), np.empty(LEAF)
+    found = np.empty(LEAF, np.int64)
+    nodes = np.empty((128, 3), np.int64)
+    for g in range(first, last):
+        begin = g * size
+        count = min(size, m - begin)
+        for c in range(d):
+            low[c], high[c] = np.inf, -np.inf
+        for i in range(LEAF):
+            bounds[i] = -1.0
+            found[i] = 0
+        most, fewest = -1.0, HUGE
+        for i in range(count):
+            bounds[i] = min(radii2[order[begin + i]], HUGE)
+            most, fewest = max(most, bounds[i]), min(fewest, bounds[i])
+            for c in range(d):
+                v = np.float64(points[order[begin + i], c])
+                queries[c * LEAF + i] = v
+                low[c] = v if v < low[c] else low[c]
+                high[c] = v if v > high[c] else high[c]
+        nodes[0, 0], nodes[0, 1], nodes[0, 2] = 0, 0, L
+        top = 1
+        while top:
+            top -= 1
+            node, leaf, leaves = nodes[top, 0], nodes[top, 1], nodes[top, 2]
+            if _between(boxes, node, low, high, d) > most:
+                continue
+            start = leaf * LEAF
+            if not fill and _farthest(boxes, node, low, high, d) <= fewest:
+                inside = min((leaf + leaves) * LEAF, n) - start
+                for i in range(count):
+                    found[i] += inside
+                if homes and leaf <= g < leaf + leaves:
+                    for i in range(count):
+                        found[i] -= 1
+                continue
+            if leaves > 1:
+                left = (leaves + 1) // 2
+                nodes[top, 0], nodes[top, 1], nodes[top, 2] = node + 2 * left, leaf + left, leaves - left
+                nodes[top + 1, 0], nodes[top + 1, 1], nodes[top + 1, 2] = node + 1, leaf, left
+                top += 2
+                continue
+            who = up_to(_reach(boxes, node, queries, d), load(bounds, 0))
+            while who:
+                i = lowest(who)
+                who &= who - 1
+                near = _squares(blocks, start, queries, i, d)
+                mask = up_to(near, spread(bounds[i]))
+                if homes and leaf == g:
+                    mask &= ~(np.int64(1) << i)
+                if not fill:
+                    found[i] += bits(mask)
+                elif mask:
+                    store(squares, 0, near)
+                    at = starts[order[begin + i]]
+                    while mask:
+                        j = lowest(mask)
+                        mask &= mask - 1
+                        numbers[at + found[i]] = rows[start + j]
+                        if far:
+                            distances[at + found[i]] = np.sqrt(squares[j])
+                        found[i] += 1
+        for i in range(count):
+            counts[order[begin + i]] = found[i]
