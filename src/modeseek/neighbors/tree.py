@@ -32,7 +32,7 @@ class LeafTree:
     Parameters
     ----------
     points : ndarray of shape (n, d), float32 or float64
-        Finite; kept, not copied, and not to be changed.
+        Finite; not kept.
     n_jobs : int, optional
         Threads; results are the same to the bit for any number.
 
@@ -43,8 +43,9 @@ class LeafTree:
     """
 
     def __init__(self, points: NDArray[Any], n_jobs: int | None = None):
-        self.points, self.n_jobs = points, n_jobs
-        n, d = points.shape
+        self.n_jobs = n_jobs
+        self.shape = points.shape
+        d = points.shape[1]
         order, boxes, least, blocks = _halve(points, n_jobs)
         self.order, self.boxes, self.least, self.blocks = order, boxes, least, blocks
         self.dims: Any = (0,) * d if d <= LITERAL else d
@@ -66,7 +67,7 @@ class LeafTree:
 
         def work(_: int, start: int, stop: int) -> None:
             leaves.to_singles(
-                start, stop, self.blocks, n, self.points.shape[1], self.centre, self.scale, self.singles, self.halves
+                start, stop, self.blocks, n, self.shape[1], self.centre, self.scale, self.singles, self.halves
             )
 
         run_chunks(count, work, self.n_jobs, 1 << 12)
@@ -92,7 +93,7 @@ class LeafTree:
 
     def count_within(self, queries: NDArray[Any] | None, radii: Floats) -> Ints:
         """Return how many points lie within the radius of each query (None: of each point, itself not counted)."""
-        counts = np.empty(len(self.points) if queries is None else len(queries), np.int64)
+        counts = np.empty(self.shape[0] if queries is None else len(queries), np.int64)
         self._within(queries, radii, counts, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
         return counts
 
@@ -131,8 +132,9 @@ class LeafTree:
         from modeseek.engines.cpu import halving
 
         if queries is None:
-            return self.points, self.order, halving.LEAF
-        if ALONE * len(queries) < len(self.points):
+            return np.empty((0, self.shape[1])), self.order, halving.LEAF
+        queries = np.require(queries, np.float64, ["C", "W"])
+        if ALONE * len(queries) < self.shape[0]:
             return queries, np.arange(len(queries), dtype=self.order.dtype), 1
         return queries, _halve(queries, self.n_jobs)[0], halving.LEAF
 

@@ -1,7 +1,7 @@
 """Sixteen numbers at once, in registers: what compiled loops of sixteen rounds are written in where that must be sure.
 
-`Floats` are sixteen float64, `Singles` sixteen float32, `Ints` sixteen int64, a mask is an int64 with a bit for each. Every operation rounds as its
-scalar does, and the compiler maps it to what registers the processor has.
+`Floats` are sixteen float64, `Singles` sixteen float32, `Ints` sixteen int64, a mask is an int64 with a bit for each.
+Every operation rounds as its scalar does, and the compiler maps it to what registers the processor has.
 """
 
 import operator

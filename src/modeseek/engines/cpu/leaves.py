@@ -129,8 +129,8 @@ def nearest(
 ):  # fmt: skip
     """Find the k nearest of the queries ``points[order[i]]``, groups first:last of ``size`` each.
 
-    homes: group g holds the points of leaf g, and none is its own neighbour. With ``singles``, blocks in float32 about
-    the centre, what float32 shows to be too far is not looked at in float64.
+    homes: queries are the points, group g those of leaf g, and none is its own neighbour. With ``singles``, blocks in
+    float32 about the centre, what float32 shows to be too far is not looked at in float64.
     """
     d = width(dims)
     L, m = blocks.size // (d * LEAF), order.size
@@ -156,7 +156,7 @@ def nearest(
             bounds[i] = HUGE
             norm = 0.0
             for c in range(d):
-                v = np.float64(points[order[begin + i], c])
+                v = blocks[(g * d + c) * LEAF + i] if homes else points[order[begin + i], c]
                 queries[c * LEAF + i] = v
                 low[c] = v if v < low[c] else low[c]
                 high[c] = v if v > high[c] else high[c]
@@ -278,10 +278,10 @@ def _farthest(boxes, node, low, high, d):
 def within(
     first, last, homes, points, order, size, dims, blocks, rows, boxes, radii2, counts, starts, numbers, distances
 ):
-    """Count the points within the squared radius of each query, or, given ``numbers``, write which they are, and how far.
+    """Count the points within the squared radius of each query, or, given ``numbers``, write which, and how far.
 
-    homes: group g holds the points of leaf g; none is counted as its own neighbour. ``starts[q]``: where the part of
-    query q begins.
+    homes: queries are the points, group g those of leaf g; none is counted as its own neighbour. ``starts[q]``: where
+    the part of query q begins.
     """
     d = width(dims)
     n, m = rows.size, order.size
@@ -306,7 +306,7 @@ def within(
             bounds[i] = min(radii2[order[begin + i]], HUGE)
             most, fewest = max(most, bounds[i]), min(fewest, bounds[i])
             for c in range(d):
-                v = np.float64(points[order[begin + i], c])
+                v = blocks[(g * d + c) * LEAF + i] if homes else points[order[begin + i], c]
                 queries[c * LEAF + i] = v
                 low[c] = v if v < low[c] else low[c]
                 high[c] = v if v > high[c] else high[c]
