@@ -61,9 +61,9 @@ def plain_self(X: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return tuple(a[keep].reshape(len(X), -1)[:, :k] for a in (distances, rows))
 
 
-def same(found, expected, ulp: float = 0.0) -> None:
-    np.testing.assert_array_equal(found[1], expected[1])
-    np.testing.assert_allclose(found[0], expected[0], rtol=ulp, atol=0.0)
+def same(found, expected, name: str = "") -> None:
+    np.testing.assert_array_equal(found[1], expected[1], name)
+    np.testing.assert_array_equal(found[0], expected[0], name)
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
@@ -72,7 +72,7 @@ def test_nearest_are_those_of_the_textbook(structure, d):
     for name, X in shapes(d).items():
         search = structure(X)
         for k in (1, 10, 16, 20):
-            same(search.nearest(None, k), plain_self(X, k)), name
+            same(search.nearest(None, k), plain_self(X, k), name)
         Q = np.concatenate([X[:40] + 0.01, X[::7]])
         for queries in (Q, Q[:2]):  # as groups, and one by one
             same(search.nearest(queries, 5), textbook.k_nearest(queries, X, 5))
@@ -95,7 +95,7 @@ def test_radii_are_those_of_the_textbook(structure, d):
     for X in shapes(d, 210).values():
         search = structure(X)
         middle = float(np.median(search.nearest(None, 12)[0][:, -1])) or 0.5
-        for radius in (middle, 0.5, 1e160):
+        for radius in (middle, 0.5, 1e150):
             Q = np.concatenate([X[:30], X[:5] + radius * 0.3]) if radius < 1e100 else X[:9]
             expected = textbook.within(Q, X, radius)
             radii = np.full(len(Q), radius)
@@ -176,7 +176,7 @@ def test_methods_are_those_of_scikit_learn(metric, n):
     X, Q = blobs(n, 3) + 1.0, blobs(60, 3, 1) + 1.0
     radius = 0.3 if metric == "minkowski" else 1e-3
     ours = ms.NearestNeighbors(n_neighbors=6, radius=radius, metric=metric).fit(X)
-    theirs = peers.NearestNeighbors(n_neighbors=6, radius=radius, metric=metric, algorithm="brute").fit(X)
+    theirs = peers.NearestNeighbors(n_neighbors=6, radius=radius, metric=metric).fit(X)
     assert (ours.n_samples_fit_, ours.n_features_in_) == (n, 3)
     assert ours.effective_metric_ == theirs.effective_metric_
     for asked in (None, Q):

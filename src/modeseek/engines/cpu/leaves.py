@@ -14,6 +14,7 @@ from modeseek.engines.cpu import as_written, inline_as_written
 from modeseek.engines.cpu.halving import LEAF
 from modeseek.engines.cpu.lanes import bits, greater, insert, load, lowest, plus_product, spread, store, up_to
 
+TINY = 1e-320  # more than squares that vanish amount to
 HUGE = 1.7976931348623157e308  # less than the squared distance of a place without a point
 
 
@@ -116,7 +117,7 @@ def _slack(bound, scale, norm, half, d):
     """
     if bound > 1e300:
         return np.float32(3e38), np.float32(3e38)
-    square = bound / scale / scale
+    square = (bound + TINY) / scale / scale
     reach = norm + np.sqrt(square)
     slack = 1.2e-7 * (d + 8) * reach * reach + 1e-36
     return np.float32(0.5 * square + slack - half), np.float32(square + 2.0 * slack)
@@ -147,6 +148,7 @@ def nearest(
     gaps = np.empty(128)
     for g in range(first, last):
         begin = g * size
+        quick = screened
         count = min(size, m - begin)
         for c in range(d):
             low[c], high[c] = np.inf, -np.inf
@@ -164,6 +166,7 @@ def nearest(
                     short = np.float32((v - centre[c]) / scale)
                     columns[c * LEAF + i], minus[i * d + c] = short, -short
                     norm += np.float64(short) * np.float64(short)
+            quick &= norm < 1e30  # of a query further out float32 could not tell
             norms[i], half[i] = np.sqrt(norm), 0.5 * norm
             limits[i], reaches[i] = _slack(HUGE, scale, norms[i], half[i], d)
             for j in range(room):
@@ -205,7 +208,7 @@ def nearest(
             if leaf == home:
                 continue
             start = leaf * LEAF
-            if screened:
+            if quick:
                 who = up_to(_screen_reach(single_boxes, node, columns, d), load(reaches, 0))
                 seen = np.int64(0)
                 while who:
@@ -237,7 +240,7 @@ def nearest(
                     store(squares, 0, found)
                     _show(squares, mask, rows, start, i, best, best_rows, room, k)
                     bounds[i] = best[i * room + room - 1]
-                    if screened:
+                    if quick:
                         limits[i], reaches[i] = _slack(bounds[i], scale, norms[i], half[i], d)
             worst, last_row = bounds[0], best_rows[room - 1]
             for i in range(1, count):
