@@ -10,10 +10,12 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from modeseek.engines.cpu import as_written, inline_as_written
+from modeseek.engines.cpu import as_written, inline_as_written, kernel
 from modeseek.engines.cpu.halving import LEAF
 from modeseek.engines.cpu.lanes import bits, greater, insert, load, lowest, plus_product, spread, store, up_to
 
+MANY = 5  # columns from which SIMD is better than exact ties
+BLIND = 4  # leaves of a node whose halves are both looked at then: many boxes reach each other
 TINY = 1e-320  # more than squares that vanish amount to
 HUGE = 1.7976931348623157e308  # less than the squared distance of a place without a point
 
@@ -31,9 +33,23 @@ def _choose_width(dims):
     return lambda dims: dims
 
 
+@kernel
+def _about(boxes, node, low, high):
+    """Return the squared distance of a node's box and another, added up in any order, a little too small."""
+    total = 0.0
+    for c in range(low.size):
+        under, over = low[c] - boxes[node, 1, c], boxes[node, 0, c] - high[c]
+        gap = under if under > over else over
+        gap = gap if gap > 0.0 else 0.0
+        total += gap * gap
+    return total * (1.0 - 1e-12)
+
+
 @inline_as_written
 def _between(boxes, node, low, high, d):
-    """Return the squared distance of a node's box and another."""
+    """Return the squared distance of a node's box and another; for many columns at least nearly."""
+    if d > MANY:
+        return _about(boxes, node, low, high)
     total = 0.0
     for c in range(d):
         under, over = low[c] - boxes[node, 1, c], boxes[node, 0, c] - high[c]
@@ -197,7 +213,9 @@ def nearest(
             if leaves > 1:
                 left = (leaves + 1) // 2
                 a, b = node + 1, node + 2 * left
-                gap_a, gap_b = _between(boxes, a, low, high, d), _between(boxes, b, low, high, d)
+                gap_a = gap_b = gap
+                if d <= MANY or leaves > BLIND:
+                    gap_a, gap_b = _between(boxes, a, low, high, d), _between(boxes, b, low, high, d)
                 p, q = top, top + 1
                 if gap_a > gap_b or (gap_a == gap_b and least[a] > least[b]):
                     p, q = q, p  # the nearer one is next
@@ -211,21 +229,27 @@ def nearest(
             if quick:
                 who = up_to(_screen_reach(single_boxes, node, columns, d), load(reaches, 0))
                 seen = np.int64(0)
-                while who:
-                    i = lowest(who)
+                while who:  # four at a time: products take four cycles to come out
+                    a = lowest(who)
                     who &= who - 1
-                    j = lowest(who) if who else i
+                    b = lowest(who) if who else a
                     who &= who - 1
-                    one = load(halves, start)
-                    other = one
+                    p = lowest(who) if who else a
+                    who &= who - 1
+                    q = lowest(who) if who else a
+                    who &= who - 1
+                    sum_a = load(halves, start)
+                    sum_b, sum_p, sum_q = sum_a, sum_a, sum_a
                     for c in range(d):
                         x = load(singles, start * d + c * LEAF)
-                        one = plus_product(one, x, spread(minus[i * d + c]))
-                        other = plus_product(other, x, spread(minus[j * d + c]))
-                    if up_to(one, spread(limits[i])):
-                        seen |= np.int64(1) << i
-                    if up_to(other, spread(limits[j])):
-                        seen |= np.int64(1) << j
+                        sum_a = plus_product(sum_a, x, spread(minus[a * d + c]))
+                        sum_b = plus_product(sum_b, x, spread(minus[b * d + c]))
+                        sum_p = plus_product(sum_p, x, spread(minus[p * d + c]))
+                        sum_q = plus_product(sum_q, x, spread(minus[q * d + c]))
+                    seen |= np.int64(up_to(sum_a, spread(limits[a])) != 0) << a
+                    seen |= np.int64(up_to(sum_b, spread(limits[b])) != 0) << b
+                    seen |= np.int64(up_to(sum_p, spread(limits[p])) != 0) << p
+                    seen |= np.int64(up_to(sum_q, spread(limits[q])) != 0) << q
                 who = seen
             else:
                 who = up_to(_reach(boxes, node, queries, d), load(bounds, 0))
