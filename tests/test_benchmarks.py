@@ -14,6 +14,7 @@ from benchmarks import (
     high_dimensions,
     kernels,
     mean_shift,
+    neighbors,
     reference,
     scaling,
 )
@@ -373,3 +374,17 @@ def test_the_replacement_is_compared_with_what_it_replaces():
     other = dropin.replacement(bandwidth=1.0).fit(X)
     assert dropin.labels_equal(other, dropin.replacement(bandwidth=2.0).fit(X)) < 1.0
     assert dropin.centres_differ(other, dropin.replacement(bandwidth=2.0).fit(X)) == np.inf
+
+
+def test_the_benchmark_of_neighbors_compares_results_first(monkeypatch):
+    X = neighbors.blobs(2500, 3)
+    row = neighbors.against("blobs", X, neighbors.ckdtree, ">= 1e-9", rounds=1)
+    assert (row["agreement"], row["result"]) == (1.0, "pass")
+    assert neighbors.against("blobs", X, neighbors.ckdtree, ">= 1e9", rounds=1)["result"] == "FAIL"
+    assert neighbors.against("blobs", X, neighbors.sklearn, ">= 1e-9", rounds=1)["agreement"] == 1.0
+    assert neighbors.counts("uniform", neighbors.uniform(2500, 2), ">= 1e-9", 1)["result"] == "pass"
+    distances, rows = neighbors.ours(X)
+    monkeypatch.setattr(neighbors, "ours", lambda X: (distances + (rows == 7), np.where(rows == 7, 8, rows)))
+    wrong = neighbors.against("blobs", X, neighbors.ckdtree, ">= 1e-9", rounds=1)
+    assert wrong["agreement"] < 1.0
+    assert wrong["result"] == "FAIL"
