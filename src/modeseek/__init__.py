@@ -13,11 +13,13 @@ __version__ = "0.1.0"
 # public name -> (module, attribute; None for the module itself)
 _PUBLIC: dict[str, tuple[str, str | None]] = {
     "DensitySketch": ("modeseek.sketch", "DensitySketch"),
+    "KMeans": ("modeseek.estimators", "KMeans"),
     "MeanShift": ("modeseek.estimators", "MeanShift"),
     "bandwidth_path": ("modeseek.scale_space", "bandwidth_path"),
     "blur": ("modeseek.blurring", "blur"),
     "estimate_bandwidth": ("modeseek.bandwidth", "estimate_bandwidth"),
     "get_bin_seeds": ("modeseek.seeds", "get_bin_seeds"),
+    "kmeans_plusplus": ("modeseek.kmeans.seeding", "kmeans_plusplus"),
     "mean_shift": ("modeseek.estimators", "mean_shift"),
     "plot": ("modeseek.plotting", None),
     "textbook": ("modeseek.textbook", None),
