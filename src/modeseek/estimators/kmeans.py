@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek.engines import data, namespaces
 from modeseek.kmeans.batches import step
+from modeseek.kmeans.cells import places_of
 from modeseek.kmeans.lloyd import Found, lloyd
 from modeseek.kmeans.nearest import Points, check_span, distances, nearest, own_squares
 from modeseek.kmeans.seeding import plus_plus, random_rows, scalable
@@ -174,14 +175,16 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         self._check_rows(x)
         random = check_random_state(self.random_state)
         points = Points.of(x, weights, self.n_jobs)
+        places = None if points.small(self.n_clusters) else places_of(points)
+        report = print if self.verbose else None
         best: Found | None = None
         for _ in range(self._starts()):
             start = self._start(x, weights, random)
-            found = lloyd(points, start, self.max_iter, self.tol * points.variance, print if self.verbose else None)
+            found = lloyd(points, start, self.max_iter, self.tol * points.variance, report, places)
             if best is None or found.inertia < best.inertia:
                 best = found
         assert best is not None
-        distinct = len(np.unique(best.labels))
+        distinct = np.count_nonzero(np.bincount(best.labels, minlength=self.n_clusters))
         if distinct < self.n_clusters:
             warnings.warn(
                 f"Number of distinct clusters ({distinct}) found smaller than n_clusters ({self.n_clusters}). "

@@ -21,9 +21,12 @@ from numpy.typing import NDArray
 
 from modeseek.engines import data
 from modeseek.engines.threads import run_chunks
-from modeseek.kmeans.nearest import Floats, Points, Tiles, nearest_small, own_squares
+from modeseek.kmeans.cells import CellClusters, Places
+from modeseek.kmeans.nearest import Floats, Points, Tiles, nearest_small, own_squares, pack, unit_of
 
 TURNOVER = 4.0  # changes of label, in numbers of points, after which sums are made anew
+MOST_ON_CELLS = 1 << 10  # clusters: the distances between all of them are known to every cell
+REACH = 4.0  # of centres on cells from the middle, in spans: float32 is scaled to the points
 SHRINKAGE = 16.0  # of a cluster, after which they are, too: what left it has left its rounding behind
 
 
@@ -44,6 +47,7 @@ def lloyd(
     max_iter: int,
     tol: float,
     report: Callable[[str], None] | None = None,
+    places: Places | None = None,
 ) -> Found:
     """Run Lloyd's rounds from a start.
 
@@ -59,13 +63,15 @@ def lloyd(
         Sum of squared shifts at which to stop.
     report : callable, optional
         Is told about each round.
+    places : Places, optional
+        The points sorted by cells, where `places_of` found that this pays.
 
     Returns
     -------
     Found
         The result, with centres in the dtype of the points.
     """
-    clusters = (SmallClusters if points.small(len(start)) else Clusters)(points, len(start))
+    clusters = _clusters(points, np.asarray(start, np.float64), places)
     centres = np.asarray(start, np.float64) - points.base
     n_iter = 0
     for n_iter in range(1, max_iter + 1):  # noqa: B007
@@ -79,11 +85,24 @@ def lloyd(
             break
     published = np.ascontiguousarray((centres + points.base).astype(points.x.dtype))
     clusters.settle(published.astype(np.float64))
-    inertia, _ = own_squares(points, np.zeros_like(points.base), published.astype(np.float64), clusters.labels)
-    return Found(published, clusters.labels, inertia, n_iter, np.maximum(clusters.masses, 0.0))
+    labels = clusters.labels
+    inertia, _ = own_squares(points, np.zeros_like(points.base), published.astype(np.float64), labels)
+    return Found(published, labels, inertia, n_iter, np.maximum(clusters.masses, 0.0))
 
 
-def _means(clusters: "SmallClusters | Clusters", centres: Floats) -> Floats:
+def _clusters(points: Points, start: Floats, places: Places | None) -> "AnyClusters":
+    """Return the form of labels and sums that costs least."""
+    k = len(start)
+    if points.small(k):
+        return SmallClusters(points, k)
+    if places is not None and k <= MOST_ON_CELLS:
+        low, high = places.ends
+        if (np.abs(start - 0.5 * low - 0.5 * high) <= REACH * (high - low).max()).all():
+            return CellClusters(points, k, places)
+    return Clusters(points, k)
+
+
+def _means(clusters: "AnyClusters", centres: Floats) -> Floats:
     """Return where centres go; those without weight to the points furthest from their centres."""
     sums, masses = clusters.sums, np.where(clusters.counts > 0, clusters.masses, 0.0)
     empty = np.flatnonzero(clusters.counts == 0)
@@ -97,7 +116,7 @@ def _means(clusters: "SmallClusters | Clusters", centres: Floats) -> Floats:
 
 
 def _relocate(
-    clusters: "SmallClusters | Clusters", centres: Floats, sums: Floats, masses: Floats, empty: NDArray[np.int64]
+    clusters: "AnyClusters", centres: Floats, sums: Floats, masses: Floats, empty: NDArray[np.int64]
 ) -> None:
     """Give empty clusters the points furthest from their centres, in sums and masses; labels follow next round."""
     points, labels = clusters.points, clusters.labels
@@ -182,7 +201,8 @@ class Clusters:
 
     def _assign(self, centres: Floats, base: Floats, origin: Floats, rounding: float) -> int:
         points, tiles = self.points, self.tiles
-        layout, unit = tiles.packed(centres, origin, self.ends - base)
+        unit = unit_of(self.ends - base - origin, centres - origin)
+        layout = pack(centres, origin, unit, tiles.width)
         columns = np.ascontiguousarray(centres.T)
         moves = self._moves(centres, columns, rounding)
         changed = np.zeros(len(self.pieces[0]), np.int64)
@@ -231,3 +251,6 @@ class Clusters:
         run_chunks(len(self.labels), work, points.n_jobs, self.tiles.chunk)
         self.sums, self.masses, self.counts = (pieces.sum(axis=0) for pieces in self.pieces)
         self.peak, self.turnover = self.masses.copy(), 0
+
+
+AnyClusters = SmallClusters | Clusters | CellClusters

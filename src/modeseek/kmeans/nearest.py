@@ -137,18 +137,22 @@ class Tiles:
             for _ in range(n_workers(n, points.n_jobs, self.chunk))
         ]
 
-    def packed(self, centres: Floats, origin: Floats, ends: Floats) -> tuple[tuple[Any, ...], float]:
-        """Return centres as tiles want them, and the power of 2 that brings points and centres into [-1, 1]."""
-        shifted = centres - origin
-        reach = float(max(np.abs(ends - origin).max(), np.abs(shifted).max()))
-        unit = 2.0 ** -math.ceil(math.log2(reach)) if reach > 0.0 else 1.0
-        shifted = shifted * unit
-        even = self.k + self.k % 2
-        packed, half = np.zeros((even, self.width), np.float32), np.full(even, 3e38, np.float32)
-        packed[: self.k, : shifted.shape[1]] = shifted
-        norms = np.square(shifted).sum(axis=1)
-        half[: self.k] = 0.5 * norms
-        return (packed.ravel(), half, math.sqrt(norms.max()) * (1.0 + 1e-6)), unit
+
+def unit_of(*offsets: Floats) -> float:
+    """Return the power of 2 that brings offsets from the origin into [-1, 1]."""
+    reach = max(float(np.abs(values).max()) for values in offsets)
+    return 2.0 ** -math.ceil(math.log2(reach)) if reach > 0.0 else 1.0
+
+
+def pack(centres: Floats, origin: Floats, unit: float, width: int) -> tuple[Any, ...]:
+    """Return centres as tiles want them: rows in float32, an even number of them, half their squares, the greatest norm."""
+    k, d = centres.shape
+    shifted = (centres - origin) * unit
+    packed, half = np.zeros((k + k % 2, width), np.float32), np.full(k + k % 2, 3e38, np.float32)
+    packed[:k, :d] = shifted
+    norms = np.square(shifted).sum(axis=1)
+    half[:k] = 0.5 * norms
+    return packed.ravel(), half, math.sqrt(norms.max()) * (1.0 + 1e-6)
 
 
 def nearest(x: NDArray[Any], centres: NDArray[Any], n_jobs: int | None = None) -> NDArray[np.int32]:
@@ -176,7 +180,8 @@ def nearest(x: NDArray[Any], centres: NDArray[Any], n_jobs: int | None = None) -
     origin = 0.5 * ends[0] + 0.5 * ends[1]
     none = np.empty(0)
     tiles = Tiles(Points(x, none, base, origin, 0.0, n_jobs), len(c))
-    layout, unit = tiles.packed(c, origin, ends)
+    unit = unit_of(ends - origin, c - origin)
+    layout = pack(c, origin, unit, tiles.width)
     columns, labels = np.ascontiguousarray(c.T), np.full(len(x), -1, np.int32)
     moves, empty, out = (none, none, 0, 0.0, 0.0), np.empty(0, np.float32), (np.empty((0, 0)), none, np.empty(0, int))
 
