@@ -19,6 +19,7 @@ MOST_CELLS = 1 << 16
 FEWEST_POINTS = 1 << 15  # sorting fewer is no gain
 MOST_COLUMNS = 3
 CROWDED = 32.0  # times as many points in the cell of a point as in even cells: the grid is too coarse where points are
+BUCKETS_AT_ONCE = 16
 PIECES = 8  # of the points, when sorting
 CELLS_AT_ONCE = 1 << 12  # a multiple of a tile's
 
@@ -108,37 +109,49 @@ class Places:
         n_cells = int(sizes.prod())
         span = ends[1] - ends[0]
         scale = np.where(span > 0.0, sizes / np.where(span > 0.0, span, 1.0), 0.0)
-        cells, chunk = np.empty(n, np.int32), -(-n // PIECES)
-        counts = np.zeros((PIECES, n_cells), np.int32)
+        grid = ends[0], scale, sizes
+        buckets, chunk = -(-n_cells // (1 << voronoi.BUCKET)), -(-n // PIECES)
+        counts = np.zeros((PIECES, buckets), np.int64)
         run_chunks(
             n,
-            lambda _, start, stop: voronoi.find_cells(
-                points.x, ends[0], scale, sizes, start, stop, cells, counts[start // chunk]
+            lambda _, start, stop: voronoi.count_buckets(points.x, *grid, start, stop, counts[start // chunk]),
+            points.n_jobs,
+            chunk,
+        )
+        edges = np.append(0, np.cumsum(counts.sum(axis=0)))
+        places = edges[:-1] + np.cumsum(counts, axis=0) - counts
+        bucketed = np.empty(n, np.int32), np.empty_like(points.x), np.empty_like(points.weights)
+        run_chunks(
+            n,
+            lambda _, start, stop: voronoi.to_buckets(
+                points.x, points.weights, *grid, start, stop, places[start // chunk], *bucketed
             ),
             points.n_jobs,
             chunk,
         )
-        held = counts.sum(axis=0, dtype=np.int64).astype(np.float64)
-        self.crowd = float(held @ held) / n
+        starts = np.empty(n_cells + 1, np.int64)
+        starts[-1] = n
+        self.order, x, w = np.empty(n, np.int32), np.empty((d, n), points.x.dtype), np.empty_like(points.weights)
+
+        def sort(_: int, start: int, stop: int) -> None:
+            for b in range(start, stop):
+                voronoi.sort_bucket(
+                    bucketed, *grid, edges[b], edges[b + 1], b << voronoi.BUCKET, starts, (self.order, x, w)
+                )
+
+        run_chunks(buckets, sort, points.n_jobs, BUCKETS_AT_ONCE)
+        held = np.diff(starts)
+        self.crowd = float(np.square(held.astype(np.float64)).sum()) / n
         if self.crowd > CROWDED * max(n / n_cells, 1.0):
             return
-        starts = np.empty(n_cells + 1, np.int32)
-        self.n = voronoi.starts_of(counts, starts)
-        self.starts = starts[: self.n + 1]
-        self.most = int(np.diff(self.starts).max())
-        self.order = np.empty(n, np.int32)
-        run_chunks(
-            n,
-            lambda _, start, stop: voronoi.sort_rows(cells, start, stop, counts[start // chunk], self.order),
-            points.n_jobs,
-            chunk,
-        )
+        self.starts = np.append(starts[:-1][held > 0], n).astype(np.int32)
+        self.n, self.most = len(self.starts) - 1, int(held.max())
         self.width = lloyd.padded(d)
         self.unit = unit_of(ends - points.base - points.origin)
         tiles = -(-self.n // lloyd.LANES)
         self.cells: tuple[Any, ...] = (
-            np.empty((d, n), points.x.dtype),
-            np.empty_like(points.weights),
+            x,
+            w,
             self.starts,
             np.zeros((tiles, self.width * lloyd.LANES), np.float32),
             np.zeros(tiles * lloyd.LANES),
@@ -149,10 +162,7 @@ class Places:
         )
 
         def work(_: int, first: int, last: int) -> None:
-            voronoi.describe(
-                points.x, points.weights, self.order, points.base, points.origin, self.unit, self.starts, first, last,
-                self.cells,
-            )  # fmt: skip
+            voronoi.describe(points.base, points.origin, self.unit, first, last, self.cells)
 
         run_chunks(self.n, work, points.n_jobs, CELLS_AT_ONCE)
 

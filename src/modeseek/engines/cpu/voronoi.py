@@ -12,66 +12,89 @@ cells with several such centres are compared with these in float64, by differenc
 
 import numpy as np
 
-from modeseek.engines.cpu import kernel, unfused_kernel
+from modeseek.engines.cpu import inline, kernel, unfused_kernel
 from modeseek.engines.cpu.lloyd import _L1, _L2, _UP, LANES, _best_two, _first_two, _squares
 
+BUCKET = 8  # bits
+
+
+@inline
+def _cell(points, i, low, scale, sizes):
+    """Return the cell of a point, row-major."""
+    key = 0
+    for t in range(low.size):
+        place = np.int64((points[i, t] - low[t]) * scale[t])
+        key = key * sizes[t] + min(max(place, 0), sizes[t] - 1)
+    return key
+
 
 @kernel
-def find_cells(points, low, scale, sizes, start, stop, cells, counts):
-    """Write the cell of each point [start, stop), row-major, and count the points of each cell."""
+def count_buckets(points, low, scale, sizes, start, stop, counts):
+    """Count the points [start, stop) of each bucket: 2^BUCKET cells in a row, so few that writing to all is quick."""
     for i in range(start, stop):
-        key = 0
-        for t in range(points.shape[1]):
-            place = np.int64((points[i, t] - low[t]) * scale[t])
-            key = key * sizes[t] + min(max(place, 0), sizes[t] - 1)
-        cells[i] = key
-        counts[key] += 1
+        counts[_cell(points, i, low, scale, sizes) >> BUCKET] += 1
 
 
 @kernel
-def starts_of(counts, starts):
-    """Turn counts (pieces, cells) into where each piece puts its points; write where cells start; return how many do."""
-    total = 0
-    occupied = 0
-    for c in range(counts.shape[1]):
-        before = total
-        for p in range(counts.shape[0]):
-            here = counts[p, c]
-            counts[p, c] = total
-            total += here
-        if total > before:
-            starts[occupied] = before
-            occupied += 1
-    starts[occupied] = total
-    return occupied
-
-
-@kernel
-def sort_rows(cells, start, stop, places, order):
-    """Put rows [start, stop) in the order of cells."""
+def to_buckets(points, weights, low, scale, sizes, start, stop, places, rows, x, w):
+    """Copy points [start, stop), their rows and weights bucket by bucket."""
     for i in range(start, stop):
-        to = places[cells[i]]
-        places[cells[i]] = to + 1
-        order[to] = i
+        bucket = _cell(points, i, low, scale, sizes) >> BUCKET
+        to = places[bucket]
+        places[bucket] = to + 1
+        rows[to] = i
+        for t in range(low.size):
+            x[to, t] = points[i, t]
+        if weights.size:
+            w[to] = weights[i]
 
 
 @kernel
-def describe(points, weights, order, base, origin, unit, starts, first, last, cells):
-    """Copy the points of cells [first, last) in their order, and write middles, radii and moments.
+def sort_bucket(bucketed, low, scale, sizes, begin, end, first, starts, sorted_to):
+    """Sort the points [begin, end) of one bucket, whose first cell is ``first``, by cells; write where these start."""
+    from_rows, from_x, from_w = bucketed
+    rows, x, w = sorted_to
+    n_cells = min(np.int64(1) << BUCKET, starts.size - 1 - first)
+    places = starts[first : first + n_cells]
+    for c in range(n_cells):
+        places[c] = 0
+    for i in range(begin, end):
+        places[_cell(from_x, i, low, scale, sizes) - first] += 1
+    total = begin
+    for c in range(n_cells):
+        here = places[c]
+        places[c] = total
+        total += here
+    for i in range(begin, end):
+        c = _cell(from_x, i, low, scale, sizes) - first
+        to = places[c]
+        places[c] = to + 1
+        rows[to] = from_rows[i]
+        for t in range(low.size):
+            x[t, to] = from_x[i, t]
+        if w.size:
+            w[to] = from_w[i]
+    for c in range(n_cells - 1, 0, -1):  # each place has moved to the start of the next cell
+        places[c] = places[c - 1]
+    places[0] = begin
+
+
+@kernel
+def describe(base, origin, unit, first, last, cells):
+    """Write middles, radii and moments of cells [first, last).
 
     ``first`` is a multiple of LANES. Middles, their lengths and radii are scaled by unit, as tiles are.
     """
-    x, w, _, tiles, lengths, radii, sums, masses, counts = cells
+    x, w, starts, tiles, lengths, radii, sums, masses, counts = cells
     d = x.shape[0]
     width = tiles.shape[1] // LANES
     for c in range(first, last):
         begin, end = starts[c], starts[c + 1]
         mass = np.float64(end - begin)
         count = end - begin
-        if weights.size:
+        if w.size:
             mass, count = 0.0, 0
             for i in range(begin, end):
-                w[i] = weights[order[i]]
                 mass += w[i]
                 count += w[i] > 0.0
         masses[c], counts[c] = mass, count
@@ -79,14 +102,13 @@ def describe(points, weights, order, base, origin, unit, starts, first, last, ce
         square = 0.0
         for t in range(d):
             column = x[t]
-            low = high = np.float64(points[order[begin], t])
+            low = high = np.float64(column[begin])
             total = 0.0
             for i in range(begin, end):
-                column[i] = points[order[i], t]
                 value = np.float64(column[i])
                 low = value if value < low else low
                 high = value if value > high else high
-                total += (w[i] if weights.size else 1.0) * (value - base[t])
+                total += (w[i] if w.size else 1.0) * (value - base[t])
             sums[c, t] = total
             low, high = low - base[t], high - base[t]
             middle = np.float32((0.5 * low + 0.5 * high - origin[t]) * unit)
