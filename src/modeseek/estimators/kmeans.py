@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from modeseek.engines import data, namespaces
 from modeseek.kmeans.batches import step
 from modeseek.kmeans.cells import places_of
-from modeseek.kmeans.lloyd import Found, lloyd
+from modeseek.kmeans.lloyd import Found, better, lloyd
 from modeseek.kmeans.nearest import Points, check_span, distances, nearest, own_squares
 from modeseek.kmeans.seeding import plus_plus, random_rows, scalable
 
@@ -181,7 +181,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         for _ in range(self._starts()):
             start = self._start(x, weights, random)
             found = lloyd(points, start, self.max_iter, self.tol * points.variance, report, places)
-            if best is None or found.inertia < best.inertia:
+            if best is None or better(found, best):
                 best = found
         assert best is not None
         distinct = np.count_nonzero(np.bincount(best.labels, minlength=self.n_clusters))

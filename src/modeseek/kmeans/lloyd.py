@@ -90,6 +90,16 @@ def lloyd(
     return Found(published, labels, inertia, n_iter, np.maximum(clusters.masses, 0.0))
 
 
+def better(one: Found, other: Found) -> bool:
+    """Whether one result is better than another, and not the same clusters in another order."""
+    if not one.inertia < other.inertia:
+        return False
+    if other.inertia - one.inertia > 1e-6 * other.inertia:
+        return True
+    k = len(one.centres)
+    return len(np.unique(one.labels.astype(np.int64) * k + other.labels)) > len(np.unique(other.labels))
+
+
 def _clusters(points: Points, start: Floats, places: Places | None) -> "AnyClusters":
     """Return the form of labels and sums that costs least."""
     k = len(start)
@@ -168,6 +178,7 @@ class Clusters:
         self.points, self.k = points, k
         self.tiles = Tiles(points, k)
         self.ends = data.bounds(points.x, points.n_jobs)
+        self.ruler = unit_of(self.ends - points.base - points.origin)
         self.labels = np.full(n, -1, np.int32)
         self.upper, self.lower = np.empty(n, np.float32), np.empty(n, np.float32)
         pieces = -(-n // self.tiles.chunk)
@@ -225,8 +236,9 @@ class Clusters:
         """Return how far centres moved, and how far apart they are, on the safe side of rounding."""
         apart = np.zeros(self.k)
         if self.before is None:
-            return np.zeros(self.k), apart, 0, 0.0, 0.0
+            return apart, apart, 0, 0.0, 0.0, self.ruler
         shifts = np.sqrt(np.square(centres - self.before).sum(axis=1)) * (1.0 + 1e-9) + rounding
+        shifts *= self.ruler
         furthest = int(shifts.argmax())
         rest = np.delete(shifts, furthest).max(initial=0.0)
         if 4 * self.k <= len(self.labels):
@@ -235,8 +247,8 @@ class Clusters:
                 self.tiles.kernels.separations(centres, columns, start, stop, np.empty(self.k), apart)
 
             run_chunks(self.k, work, self.points.n_jobs, 64)
-            apart = np.maximum(apart - rounding, 0.0)
-        return shifts, apart, furthest, float(shifts[furthest]), float(rest)
+            apart = np.clip((apart - rounding) * self.ruler, 0.0, 1e30)
+        return shifts, apart, furthest, float(shifts[furthest]), float(rest), self.ruler
 
     def _add_up(self) -> None:
         """Make the sums anew."""

@@ -183,7 +183,7 @@ def nearest(x: NDArray[Any], centres: NDArray[Any], n_jobs: int | None = None) -
     unit = unit_of(ends - origin, c - origin)
     layout = pack(c, origin, unit, tiles.width)
     columns, labels = np.ascontiguousarray(c.T), np.full(len(x), -1, np.int32)
-    moves, empty, out = (none, none, 0, 0.0, 0.0), np.empty(0, np.float32), (np.empty((0, 0)), none, np.empty(0, int))
+    moves, empty, out = (none, none, 0, 0.0, 0.0, 1.0), np.empty(0, np.float32), (np.empty((0, 0)), none, np.empty(0, int))
 
     def work(worker: int, start: int, stop: int) -> None:
         tiles.kernels.assign(

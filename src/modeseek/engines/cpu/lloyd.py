@@ -27,6 +27,7 @@ _ONE = np.float32(1.0)
 _LEAST = np.float32(-3e38)
 _UP, _DOWN = 1.0 + 1e-6, 1.0 - 1e-6  # more than what rounding of one bound can take away
 _UP32, _DOWN32 = 1.0 + 1.2e-7, 1.0 - 1.2e-7  # so that storing in float32 rounds the safe way
+_TINY = 1e-37  # and where it would be less than a normal number
 
 
 def padded(d):
@@ -145,9 +146,10 @@ def assign(points, weights, base, origin, unit, tile_of, columns, centres, moves
         Centres in a tile, half their squares, the greatest norm among them.
     columns, centres : (d, k), (k, d) float64
         Less the base.
-    moves : tuple of (k,), (k,), int, float, float
+    moves : tuple of (k,), (k,), int, float, float, float
         How far each centre moved since the bounds were true; half the distance from each to the nearest other one; which
-        moved furthest; how far that was, and the furthest of the others.
+        moved furthest; how far that was, and the furthest of the others; the power of 2 by which these and the bounds are
+        multiplied, so that they fit float32.
     labels, upper, lower : (n,) int32, float32, float32
         Label -1: nothing is known. Where ``upper`` is empty no bounds are kept and no sums made.
     work : tuple
@@ -156,7 +158,8 @@ def assign(points, weights, base, origin, unit, tile_of, columns, centres, moves
         What the points that changed their label add to the sums, masses and numbers of points of the clusters.
     """
     packed, half, greatest = tile_of
-    shifts, separation, furthest, far, less_far = moves
+    shifts, separation, furthest, far, less_far, ruler = moves
+    to_ruler = ruler / unit
     tile, state, rows, norms, squares, point = work
     sums, masses, counts = out
     d = points.shape[1]
@@ -176,10 +179,10 @@ def assign(points, weights, base, origin, unit, tile_of, columns, centres, moves
                 for t in range(d):
                     difference = points[i, t] - base[t] - centres[a, t]
                     square += difference * difference
-                high = np.sqrt(square) * _UP
+                high = np.sqrt(square) * ruler * _UP
             if high < limit:
-                upper[i] = high * _UP32
-                lower[i] = max(low, 0.0) * _DOWN32
+                upper[i] = high * _UP32 + _TINY
+                lower[i] = max(low - _TINY, 0.0) * _DOWN32
             else:
                 rows[m] = i
                 m += 1
@@ -204,17 +207,17 @@ def assign(points, weights, base, origin, unit, tile_of, columns, centres, moves
             best, second = np.float64(state[r]), np.float64(state[_L1 + r])
             if best - second > 2.0 * slack:
                 number = np.int32(state[_L2 + r])
-                high = np.sqrt(max(norm * (1.0 + 1.5e-7) - 2.0 * (best - slack), 0.0)) / unit
-                low = np.sqrt(max(norm * (1.0 - 1.5e-7) - 2.0 * (second + slack), 0.0)) / unit
+                high = np.sqrt(max(norm * (1.0 + 1.5e-7) - 2.0 * (best - slack), 0.0)) * to_ruler
+                low = np.sqrt(max(norm * (1.0 - 1.5e-7) - 2.0 * (second + slack), 0.0)) * to_ruler
             else:
                 for t in range(d):
                     point[t] = points[row, t] - base[t]
                 _squares(point, columns, squares)
                 number, high, low = _first_two(squares)
-                high, low = np.sqrt(high), np.sqrt(low)
+                high, low = np.sqrt(high) * ruler, np.sqrt(low) * ruler
             if keeps:
-                upper[row] = high * _UP
-                lower[row] = min(low * _DOWN, 1e38)
+                upper[row] = high * _UP + _TINY
+                lower[row] = min(max(low * _DOWN - _TINY, 0.0), 1e30)
             before = labels[row]
             if number == before:
                 continue
@@ -283,7 +286,7 @@ def separations(centres, columns, start, stop, squares, out):
         for i in range(squares.size):
             if i != j:
                 least = min(least, squares[i])
-        out[j] = min(0.5 * np.sqrt(least) * _DOWN, 1e38)
+        out[j] = 0.5 * np.sqrt(least) * _DOWN
 
 
 @kernel
