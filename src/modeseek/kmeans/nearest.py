@@ -16,7 +16,7 @@ from modeseek.engines.threads import n_workers, run_chunks
 
 Floats = NDArray[np.float64]
 
-SMALL = 1 << 20  # products of coordinates: below this NumPy is quick enough
+SMALL = 1 << 17  # products of coordinates: below this NumPy is quick enough
 FEWEST_ROWS = 1 << 12  # of a chunk
 MOST_CHUNKS = 64
 VALUES_AT_ONCE = 1 << 16  # of NumPy's temporaries
@@ -76,7 +76,7 @@ def _base(ends: Floats) -> Floats:
 
 def _moments(x: NDArray[Any], base: Floats, n_jobs: int | None) -> tuple[Floats, Floats]:
     """Return the sums of coordinates less the base, and of their squares."""
-    if x.size <= SMALL // 8:
+    if x.size <= SMALL:
         centred = x - base
         return centred.sum(axis=0), np.square(centred).sum(axis=0)
     from modeseek.engines.cpu import lloyd

@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from modeseek.engines import data, namespaces
-from modeseek.engines.threads import run_chunks
-from modeseek.kmeans.nearest import Floats, SMALL, chunk_rows, nearest, squares
+from modeseek.engines.threads import n_workers, run_chunks
+from modeseek.kmeans.nearest import SMALL, Floats, chunk_rows, nearest, squares
 
 Ints = NDArray[np.int64]
 
@@ -136,42 +136,57 @@ class _Closest:
     """Squared distances from the closest seed, which seed that is, and sums of them, chunk by chunk."""
 
     def __init__(self, x: NDArray[Any], weights: Floats, k: int, n_jobs: int | None):
-        from modeseek.engines.cpu import lloyd
+        from modeseek.engines.cpu import seeding
 
-        self.x, self.weights, self.n_jobs, self.kernels = x, weights, n_jobs, lloyd
+        self.x, self.weights, self.n_jobs, self.kernels = x, weights, n_jobs, seeding
         self.seeds, self.n = np.empty((k, x.shape[1])), 0
         self.closest, self.labels = np.full(len(x), np.inf), np.zeros(len(x), np.int32)
-        self.chunk = chunk_rows(len(x))
-        self.totals = np.zeros(-(-len(x) // self.chunk))
+        self.chunk = chunk_rows(len(x), k)
+        self.totals, self.tops = np.zeros(-(-len(x) // self.chunk)), np.array([np.inf])
+        lanes = seeding.LANES
+        self.work = [
+            (np.empty(lanes, np.int64), np.zeros(lanes * x.shape[1]), np.empty(lanes))
+            for _ in range(n_workers(len(x), n_jobs, self.chunk))
+        ]
 
     def add(self, seed: NDArray[Any]) -> float:
         """Take in one more seed; return the weighted sum."""
         candidate = seed.astype(np.float64)
-        between = squares(candidate[None], self.seeds[: self.n])[0]
+        within = self._within(candidate[None])
+        tops = np.zeros((len(self.totals), self.n + 1))
 
         def work(_: int, start: int, stop: int) -> None:
-            self.totals[start // self.chunk] = self.kernels.draw_in(
-                self.x, self.weights, between, candidate, self.n, start, stop, self.labels, self.closest
+            piece = start // self.chunk
+            self.totals[piece] = self.kernels.take_in(
+                self.x, self.weights, within, candidate, self.n, start, stop, self.labels, self.closest, tops[piece]
             )
 
         run_chunks(len(self.x), work, self.n_jobs, self.chunk)
-        self.seeds[self.n] = candidate
+        self.seeds[self.n], self.tops = candidate, tops.max(axis=0)
         self.n += 1
         return float(self.totals.sum())
 
     def potentials(self, candidates: NDArray[Any]) -> Floats:
         """Return what the sum would be with each candidate."""
         c = candidates.astype(np.float64)
-        between = squares(self.seeds[: self.n], c)
-        found = np.empty((len(self.totals), len(c)))
+        within = self._within(c)
+        found = np.zeros((len(self.totals), len(c)))
 
-        def work(_: int, start: int, stop: int) -> None:
-            self.kernels.potentials(
-                self.x, self.weights, between, c, start, stop, self.labels, self.closest, found[start // self.chunk]
-            )
+        def work(worker: int, start: int, stop: int) -> None:
+            self.kernels.gains(
+                self.x, self.weights, within, c, start, stop, self.labels, self.closest,
+                self.work[worker], found[start // self.chunk],
+            )  # fmt: skip
 
         run_chunks(len(self.x), work, self.n_jobs, self.chunk)
-        return np.asarray(found.sum(axis=0))
+        return np.asarray(self.totals.sum() - found.sum(axis=0))
+
+    def _within(self, candidates: Floats) -> NDArray[np.bool_]:
+        """Return for each cluster whether one of the candidates may be closer to some of its points than its seed."""
+        if not self.n:
+            return np.ones(1, bool)
+        between = squares(candidates, self.seeds[: self.n]).min(axis=0)
+        return np.asarray(between <= 4.0 * self.tops * (1.0 + 1e-6))
 
     def rows_at(self, values: Floats) -> Ints:
         """Return the rows at which the running sum reaches values: first the chunk, then the row in it."""
