@@ -1,18 +1,20 @@
 """k-means beside scikit-learn and faiss: ``python -m benchmarks.kmeans``.
 
-20 of Lloyd's rounds from the same start (tol = 0), for each of three shapes of data: points drawn evenly, blobs that are
-more than there are clusters, and fewer. All get the same contiguous array and two threads, are warm, and take turns;
-sorting, and every other preparation, counts. A row passes if our labels are those of scikit-learn, the number of rounds
-is the same, the inertia of both sets of centres (summed here, in float64) differs by at most 1e-6 of itself, and the fit
-is as many times faster as asked for.
+20 of Lloyd's rounds from the same start (tol = 0), for each of three shapes of data: points drawn evenly, blobs that
+are more than there are clusters, and fewer. All get the same contiguous array and two threads, are warm, and take
+turns; sorting, and every other preparation, counts. A row passes if our labels are those of scikit-learn, the number of
+rounds is the same, the inertia of both sets of centres (summed here, in float64) differs by at most 1e-6 of itself, and
+the fit is as many times faster as asked for.
 
-The bars are at float64, scikit-learn's own default. Rows at float32 are for information, with the share of equal labels:
-scikit-learn's centres are float32 there, ours float64. So are faiss, whose results are its own (float32, no test for
-convergence), seeds by greedy k-means++ (the same random state), and k-means||. Writes benchmarks/results/kmeans.csv.
+The bars are at float64, scikit-learn's own default. Rows at float32 are for information, with the share of equal
+labels: scikit-learn's centres are float32 there, ours float64. So are faiss (float32, no test for convergence; timed
+once), seeds by greedy k-means++ (the same random state), and k-means||. Each size, float32 and
+the seeds write a file of their own, kmeans-*.csv, to benchmarks/results.
 """
 
 import argparse
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,10 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import cluster as peer
+from sklearn.exceptions import ConvergenceWarning
 
 import modeseek as ms
 from benchmarks import harness
-from benchmarks.harness import Row, alternate
+from benchmarks.harness import Row, alternate, duration
 from benchmarks.mean_shift import Fit, bar, collect
 from modeseek.kmeans.seeding import scalable
 
@@ -35,7 +38,7 @@ SIZES = {"1e6 x 2": (1_000_000, 2, 64, 8.0), "1e6 x 16": (1_000_000, 16, 64, 2.0
 SHAPES = ("even", "more blobs", "fewer blobs")
 INERTIA = 1e-6
 SPREAD = 0.05  # of a blob, in sides of what the blobs lie in
-REPEATS = 5
+REPEATS = 3
 
 
 def points(shape: str, n: int, d: int, k: int, seed: int = 0) -> NDArray[np.float64]:
@@ -56,18 +59,19 @@ def inertia(X: NDArray[Any], model: Any) -> float:
     return total
 
 
-def faiss_kmeans(X: NDArray[np.float32], start: NDArray[np.float32]) -> Callable[[], Any]:
-    """Return 20 rounds of faiss from the same start and an assignment, or raise ImportError."""
-    import faiss
-
+def faiss_seconds(X: NDArray[np.float32], start: NDArray[np.float32]) -> float | None:
+    """Return what 20 rounds of faiss from the same start and one assignment take; None without faiss."""
+    try:
+        import faiss
+    except ImportError:
+        print("faiss is not installed: no row has its time", file=sys.stderr)
+        return None
     faiss.omp_set_num_threads(THREADS)
-
-    def run() -> Any:
-        model = faiss.Kmeans(X.shape[1], len(start), niter=ROUNDS, max_points_per_centroid=len(X), seed=1)
-        model.train(X, init_centroids=start)
-        return model.index.search(X, 1)[1]
-
-    return run
+    model = faiss.Kmeans(X.shape[1], len(start), niter=ROUNDS, max_points_per_centroid=len(X), seed=1)
+    begin = time.perf_counter()
+    model.train(X, init_centroids=start)
+    model.index.search(X, 1)
+    return time.perf_counter() - begin
 
 
 def compare(name: str, shape: str, n: int, d: int, k: int, required: str, dtype: type = np.float64) -> Row:
@@ -76,37 +80,38 @@ def compare(name: str, shape: str, n: int, d: int, k: int, required: str, dtype:
     start = X[np.random.default_rng(1).choice(n, k, replace=False)].copy()
     how = {"init": start, "n_init": 1, "max_iter": ROUNDS, "tol": 0.0}
     ours, theirs = Fit(partial(ms.KMeans, k, n_jobs=THREADS, **how), X), Fit(partial(peer.KMeans, k, **how), X)
-    calls: dict[str, Callable[[], Any]] = {OURS: ours, PEER: theirs}
-    try:
-        calls[FAISS] = faiss_kmeans(X.astype(np.float32), start.astype(np.float32))
-    except ImportError:
-        print("faiss is not installed: no row has its time", file=sys.stderr)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", peer._kmeans.ConvergenceWarning)
-        timings = alternate(calls, rounds=REPEATS, limit=30.0)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        timings = alternate({OURS: ours, PEER: theirs}, rounds=REPEATS, limit=8.0)
+    faiss = faiss_seconds(X.astype(np.float32), start.astype(np.float32))
     row = bar(f"{name}, k = {k}, {shape}, {dtype.__name__}: times faster", timings[PEER].times(timings[OURS]), required)
     here, there = inertia(X, ours.model), inertia(X, theirs.model)
     row["agreement"] = float((ours.model.labels_ == theirs.model.labels_).mean())
     row["starts"] = None
     row["times"] = "; ".join(f"{rival} {timing}" for rival, timing in timings.items())
+    row["times"] += f"; {FAISS} {duration(faiss)}" if faiss else ""
     row |= {
         "inertia_differs": abs(here - there) / there,
         "n_iter": ours.model.n_iter_,
         "n_iter_peer": theirs.model.n_iter_,
         "seconds": timings[OURS].median,
         "seconds_peer": timings[PEER].median,
-        "seconds_faiss": timings[FAISS].median if FAISS in timings else None,
+        "seconds_faiss": faiss,
     }
     same = row["agreement"] == 1.0 and row["inertia_differs"] <= INERTIA and row["n_iter"] == row["n_iter_peer"]
     return row if same or not required else row | {"result": "FAIL"}
 
 
-def fits(quick: bool) -> Iterator[Row]:
-    """Compare on every set."""
-    for name, (n, d, k, required) in SIZES.items():
-        for shape in SHAPES:
-            size = (n // 100, d, min(k, 32)) if quick else (n, d, k)
-            yield compare(name, shape, *size, "" if quick else f">= {required:g}")
+def fits(name: str, quick: bool) -> Iterator[Row]:
+    """Compare on every shape of one size."""
+    n, d, k, required = SIZES[name]
+    for shape in SHAPES:
+        size = (n // 100, d, min(k, 32)) if quick else (n, d, k)
+        yield compare(name, shape, *size, "" if quick else f">= {required:g}")
+
+
+def single(quick: bool) -> Iterator[Row]:
+    """Compare at float32."""
     for name, (n, d, k, _) in SIZES.items():
         size = (n // 100, d, min(k, 32)) if quick else (n, d, k)
         yield compare(name, "even", *size, "", np.float32)
@@ -121,29 +126,32 @@ def seeds(quick: bool) -> Iterator[Row]:
             PEER: partial(peer.kmeans_plusplus, X, k, random_state=0),
             "k-means||": lambda X=X, k=k: scalable(X, np.empty(0), k, np.random.RandomState(0), THREADS),
         }
-        timings = alternate(calls, rounds=3, limit=6.0)
+        timings = alternate(calls, rounds=1)
         row = bar(f"{name}, k = {k}, greedy k-means++: times faster", timings[PEER].times(timings[OURS]), "")
         row["agreement"] = float((calls[OURS]()[1] == calls[PEER]()[1]).mean())
         yield row | {"times": "; ".join(f"{rival} {timing}" for rival, timing in timings.items())}
 
 
-CASES = {"fits": fits, "seeds": seeds}
+def cases() -> dict[str, Callable[[bool], Iterator[Row]]]:
+    """Return what to measure, by name."""
+    sizes = {name.replace(" ", ""): partial(fits, name) for name in SIZES}
+    return {**sizes, "float32": single, "seeds": seeds}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kmeans", description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a hundredth of the points, no bar")
-    parser.add_argument("--only", choices=CASES, help="run one case; nothing is written")
+    parser.add_argument("--only", choices=cases(), help="run one case")
     options = parser.parse_args(argv)
     print("\n".join(f"{key}: {value}" for key, value in harness.machine().items()), end="\n\n")
     rows: list[Row] = []
-    for name, case in CASES.items():
+    for name, case in cases().items():
         if options.only in (None, name):
-            rows += collect(name, case, options.quick)
-    print(harness.table([{key: value for key, value in row.items() if key != "starts"} for row in rows]))
-    if not options.only:
-        harness.write_rows("kmeans" + ("-quick" if options.quick else ""), rows)
+            found = collect(name, case, options.quick)
+            print(harness.table([{key: value for key, value in row.items() if key != "starts"} for row in found]))
+            harness.write_rows(f"kmeans-{name}" + ("-quick" if options.quick else ""), found)
+            rows += found
     return int(any(row["result"] == "FAIL" for row in rows))
 
 

@@ -172,7 +172,8 @@ def test_a_tile_finds_the_best_two(d):
 
 def test_sums_do_not_keep_what_heavy_points_left_behind(route):
     rng = np.random.default_rng(0)
-    X = np.concatenate([rng.normal(size=(300, 5)), rng.normal(size=(300, 5)) + [6.0, 0, 0, 0, 0]])
+    X = rng.normal(size=(600, 5))
+    X[300:, 0] += 6.0
     w = np.where(X[:, 0] > 3.0, 1e14, 1.0)
     model = ms.KMeans(2, init=np.array([[-9.0, 0, 0, 0, 0], [-1.0, 0, 0, 0, 0]]), n_init=1).fit(X, sample_weight=w)
     for j in range(2):
@@ -279,7 +280,12 @@ def test_what_is_wrong_is_said():
     for bad, words in ((np.nan, "NaN"), (np.inf, "infinity")):
         wrong = X.copy()
         wrong[7, 1] = bad
-        for call in (ms.KMeans(3).fit, ms.KMeans(3).partial_fit, ms.KMeans(3).fit(X).predict, ms.KMeans(3).fit(X).score):
+        for call in (
+            ms.KMeans(3).fit,
+            ms.KMeans(3).partial_fit,
+            ms.KMeans(3).fit(X).predict,
+            ms.KMeans(3).fit(X).score,
+        ):
             with pytest.raises(ValueError, match=words):
                 call(wrong)
         with pytest.raises(ValueError, match=words):
@@ -415,18 +421,18 @@ def test_tensors_and_arrays_come_back_as_they_came():
     torch, strict = pytest.importorskip("torch"), pytest.importorskip("array_api_strict")
     X = blobs(300, 2).astype(np.float32)
     expected = ms.KMeans(3, random_state=0).fit(X)
-    for given, kind in ((torch.from_numpy(X), torch.Tensor), (strict.asarray(X), type(strict.asarray(X)))):
-        model = ms.KMeans(3, random_state=0).fit(given)
+    for array, kind in ((torch.from_numpy(X), torch.Tensor), (strict.asarray(X), type(strict.asarray(X)))):
+        model = ms.KMeans(3, random_state=0).fit(array)
         for value, other in (
             (model.labels_, expected.labels_),
             (model.cluster_centers_, expected.cluster_centers_),
-            (model.predict(given), expected.labels_),
-            (model.transform(given), expected.transform(X)),
+            (model.predict(array), expected.labels_),
+            (model.transform(array), expected.transform(X)),
         ):
             assert isinstance(value, kind)
             np.testing.assert_array_equal(namespaces.as_numpy(value), other)
-        assert model.score(given) == pytest.approx(-expected.inertia_)
-        model.partial_fit(given)
+        assert model.score(array) == pytest.approx(-expected.inertia_)
+        model.partial_fit(array)
 
 
 def test_copies_of_a_model():

@@ -202,8 +202,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
         With W_j the weight that centre j has gathered so far (in ``fit`` and in batches), and B_j the points of the
         batch that are nearest to it, c_j becomes (W_j c_j + sum_{B_j} w_i x_i) / (W_j + sum_{B_j} w_i). The first batch
-        of all also gives the starts, and must have at least ``n_clusters`` rows. These are the updates of scikit-learn's
-        ``MiniBatchKMeans(reassignment_ratio=0)``.
+        of all also gives the starts, and must have at least ``n_clusters`` rows. These are the updates of
+        scikit-learn's ``MiniBatchKMeans(reassignment_ratio=0)``.
 
         Parameters
         ----------
@@ -391,9 +391,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             check_is_fitted(self)
         # finiteness is checked together with the bounds, in one read instead of two
         X = namespaces.as_numpy(X)
-        checked = validate_data(
-            self, X, reset=reset, dtype=namespaces.precision(X), order="C", ensure_all_finite=False
-        )
+        checked = validate_data(self, X, reset=reset, dtype=namespaces.precision(X), order="C", ensure_all_finite=False)
         return np.ascontiguousarray(checked)
 
     def __sklearn_tags__(self) -> Any:

@@ -24,7 +24,8 @@ def step(
     added = np.bincount(labels, w, k)
     # offsets from the old centres, which are small: sums of coordinates far from 0 would lose digits
     pulls = np.stack(
-        [np.bincount(labels, w * (column - own), k) for column, own in zip(x.T, centres[labels].T, strict=True)], axis=-1
+        [np.bincount(labels, w * (column - own), k) for column, own in zip(x.T, centres[labels].T, strict=True)],
+        axis=-1,
     )
     total = masses + added
     return centres + pulls / np.where(added > 0.0, total, 1.0)[:, None], total

@@ -74,7 +74,7 @@ def lloyd(
     clusters = _clusters(points, np.asarray(start, np.float64), places)
     centres = np.asarray(start, np.float64) - points.base
     n_iter = 0
-    for n_iter in range(1, max_iter + 1):  # noqa: B007
+    for n_iter in range(1, max_iter + 1):
         moved = clusters.assign(centres)
         new = _means(clusters, centres)
         shift = float(np.square(new - centres).sum())
@@ -114,7 +114,8 @@ def _clusters(points: Points, start: Floats, places: Places | None) -> "AnyClust
 
 def _means(clusters: "AnyClusters", centres: Floats) -> Floats:
     """Return where centres go; those without weight to the points furthest from their centres."""
-    sums, masses = clusters.sums, np.where(clusters.counts > 0, clusters.masses, 0.0)
+    sums = np.asarray(clusters.sums, np.float64)
+    masses = np.where(clusters.counts > 0, clusters.masses, 0.0)
     empty = np.flatnonzero(clusters.counts == 0)
     if empty.size:
         sums = sums.copy()
@@ -125,9 +126,7 @@ def _means(clusters: "AnyClusters", centres: Floats) -> Floats:
     return means
 
 
-def _relocate(
-    clusters: "AnyClusters", centres: Floats, sums: Floats, masses: Floats, empty: NDArray[np.int64]
-) -> None:
+def _relocate(clusters: "AnyClusters", centres: Floats, sums: Floats, masses: Floats, empty: NDArray[np.int64]) -> None:
     """Give empty clusters the points furthest from their centres, in sums and masses; labels follow next round."""
     points, labels = clusters.points, clusters.labels
     _, squares = own_squares(points, points.base, centres, labels, each=True)

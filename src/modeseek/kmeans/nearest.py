@@ -94,7 +94,7 @@ def _moments(x: NDArray[Any], base: Floats, n_jobs: int | None) -> tuple[Floats,
 
 
 def chunk_rows(n: int, buffer: int = 1) -> int:
-    """Return how many rows are one piece of work: what a piece leaves behind has so many numbers (at most 64 MB in all)."""
+    """Return how many rows are one piece of work; what all pieces leave behind, ``buffer`` numbers each, is up to 64 MB."""
     chunks = max(1, min(MOST_CHUNKS, n // FEWEST_ROWS, (1 << 23) // max(1, buffer)))
     return -(-n // chunks)
 
@@ -145,7 +145,7 @@ def unit_of(*offsets: Floats) -> float:
 
 
 def pack(centres: Floats, origin: Floats, unit: float, width: int) -> tuple[Any, ...]:
-    """Return centres as tiles want them: rows in float32, an even number of them, half their squares, the greatest norm."""
+    """Return centres as tiles want them: an even number of rows in float32, half their squares, the greatest norm."""
     k, d = centres.shape
     shifted = (centres - origin) * unit
     packed, half = np.zeros((k + k % 2, width), np.float32), np.full(k + k % 2, 3e38, np.float32)
@@ -183,7 +183,11 @@ def nearest(x: NDArray[Any], centres: NDArray[Any], n_jobs: int | None = None) -
     unit = unit_of(ends - origin, c - origin)
     layout = pack(c, origin, unit, tiles.width)
     columns, labels = np.ascontiguousarray(c.T), np.full(len(x), -1, np.int32)
-    moves, empty, out = (none, none, 0, 0.0, 0.0, 1.0), np.empty(0, np.float32), (np.empty((0, 0)), none, np.empty(0, int))
+    moves, empty, out = (
+        (none, none, 0, 0.0, 0.0, 1.0),
+        np.empty(0, np.float32),
+        (np.empty((0, 0)), none, np.empty(0, int)),
+    )
 
     def work(worker: int, start: int, stop: int) -> None:
         tiles.kernels.assign(
@@ -210,9 +214,7 @@ def own_squares(
     totals = np.empty(-(-n // chunk))
 
     def work(_: int, start: int, stop: int) -> None:
-        totals[start // chunk] = lloyd.own_squares(
-            points.x, points.weights, base, centres, labels, start, stop, out
-        )
+        totals[start // chunk] = lloyd.own_squares(points.x, points.weights, base, centres, labels, start, stop, out)
 
     run_chunks(n, work, points.n_jobs, chunk)
     return float(totals.sum()), out

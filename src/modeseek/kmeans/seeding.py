@@ -224,12 +224,12 @@ def scalable(x: NDArray[Any], weights: Floats, k: int, random: RandomState, n_jo
             others = np.setdiff1d(np.arange(len(x)), drawn)
         return np.concatenate([drawn, random.choice(others, missing, replace=False)]).astype(np.int64)
     candidates = np.ascontiguousarray(x[drawn])
-    masses = np.bincount(nearest(x, candidates, n_jobs), w, len(drawn))
+    masses = np.bincount(nearest(x, candidates, n_jobs), w, len(drawn)).astype(np.float64)
     return np.asarray(drawn[plus_plus(candidates, masses, k, random, n_jobs)])
 
 
 def _squares_from(x: NDArray[Any], centres: NDArray[Any], n_jobs: int | None) -> Floats:
-    """Return the squared distance of each point from the nearest of some centres, in NumPy's memory a part at a time."""
+    """Return the squared distance of each point from the nearest of some centres."""
     labels = nearest(x, centres, n_jobs)
     out = np.empty(len(x))
     for start in range(0, len(x), 1 << 14):

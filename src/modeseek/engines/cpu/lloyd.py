@@ -131,7 +131,9 @@ def _first_two(squares):
 
 
 @kernel
-def assign(points, weights, base, origin, unit, tile_of, columns, centres, moves, labels, upper, lower, span, work, out):
+def assign(
+    points, weights, base, origin, unit, tile_of, columns, centres, moves, labels, upper, lower, span, work, out
+):
     """Give points [span[0], span[1]) the label of the nearest centre; return how many labels changed.
 
     Parameters
@@ -147,9 +149,9 @@ def assign(points, weights, base, origin, unit, tile_of, columns, centres, moves
     columns, centres : (d, k), (k, d) float64
         Less the base.
     moves : tuple of (k,), (k,), int, float, float, float
-        How far each centre moved since the bounds were true; half the distance from each to the nearest other one; which
-        moved furthest; how far that was, and the furthest of the others; the power of 2 by which these and the bounds are
-        multiplied, so that they fit float32.
+        How far each centre moved since the bounds were true; half the distance from each to the nearest other one;
+        which moved furthest; how far that was, and the furthest of the others; the power of 2 by which these and the
+        bounds are multiplied, so that they fit float32.
     labels, upper, lower : (n,) int32, float32, float32
         Label -1: nothing is known. Where ``upper`` is empty no bounds are kept and no sums made.
     work : tuple
@@ -263,7 +265,7 @@ def moments(points, base, start, stop, first, second):
 
 @kernel
 def own_squares(points, weights, base, centres, labels, start, stop, out):
-    """Return the weighted sum of squared distances of points from their own centres; write each to out, if it has room."""
+    """Return the weighted sum of squared distances of points from their centres; write each to out, if it has room."""
     total = 0.0
     for i in range(start, stop):
         square = 0.0

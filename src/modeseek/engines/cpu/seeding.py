@@ -4,8 +4,6 @@ A seed that is at least twice as far from another one as any point of that one's
 most clusters, and all their points, are passed over.
 """
 
-import numpy as np
-
 from modeseek.engines.cpu import kernel
 
 LANES = 64  # points of a tile: in 16 columns 8 kB
