@@ -94,7 +94,7 @@ def _moments(x: NDArray[Any], base: Floats, n_jobs: int | None) -> tuple[Floats,
 
 
 def chunk_rows(n: int, buffer: int = 1) -> int:
-    """Return how many rows are one piece of work; what all pieces leave behind, ``buffer`` numbers each, is up to 64 MB."""
+    """Return how many rows are one piece of work; each leaves ``buffer`` numbers behind, up to 64 MB in all."""
     chunks = max(1, min(MOST_CHUNKS, n // FEWEST_ROWS, (1 << 23) // max(1, buffer)))
     return -(-n // chunks)
 

@@ -166,8 +166,8 @@ def assign_cells(cells, frame, tile_of, columns, between, exact, rounding, first
     Parameters
     ----------
     cells : tuple
-        x (d, n), w (n,) or (0,), starts, tiles, lengths and radii (room for whole tiles), and the cells' sums, masses and counts, as `describe` left
-        them; ``first`` is a multiple of LANES.
+        x (d, n), w (n,) or (0,), starts, tiles, lengths and radii (room for whole tiles), and the cells' sums, masses
+        and counts, as `describe` left them; ``first`` is a multiple of LANES.
     frame : tuple of (d,), (d,), float
         base, origin and unit of the tiles.
     tile_of, columns, between
