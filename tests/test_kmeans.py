@@ -1,5 +1,6 @@
 """KMeans: scikit-learn's checks and results, the textbook's rounds, hostile input, the same bits for any threads."""
 
+import doctest
 import pickle
 
 import numpy as np
@@ -17,9 +18,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import modeseek as ms
 from modeseek import textbook
 from modeseek.engines import namespaces
+from modeseek.estimators import kmeans as kmeans_estimator
 from modeseek.kmeans import cells, seeding
 from modeseek.kmeans import nearest as nearest_module
-from modeseek.kmeans.lloyd import lloyd
+from modeseek.kmeans.cells import CellClusters
+from modeseek.kmeans.lloyd import Clusters, SmallClusters, _clusters, lloyd
 from modeseek.kmeans.nearest import Points, nearest
 
 DRAWN = "the same random numbers draw other rows of repeated points than of weighted ones; one cluster passes"
@@ -449,3 +452,15 @@ def test_rounds_are_reported(capsys):
     ms.KMeans(3, random_state=0, verbose=1).fit(blobs(200, 2))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Iteration 0: 200 labels changed")
+
+
+def test_every_route_is_taken_where_it_should_be(route):
+    X = blobs(500, 2)
+    points = Points.of(X, np.empty(0))
+    kinds = {"small": SmallClusters, "tiles": Clusters, "cells": CellClusters}
+    assert type(_clusters(points, X[:4], cells.places_of(points))) is kinds[route]
+
+
+@pytest.mark.parametrize("module", [seeding, nearest_module, kmeans_estimator])
+def test_examples_run(module):
+    assert doctest.testmod(module).failed == 0

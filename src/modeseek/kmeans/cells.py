@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from modeseek.engines import data
 from modeseek.engines.threads import n_workers, run_chunks
-from modeseek.kmeans.nearest import Floats, Points, chunk_rows, pack, unit_of
+from modeseek.kmeans.nearest import Floats, Points, pack, unit_of
 
 POINTS_PER_CELL = 16
 MOST_CELLS = 1 << 16
@@ -141,8 +141,9 @@ class Places:
 
         run_chunks(buckets, sort, points.n_jobs, BUCKETS_AT_ONCE)
         held = np.diff(starts)
-        self.crowd = float(np.square(held.astype(np.float64)).sum()) / n
-        if self.crowd > CROWDED * max(n / n_cells, 1.0):
+        seen = float(np.square(held.astype(np.float64)).sum()) / n  # points in the cell of a point, on average
+        self.crowded = seen > CROWDED * max(n / n_cells, 1.0)
+        if self.crowded:
             return
         self.starts = np.append(starts[:-1][held > 0], n).astype(np.int32)
         self.n, self.most = len(self.starts) - 1, int(held.max())
@@ -178,7 +179,7 @@ def places_of(points: Points) -> Places | None:
     ends = data.bounds(points.x, points.n_jobs)
     span = ends[1] - ends[0]
     wide = span > 0.0
-    if not wide.any() or chunk_rows(n) < 1:
+    if not wide.any():
         return None
     wanted = min(MOST_CELLS, n // POINTS_PER_CELL)
     sizes = np.ones(d, np.int64)
@@ -189,4 +190,4 @@ def places_of(points: Points) -> Places | None:
         if sizes.prod() > 2 * MOST_CELLS:
             return None
     places = Places(points, sizes, ends)
-    return places if hasattr(places, "cells") else None
+    return None if places.crowded else places
