@@ -13,6 +13,7 @@ from benchmarks import (
     harness,
     high_dimensions,
     kernels,
+    kmeans,
     mean_shift,
     neighbors,
     reference,
@@ -388,3 +389,18 @@ def test_the_benchmark_of_neighbors_compares_results_first(monkeypatch):
     wrong = neighbors.against("blobs", X, neighbors.ckdtree, ">= 1e-9", rounds=1)
     assert wrong["agreement"] < 1.0
     assert wrong["result"] == "FAIL"
+
+
+def test_the_benchmark_of_k_means_fails_where_a_result_differs(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    monkeypatch.setattr(kmeans, "SIZES", {"few": (80_000, 2, 5, 8.0)})
+    assert kmeans.main(["--quick"]) == 0
+    rows = harness.read_rows("kmeans-few-quick")
+    assert [float(row["agreement"]) for row in rows] == [1.0] * 3
+    assert float(harness.read_rows("kmeans-seeds-quick")[0]["agreement"]) == 1.0
+    assert "times faster" in capsys.readouterr().out
+    assert kmeans.compare("few", "even", 500, 2, 5, ">= 0")["result"] == "pass"
+    assert kmeans.compare("few", "even", 500, 2, 5, ">= 1e9")["result"] == "FAIL"
+    real = kmeans.ms.KMeans
+    monkeypatch.setattr(kmeans.ms, "KMeans", lambda k, **how: real(k, **how | {"max_iter": 3}))
+    assert kmeans.compare("few", "even", 500, 2, 5, ">= 0")["result"] == "FAIL"

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 # public name -> (module, attribute; None for the module itself)
 _PUBLIC: dict[str, tuple[str, str | None]] = {
     "DensitySketch": ("modeseek.sketch", "DensitySketch"),
+    "KMeans": ("modeseek.estimators", "KMeans"),
     "MeanShift": ("modeseek.estimators", "MeanShift"),
     "NearestNeighbors": ("modeseek.estimators", "NearestNeighbors"),
     "bandwidth_path": ("modeseek.scale_space", "bandwidth_path"),
@@ -20,6 +21,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "estimate_bandwidth": ("modeseek.bandwidth", "estimate_bandwidth"),
     "get_bin_seeds": ("modeseek.seeds", "get_bin_seeds"),
     "kneighbors_graph": ("modeseek.estimators", "kneighbors_graph"),
+    "kmeans_plusplus": ("modeseek.kmeans.seeding", "kmeans_plusplus"),
     "mean_shift": ("modeseek.estimators", "mean_shift"),
     "plot": ("modeseek.plotting", None),
     "radius_neighbors_graph": ("modeseek.estimators", "radius_neighbors_graph"),
