@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 # public name -> (module, attribute; None for the module itself)
 _PUBLIC: dict[str, tuple[str, str | None]] = {
     "DensitySketch": ("modeseek.sketch", "DensitySketch"),
+    "LSHIndex": ("modeseek.estimators", "LSHIndex"),
     "MeanShift": ("modeseek.estimators", "MeanShift"),
     "bandwidth_path": ("modeseek.scale_space", "bandwidth_path"),
     "blur": ("modeseek.blurring", "blur"),

@@ -99,10 +99,12 @@ def collision(family: str, distance: float, width: float = 1.0, d: int = AXES) -
     if family == "pstable":
         r = width / distance
         return float(2.0 * ndtr(r) - 1.0 - 2.0 / (np.sqrt(2.0 * np.pi) * r) * (1.0 - np.exp(-0.5 * r * r)))
+    if distance < 0.05:  # the grid below would be too coarse; the probability falls as the angle at first
+        return 1.0 - (1.0 - collision(family, 0.05, d=d)) * distance / 0.05
     # 2 axes * E[P(|u| <= x, |v| <= y)^(axes - 1); x, y > 0] for (x, y) and (u, v) normal with correlation cos(angle)
     axes = min(d, AXES)
     rho = float(np.cos(distance))
-    rest = max(np.sin(distance), 1e-9)
+    rest = max(float(np.sin(distance)), 0.02)
     grid = np.linspace(0.0, 6.0, 601)
     step = grid[1]
     density = np.exp(-0.5 * grid**2) / np.sqrt(2.0 * np.pi)

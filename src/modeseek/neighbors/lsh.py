@@ -6,8 +6,8 @@ candidates of a query lie close together. Buckets are visited by how likely they
 candidates are compared in float32, and those that may be among the k nearest by float64 differences of the points as
 given. What is found is exact; what is in no bucket that was visited is missed.
 
-Memory beside the points as given: n * (4 d + 4 n_tables + 4) bytes, 24 for each distinct key, and while it is built 16 n
-for each thread.
+Memory beside the points as given: n * (4 d + 6 n_tables + 4) bytes at most, 16 for each distinct key; while it is built
+4 n d more, and 32 n for each thread; while it is searched 12 n for each thread.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Settings:
     n_tables: int = 8
     n_hashes: int = 8
     width: float = 1.0  # in the units of the points
-    n_probes: int = 8  # buckets visited, of all tables
+    n_probes: float = 8.0  # buckets visited, of all tables; of 3.4, three or four, by where the query lies
     seed: int = 0
 
 
@@ -128,7 +128,7 @@ class HashedPoints:
         from modeseek.engines.cpu import hashing
 
         n, tables = len(points), len(drawn.directions)
-        bits = min(max(int(n).bit_length() - 1, 1), 24)
+        bits = min(max(int(n).bit_length() - 3, 1), 24)
         positions = np.empty((tables, n), np.int32)
         runs: list[tuple[Any, Any]] = [(None, None)] * tables
 
@@ -168,7 +168,7 @@ class HashedPoints:
 
     # ------------------------------------------------------------------------------------------------- the verbs
 
-    def nearest(self, queries: NDArray[Any], k: int, n_probes: int | None = None) -> tuple[Floats, Ints]:
+    def nearest(self, queries: NDArray[Any], k: int) -> tuple[Floats, Ints]:
         """Return the k nearest candidates of each query.
 
         Parameters
@@ -177,8 +177,6 @@ class HashedPoints:
             Where to look.
         k : int
             Neighbours, at most n. Where the buckets visited hold fewer, more are visited, and at last all points.
-        n_probes : int, optional
-            Buckets to visit, if not those of the settings.
 
         Returns
         -------
@@ -196,8 +194,8 @@ class HashedPoints:
 
         inside = self.frame.all_into(Q, self.n_jobs)
         which = self._in_order(inside)
-        probes = self.settings.n_probes if n_probes is None else n_probes
-        limit = probes + PATIENCE * self.settings.n_tables
+        probes = float(self.settings.n_probes)
+        limit = int(probes) + PATIENCE * self.settings.n_tables
         squares, rows = np.empty((len(Q), k)), np.empty((len(Q), k), np.int64)
         stamps = self._stamps(len(Q))
         totals = np.zeros(len(stamps), np.int64)
@@ -251,7 +249,14 @@ class HashedPoints:
         reach = _as_radii(radii, len(Q))
         if len(self.X) <= FEW:
             return np.diff(_within_of_all(Q, self.X, reach)[0])
-        return self._look(Q, self.frame.all_into(Q, self.n_jobs), reach, np.zeros(len(Q), np.int64), np.empty(0, np.int64), np.empty(0))
+        return self._look(
+            Q,
+            self.frame.all_into(Q, self.n_jobs),
+            reach,
+            np.zeros(len(Q), np.int64),
+            np.empty(0, np.int64),
+            np.empty(0),
+        )
 
     # ------------------------------------------------------------------------------------------------- the parts
 
@@ -265,7 +270,7 @@ class HashedPoints:
         def work(worker: int, start: int, stop: int) -> None:
             hashing.within(
                 *self.parts(), self.points, self.order, self.X, inside, Q, which[start:stop],
-                self.settings.n_probes, stamps[worker], reach, self.frame.scale, counts, starts, rows, squares,
+                float(self.settings.n_probes), stamps[worker], reach, self.frame.scale, counts, starts, rows, squares,
             )  # fmt: skip
 
         run_chunks(len(Q), work, self.n_jobs, QUERIES_AT_ONCE)
@@ -288,7 +293,7 @@ class HashedPoints:
         return np.argsort(keys, kind="stable")
 
     def _queries(self, queries: NDArray[Any]) -> NDArray[Any]:
-        Q = np.ascontiguousarray(queries, dtype=None if queries.dtype == np.float32 else np.float64)
+        Q = np.ascontiguousarray(queries, dtype=np.float64)
         if Q.ndim != 2 or Q.shape[1] != self.X.shape[1]:
             raise ValueError(f"queries must have shape (m, {self.X.shape[1]}), got {queries.shape}.")
         if len(Q) and np.abs(bounds(Q, self.n_jobs)).max() > LARGEST_SPREAD:
@@ -319,7 +324,11 @@ def _nearest_of_all(Q: NDArray[Any], X: NDArray[Any], k: int) -> tuple[Floats, I
 
 
 def _within_of_all(Q: NDArray[Any], X: NDArray[Any], reach: Floats) -> tuple[Ints, Ints, Floats]:
-    found = [(squares, np.flatnonzero(squares <= r * r)) for q, r in zip(Q, reach, strict=True) for squares in [_squares(q, X)]]
+    found = [
+        (squares, np.flatnonzero(squares <= r * r))
+        for q, r in zip(Q, reach, strict=True)
+        for squares in [_squares(q, X)]
+    ]
     indptr = np.concatenate([[0], np.cumsum([len(rows) for _, rows in found])]).astype(np.int64)
     rows = np.concatenate([np.empty(0, np.int64), *[rows for _, rows in found]])
     distances = np.sqrt(np.concatenate([np.empty(0), *[squares[rows] for squares, rows in found]]))

@@ -27,8 +27,12 @@ PART = 20_000  # points, with settings of the grid
 MOST_PROBES, PROBES_TRIED = 2048, 512
 ROWS_OF_TILE, QUERIES_OF_TILE = 2048, 128
 WIDTHS = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # in distances to the k-th neighbour
-HASHES = {"pstable": (3, 4, 6, 8, 12, 16, 24), "sign": (6, 8, 10, 12, 16, 20, 24, 28), "cross-polytope": (1, 2, 3, 4, 5, 6)}
-OVERSHOOT = 0.01  # of the recall, that buckets visited one more at a time may have
+HASHES = {
+    "pstable": (3, 4, 6, 8, 12, 16, 24),
+    "sign": (6, 8, 10, 12, 16, 20, 24, 28),
+    "cross-polytope": (1, 2, 3, 4, 5, 6),
+}
+OVERSHOOT = 0.01  # of the recall, that the first bucket alone may have
 COST_OF_PROBE, COST_OF_HASH = 5.0, 0.3  # in candidates
 
 
@@ -104,22 +108,20 @@ def follow(
     def work(_: int, start: int, stop: int) -> None:
         stamps, marks = np.zeros((2, len(back)), np.int32)
         hashing.curve(
-            *index.parts(), queries[start:stop], back[itself[start:stop]], back[truth[start:stop]], index.order, counted,
-            stamps, marks, hits[start:stop], seen[start:stop],
+            *index.parts(), queries[start:stop], back[itself[start:stop]], back[truth[start:stop]], index.order,
+            counted, stamps, marks, hits[start:stop], seen[start:stop],
         )  # fmt: skip
 
     run_chunks(len(queries), work, index.n_jobs, 256)
     return hits, seen
 
 
-def recall_and_cost(
-    hits: NDArray[np.int32], seen: Floats, k: int, n: int, tables: int
-) -> tuple[Floats, Floats]:
+def recall_and_cost(hits: NDArray[np.int32], seen: Floats, k: int, n: int, tables: int) -> tuple[Floats, Floats]:
     """Return recall and candidates after each number of buckets, means over the queries.
 
     Where candidates are fewer than k, an index goes on, and compares all points at last.
     """
-    m, probes = hits.shape
+    probes = hits.shape[1]
     enough = seen >= k
     first = np.where(enough.any(axis=1), enough.argmax(axis=1), probes + PATIENCE * tables)
     at = np.maximum(np.arange(probes)[None, :], first[:, None])
@@ -140,7 +142,12 @@ def grid(given: Settings, n_hashes: int | None, width: float | None, reach: floa
 
 
 def choose(
-    points: NDArray[np.float32], frame: Frame, sample: Sample, settings: list[Settings], recall: float, n_jobs: int | None
+    points: NDArray[np.float32],
+    frame: Frame,
+    sample: Sample,
+    settings: list[Settings],
+    recall: float,
+    n_jobs: int | None,
 ) -> Settings:
     """Return the settings that reach a recall with the fewest candidates, on a part of the points."""
     if len(settings) == 1:
@@ -162,9 +169,9 @@ def choose(
         hits, seen = follow(index, some[itself], itself, truth, len(part), PROBES_TRIED)
         reached, cost = recall_and_cost(hits, hits + seen * (n / len(part)), k, n, given.n_tables)
         b = int((reached >= recall).argmax()) if reached[-1] >= recall else PROBES_TRIED - 1
-        over, missing = reached[b] - recall > OVERSHOOT, max(recall - reached[b], 0.0)
+        missing, over = max(recall - reached[b], 0.0), reached[b] - recall if b == 0 else 0.0
         hashing = COST_OF_HASH * given.n_tables * given.n_hashes * (8 if given.family == "cross-polytope" else 1)
-        key = (missing, over and reached[b] - recall, cost[b] + hashing)
+        key = (missing, over if over > OVERSHOOT else 0.0, cost[b] + hashing)
         if not best or key < best[0]:
             best = key, given
     return best[1]
@@ -181,7 +188,7 @@ def tune(
     *,
     n_hashes: int | None,
     width: float | None,
-    n_probes: int | None,
+    n_probes: float | None,
     recall: float,
     k: int,
     n_queries: int,
@@ -195,7 +202,7 @@ def tune(
         Points.
     given : Settings
         Family, tables and seed.
-    n_hashes, width, n_probes : int, float and int, optional
+    n_hashes, width, n_probes : int, float and float, optional
         What is not to be chosen.
     recall, k : float and int
         What is asked for; k is below n.
@@ -223,12 +230,14 @@ def tune(
     if n_probes is None:
         first = slice(0, cut)
         queries = points[sample.rows[first]]
-        n_probes = MOST_PROBES
+        n_probes = float(MOST_PROBES)
         for most in (PROBES_TRIED // 4, PROBES_TRIED, MOST_PROBES):
             hits, seen = follow(index, queries, sample.rows[first], sample.neighbors[first], len(X), most)
             reached, _ = recall_and_cost(hits, seen.astype(np.float64), k, len(X), settings.n_tables)
             if reached[-1] >= recall:
-                n_probes = 1 + int((reached >= recall).argmax())
+                b = int((reached >= recall).argmax())
+                # of the queries, such a share visits one bucket more than the others
+                n_probes = b + float((recall - reached[b - 1]) / (reached[b] - reached[b - 1])) if b else 1.0
                 break
     index.settings = replace(settings, n_probes=n_probes)
     return Tuned(index, measure(index, sample, slice(cut, None)), len(sample.rows) - cut)

@@ -220,6 +220,15 @@ def _begin(values, multipliers, axes, family, costs, deltas, digits, counts, key
 
 
 @kernel
+def _buckets_of(probes, values):
+    """Return how many buckets a query visits: of 3.4 probes, three or four, by the bits of where it lies."""
+    whole = np.int64(np.floor(probes))
+    bits = np.uint64(np.uint32(np.float32(values[0]).view(np.uint32))) * np.uint64(0x9E3779B97F4A7C15)
+    share = np.float64(np.int64((bits ^ (bits >> np.uint64(32))) & np.uint64(0xFFFFFFFF))) * 2.0**-32
+    return whole + (1 if share < probes - whole else 0)
+
+
+@kernel
 def _candidates(hashed, index, values, least, probes, limit, stamps, tag, found, heap, moves):
     """Write the positions in the first buckets to found; go on while they are fewer than least; return their number.
 
@@ -232,7 +241,8 @@ def _candidates(hashed, index, values, least, probes, limit, stamps, tag, found,
     size = _begin(values, multipliers, axes, family, costs, deltas, digits, counts, keys, scores, tables, sets)
     count = 0
     done = 0
-    while done < probes or (count < least and done < limit):
+    visits = _buckets_of(probes, values)
+    while done < visits or (count < least and done < limit):
         size, t, key = _next_probe(scores, tables, sets, size, costs, deltas, digits, counts, keys)
         if t < 0:
             break
@@ -346,7 +356,9 @@ def nearest_of_all(points, X, which, squares, rows):
 
 
 @kernel
-def nearest(hashed, index, directions, offsets, points, order, X, queries, Q, which, probes, limit, stamps, squares, rows):
+def nearest(
+    hashed, index, directions, offsets, points, order, X, queries, Q, which, probes, limit, stamps, squares, rows
+):
     """Fill squares and rows (m, k) with the nearest candidates of the queries ``which``; return how many there were.
 
     ``points`` and ``queries`` are centred and in float32, by position; X and Q are the user's.
@@ -389,7 +401,26 @@ def nearest(hashed, index, directions, offsets, points, order, X, queries, Q, wh
 
 
 @kernel
-def within(hashed, index, directions, offsets, points, order, X, queries, Q, which, probes, stamps, radii, scale, counts, starts, rows, squares):
+def within(
+    hashed,
+    index,
+    directions,
+    offsets,
+    points,
+    order,
+    X,
+    queries,
+    Q,
+    which,
+    probes,
+    stamps,
+    radii,
+    scale,
+    counts,
+    starts,
+    rows,
+    squares,
+):
     """Count the candidates within radii of the queries ``which``, or, where rows has room, write them down."""
     n, d = points.shape
     L = hashed[0].shape[0]
