@@ -340,7 +340,9 @@ class LSHIndex(BaseEstimator):
         if n <= FEW:
             return 1.0
         rows = np.random.default_rng([index.settings.seed, 1]).permutation(n)[: SAMPLE // 3]
-        sample = true_neighbors(index.X, index.frame.all_into(index.X, self.n_jobs), rows, self._k, self.n_jobs)
+        sample = true_neighbors(
+            index.X, index.frame, index.frame.all_into(index.X, self.n_jobs), rows, self._k, self.n_jobs
+        )
         return measure(index, sample, slice(None))
 
     def _points(self, X: ArrayLike, reset: bool) -> NDArray[Any]:

@@ -90,7 +90,7 @@ def collision(family: str, distance: float, width: float = 1.0, d: int = AXES) -
     Examples
     --------
     >>> round(collision("pstable", 1.0), 4), round(collision("sign", 0.5 * np.pi), 4)
-    (0.3685, 0.5)
+    (0.3687, 0.5)
     """
     if family == "sign":
         return 1.0 - distance / np.pi

@@ -28,6 +28,7 @@ ROWS_AT_ONCE = 1 << 14
 QUERIES_AT_ONCE = 64
 PATIENCE = 16  # buckets of each table that are visited more where candidates are fewer than k
 LARGEST_SPREAD = 1e150
+NARROWEST, WIDEST = 1e-6, 1e6  # buckets, where coordinates reach to 1 and are in float32
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class HashedPoints:
             settings.family,
             settings.n_tables,
             settings.n_hashes,
-            settings.width * self.frame.scale,
+            min(max(settings.width * self.frame.scale, NARROWEST), WIDEST),
             X.shape[1],
             settings.seed,
         )
@@ -189,7 +190,7 @@ class HashedPoints:
         if not 1 <= k <= len(self.X):
             raise ValueError(f"k must be from 1 to the number of points, {len(self.X)}, got {k}.")
         if len(self.X) <= FEW:
-            return _nearest_of_all(Q, self.X, k)
+            return _nearest_of_all(Q, self.X, self.frame.scale, k)
         from modeseek.engines.cpu import hashing
 
         inside = self.frame.all_into(Q, self.n_jobs)
@@ -203,12 +204,12 @@ class HashedPoints:
         def work(worker: int, start: int, stop: int) -> None:
             totals[worker] += hashing.nearest(
                 *self.parts(), self.points, self.order, self.X, inside, Q, which[start:stop], probes, limit,
-                stamps[worker], squares, rows,
+                stamps[worker], self.frame.scale, squares, rows,
             )  # fmt: skip
 
         run_chunks(len(Q), work, self.n_jobs, QUERIES_AT_ONCE)
         self.n_candidates = int(totals.sum())
-        return np.sqrt(squares), rows
+        return np.sqrt(squares) / self.frame.scale, rows
 
     def within(self, queries: NDArray[Any], radii: Any) -> tuple[Ints, Ints, Floats]:
         """Return the candidates within a radius, or one for each query: CSR, rows in rising order.
@@ -232,7 +233,7 @@ class HashedPoints:
         Q = self._queries(queries)
         reach = _as_radii(radii, len(Q))
         if len(self.X) <= FEW:
-            return _within_of_all(Q, self.X, reach)
+            return _within_of_all(Q, self.X, self.frame.scale, reach)
         inside = self.frame.all_into(Q, self.n_jobs)
         nothing = np.empty(0, np.int64), np.empty(0)
         counts = self._look(Q, inside, reach, np.zeros(len(Q), np.int64), *nothing)
@@ -241,14 +242,14 @@ class HashedPoints:
         if len(rows):
             self._look(Q, inside, reach, indptr[:-1], rows, squares)
         order = np.lexsort((rows, np.repeat(np.arange(len(Q)), counts)))
-        return indptr, rows[order], np.sqrt(squares[order])
+        return indptr, rows[order], np.sqrt(squares[order]) / self.frame.scale
 
     def count_within(self, queries: NDArray[Any], radii: Any) -> Ints:
         """Return how many candidates are within a radius of each query (see `within`)."""
         Q = self._queries(queries)
         reach = _as_radii(radii, len(Q))
         if len(self.X) <= FEW:
-            return np.diff(_within_of_all(Q, self.X, reach)[0])
+            return np.diff(_within_of_all(Q, self.X, self.frame.scale, reach)[0])
         return self._look(
             Q,
             self.frame.all_into(Q, self.n_jobs),
@@ -310,26 +311,24 @@ def _as_radii(radii: Any, m: int) -> Floats:
     return np.ascontiguousarray(np.broadcast_to(np.minimum(reach, LARGEST_SPREAD), (m,)))
 
 
-def _squares(q: NDArray[Any], X: NDArray[Any]) -> Floats:
-    return np.square(X.astype(np.float64) - q.astype(np.float64)).sum(axis=1)
+def _squares(q: NDArray[Any], X: NDArray[Any], scale: float) -> Floats:
+    return np.square(scale * (X.astype(np.float64) - q.astype(np.float64))).sum(axis=1)
 
 
-def _nearest_of_all(Q: NDArray[Any], X: NDArray[Any], k: int) -> tuple[Floats, Ints]:
+def _nearest_of_all(Q: NDArray[Any], X: NDArray[Any], scale: float, k: int) -> tuple[Floats, Ints]:
     distances, rows = np.empty((len(Q), k)), np.empty((len(Q), k), np.int64)
     for i, q in enumerate(Q):
-        squares = _squares(q, X)
+        squares = _squares(q, X, scale)
         rows[i] = np.argsort(squares, kind="stable")[:k]
-        distances[i] = np.sqrt(squares[rows[i]])
+        distances[i] = np.sqrt(squares[rows[i]]) / scale
     return distances, rows
 
 
-def _within_of_all(Q: NDArray[Any], X: NDArray[Any], reach: Floats) -> tuple[Ints, Ints, Floats]:
-    found = [
-        (squares, np.flatnonzero(squares <= r * r))
-        for q, r in zip(Q, reach, strict=True)
-        for squares in [_squares(q, X)]
-    ]
-    indptr = np.concatenate([[0], np.cumsum([len(rows) for _, rows in found])]).astype(np.int64)
-    rows = np.concatenate([np.empty(0, np.int64), *[rows for _, rows in found]])
-    distances = np.sqrt(np.concatenate([np.empty(0), *[squares[rows] for squares, rows in found]]))
-    return indptr, rows, distances
+def _within_of_all(Q: NDArray[Any], X: NDArray[Any], scale: float, reach: Floats) -> tuple[Ints, Ints, Floats]:
+    found, distances = [np.empty(0, np.int64)], [np.empty(0)]
+    for q, r in zip(Q, reach * scale, strict=True):
+        squares = _squares(q, X, scale)
+        found.append(np.flatnonzero(squares <= r * r))
+        distances.append(np.sqrt(squares[found[-1]]) / scale)
+    indptr = np.cumsum([len(rows) for rows in found])
+    return indptr, np.concatenate(found), np.concatenate(distances)

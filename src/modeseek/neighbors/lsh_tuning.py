@@ -54,7 +54,9 @@ class Tuned:
     n_queries: int  # in it
 
 
-def true_neighbors(X: NDArray[Any], points: NDArray[np.float32], rows: Ints, k: int, n_jobs: int | None) -> Sample:
+def true_neighbors(
+    X: NDArray[Any], frame: Frame, points: NDArray[np.float32], rows: Ints, k: int, n_jobs: int | None
+) -> Sample:
     """Find the k nearest of all points to some of them, themselves left out.
 
     Products in float32 keep some more than k of each; where rounding may have cost one, all points are compared.
@@ -91,8 +93,8 @@ def true_neighbors(X: NDArray[Any], points: NDArray[np.float32], rows: Ints, k: 
 
     with single_threaded_blas():
         run_chunks(len(rows), work, n_jobs, QUERIES_OF_TILE)
-    reach = np.sqrt(np.square(X[neighbors[:, -1]].astype(np.float64) - X[rows].astype(np.float64)).sum(axis=1))
-    return Sample(rows, neighbors, reach)
+    differences = frame.scale * (X[neighbors[:, -1]].astype(np.float64) - X[rows].astype(np.float64))
+    return Sample(rows, neighbors, np.sqrt(np.square(differences).sum(axis=1)) / frame.scale)
 
 
 def follow(
@@ -222,7 +224,7 @@ def tune(
     frame = Frame(X, n_jobs)
     points = frame.all_into(X, n_jobs)
     rng = np.random.default_rng([given.seed, 1])
-    sample = true_neighbors(X, points, rng.permutation(len(X))[:n_queries], k, n_jobs)
+    sample = true_neighbors(X, frame, points, rng.permutation(len(X))[:n_queries], k, n_jobs)
     middle = float(np.median(sample.reach)) or float(sample.reach.max()) or 1.0 / frame.scale
     settings = choose(points, frame, sample, list(grid(given, n_hashes, width, middle)), recall, n_jobs)
     index = HashedPoints(X, settings, n_jobs, frame, points)

@@ -301,17 +301,17 @@ def _error(distance, norm, d):
 
 
 @kernel
-def _exact(X, row, q):
-    """Return the squared distance in float64, of differences."""
+def _exact(X, row, q, scale):
+    """Return the squared distance in float64, of differences, times the square of a power of two."""
     total = 0.0
     for j in range(q.size):
-        difference = np.float64(X[row, j]) - np.float64(q[j])
+        difference = scale * (np.float64(X[row, j]) - np.float64(q[j]))
         total += difference * difference
     return total
 
 
 @kernel
-def _select(points, order, found, count, q, X, exact_q, near, least, best, rows):
+def _select(points, order, found, count, q, X, exact_q, scale, near, least, best, rows):
     """Fill best and rows with the nearest candidates: in float32 first, those that may belong to them in float64."""
     d, k = q.size, best.size
     norm = _squares(points, found, count, q, near)
@@ -326,7 +326,7 @@ def _select(points, order, found, count, q, X, exact_q, near, least, best, rows)
         distance = np.sqrt(np.float64(near[i]))
         if distance - _error(distance, norm, d) <= reach:
             row = np.int64(order[found[i]])
-            square = _exact(X, row, exact_q)
+            square = _exact(X, row, exact_q, scale)
             if filled == k:
                 if square > best[k - 1] or (square == best[k - 1] and row > rows[k - 1]):
                     continue
@@ -352,12 +352,12 @@ def nearest_of_all(points, X, which, squares, rows):
             if p != which[w]:
                 found[count] = p
                 count += 1
-        _select(points, order, found, count, points[which[w]], X, X[which[w]], near, least, squares[w], rows[w])
+        _select(points, order, found, count, points[which[w]], X, X[which[w]], 1.0, near, least, squares[w], rows[w])
 
 
 @kernel
 def nearest(
-    hashed, index, directions, offsets, points, order, X, queries, Q, which, probes, limit, stamps, squares, rows
+    hashed, index, directions, offsets, points, order, X, queries, Q, which, probes, limit, stamps, scale, squares, rows
 ):
     """Fill squares and rows (m, k) with the nearest candidates of the queries ``which``; return how many there were.
 
@@ -396,7 +396,7 @@ def nearest(
                 mine[h] = values[h, r]
             count = _candidates(hashed, index, mine, k, probes, limit, stamps, np.int32(w + 1), found, heap, moves)
             total += count
-            _select(points, order, found, count, block[r], X, Q[w], near, least, squares[w], rows[w])
+            _select(points, order, found, count, block[r], X, Q[w], scale, near, least, squares[w], rows[w])
     return total
 
 
@@ -458,8 +458,8 @@ def within(
                 distance = np.sqrt(np.float64(near[i]))
                 if distance - _error(distance, norm, d) <= reach * (1.0 + 1e-12):
                     row = np.int64(order[found[i]])
-                    square = _exact(X, row, Q[w])
-                    if square <= radii[w] * radii[w]:
+                    square = _exact(X, row, Q[w], scale)
+                    if square <= reach * reach:
                         if rows.size > 0:
                             rows[starts[w] + inside] = row
                             squares[starts[w] + inside] = square
