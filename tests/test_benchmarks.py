@@ -15,6 +15,7 @@ from benchmarks import (
     kernels,
     lsh,
     mean_shift,
+    neighbors,
     reference,
     scaling,
 )
@@ -401,3 +402,17 @@ def test_promises_of_recall_are_compared_with_fresh_queries(monkeypatch):
     rows = list(lsh.promises(1500, 500, 1))
     assert len(rows) == 3
     assert rows[-1]["measured"] == max(abs(row["recall"] - float(row["bar"].split()[-1])) for row in rows[:-1])
+
+
+def test_the_benchmark_of_neighbors_compares_results_first(monkeypatch):
+    X = neighbors.blobs(2500, 3)
+    row = neighbors.against("blobs", X, neighbors.ckdtree, ">= 1e-9", rounds=1)
+    assert (row["agreement"], row["result"]) == (1.0, "pass")
+    assert neighbors.against("blobs", X, neighbors.ckdtree, ">= 1e9", rounds=1)["result"] == "FAIL"
+    assert neighbors.against("blobs", X, neighbors.sklearn, ">= 1e-9", rounds=1)["agreement"] == 1.0
+    assert neighbors.counts("uniform", neighbors.uniform(2500, 2), ">= 1e-9", 1)["result"] == "pass"
+    distances, rows = neighbors.ours(X)
+    monkeypatch.setattr(neighbors, "ours", lambda X: (distances + (rows == 7), np.where(rows == 7, 8, rows)))
+    wrong = neighbors.against("blobs", X, neighbors.ckdtree, ">= 1e-9", rounds=1)
+    assert wrong["agreement"] < 1.0
+    assert wrong["result"] == "FAIL"

@@ -15,12 +15,15 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "DensitySketch": ("modeseek.sketch", "DensitySketch"),
     "LSHIndex": ("modeseek.estimators", "LSHIndex"),
     "MeanShift": ("modeseek.estimators", "MeanShift"),
+    "NearestNeighbors": ("modeseek.estimators", "NearestNeighbors"),
     "bandwidth_path": ("modeseek.scale_space", "bandwidth_path"),
     "blur": ("modeseek.blurring", "blur"),
     "estimate_bandwidth": ("modeseek.bandwidth", "estimate_bandwidth"),
     "get_bin_seeds": ("modeseek.seeds", "get_bin_seeds"),
+    "kneighbors_graph": ("modeseek.estimators", "kneighbors_graph"),
     "mean_shift": ("modeseek.estimators", "mean_shift"),
     "plot": ("modeseek.plotting", None),
+    "radius_neighbors_graph": ("modeseek.estimators", "radius_neighbors_graph"),
     "textbook": ("modeseek.textbook", None),
 }
 

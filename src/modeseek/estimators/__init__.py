@@ -2,5 +2,6 @@
 
 from modeseek.estimators.lsh import LSHIndex
 from modeseek.estimators.mean_shift import MeanShift, mean_shift
+from modeseek.estimators.nearest_neighbors import NearestNeighbors, kneighbors_graph, radius_neighbors_graph
 
-__all__ = ["LSHIndex", "MeanShift", "mean_shift"]
+__all__ = ["LSHIndex", "MeanShift", "NearestNeighbors", "kneighbors_graph", "mean_shift", "radius_neighbors_graph"]

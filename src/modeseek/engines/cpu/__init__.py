@@ -32,3 +32,17 @@ def unfused_kernel(function: Any) -> Any:
 def inline(function: Any) -> Any:
     """Compile a helper that is always inlined into the kernels that call it."""
     return numba.njit(inline="always", error_model="numpy", fastmath=FINITE_AWARE)(function)
+
+
+def as_written(function: Any) -> Any:
+    """Compile as `kernel` does, but round every operation, in the order written: the same bits as NumPy's."""
+    flags = {"nsz", "nnan"}
+    try:
+        return numba.njit(nogil=True, error_model="numpy", fastmath=flags, cache=True)(function)
+    except RuntimeError:
+        return numba.njit(nogil=True, error_model="numpy", fastmath=flags)(function)
+
+
+def inline_as_written(function: Any) -> Any:
+    """Compile a helper that is always inlined into the kernels compiled by `as_written` that call it."""
+    return numba.njit(inline="always", error_model="numpy", fastmath={"nsz", "nnan"})(function)
