@@ -14,6 +14,7 @@ from benchmarks import (
     high_dimensions,
     kernels,
     kmeans,
+    lsh,
     mean_shift,
     neighbors,
     reference,
@@ -375,6 +376,33 @@ def test_the_replacement_is_compared_with_what_it_replaces():
     other = dropin.replacement(bandwidth=1.0).fit(X)
     assert dropin.labels_equal(other, dropin.replacement(bandwidth=2.0).fit(X)) < 1.0
     assert dropin.centres_differ(other, dropin.replacement(bandwidth=2.0).fit(X)) == np.inf
+
+
+def test_hashing_is_compared_with_exact_search(monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(lsh, "BITS", (128,))
+    rows = list(lsh.speed(5000, 100, "apart", "sign"))
+    assert len(rows) == 2
+    assert all(row["agreement"] == 1.0 and row["result"] in ("pass", "FAIL") for row in rows)
+    assert all(0.8 < row["recall"] <= 1.0 for row in rows)
+    X, Q = lsh.clusters(5000, 100, "apart")
+    halves = 0.5 * np.einsum("ij,ij->i", X, X)
+    expected = textbook.k_nearest(Q, X, lsh.K)
+    found = lsh.tiles(X, Q, halves)
+    assert lsh.recall(found, expected[1]) > 0.999
+    assert lsh.recall(found[::-1], expected[1]) < 0.1
+    assert lsh.distances_differ(X, Q, *expected) < 1e-12
+    assert lsh.distances_differ(X, Q, expected[0] * 1.001, expected[1]) > 1e-4
+
+
+def test_promises_of_recall_are_compared_with_fresh_queries(monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(lsh, "DATA", {"apart": lsh.DATA["apart"]})
+    monkeypatch.setattr(lsh, "FAMILIES", ("sign",))
+    monkeypatch.setattr(lsh, "AIMS", lsh.AIMS[:2])
+    rows = list(lsh.promises(1500, 500, 1))
+    assert len(rows) == 3
+    assert rows[-1]["measured"] == max(abs(row["recall"] - float(row["bar"].split()[-1])) for row in rows[:-1])
 
 
 def test_the_benchmark_of_neighbors_compares_results_first(monkeypatch):

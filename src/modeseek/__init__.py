@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _PUBLIC: dict[str, tuple[str, str | None]] = {
     "DensitySketch": ("modeseek.sketch", "DensitySketch"),
     "KMeans": ("modeseek.estimators", "KMeans"),
+    "LSHIndex": ("modeseek.estimators", "LSHIndex"),
     "MeanShift": ("modeseek.estimators", "MeanShift"),
     "NearestNeighbors": ("modeseek.estimators", "NearestNeighbors"),
     "bandwidth_path": ("modeseek.scale_space", "bandwidth_path"),
