@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek.engines import data, namespaces
 from modeseek.kmeans.batches import step
-from modeseek.kmeans.cells import places_of
+from modeseek.kmeans.cells import Places, places_of
 from modeseek.kmeans.lloyd import Found, better, lloyd
 from modeseek.kmeans.nearest import Points, check_span, distances, nearest, own_squares
 from modeseek.kmeans.seeding import plus_plus, random_rows, scalable
@@ -179,7 +179,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         report = print if self.verbose else None
         best: Found | None = None
         for _ in range(self._starts()):
-            start = self._start(x, weights, random)
+            start = self._start(x, weights, random, places)
             found = lloyd(points, start, self.max_iter, self.tol * points.variance, report, places)
             if best is None or better(found, best):
                 best = found
@@ -368,13 +368,20 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             return 1
         return int(self.n_init)
 
-    def _start(self, x: NDArray[Any], weights: NDArray[np.float64], random: np.random.RandomState) -> NDArray[Any]:
+    def _start(
+        self,
+        x: NDArray[Any],
+        weights: NDArray[np.float64],
+        random: np.random.RandomState,
+        places: Places | None = None,
+    ) -> NDArray[Any]:
         """Return where centres start, (n_clusters, n_features)."""
         if isinstance(self.init, str):
             if self.init == "random":
                 return x[random_rows(len(x), weights, self.n_clusters, random)]
-            choose = plus_plus if self.init == "k-means++" else scalable
-            return x[choose(x, weights, self.n_clusters, random, self.n_jobs)]
+            if self.init == "k-means||":
+                return x[scalable(x, weights, self.n_clusters, random, self.n_jobs)]
+            return x[plus_plus(x, weights, self.n_clusters, random, self.n_jobs, places=places)]
         given = self.init(x, self.n_clusters, random_state=random) if callable(self.init) else self.init
         start = np.array(namespaces.as_numpy(given), dtype=x.dtype, order="C")
         if start.shape != (self.n_clusters, x.shape[1]):

@@ -19,11 +19,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from modeseek.engines import data, namespaces
-from modeseek.engines.threads import n_workers, run_chunks
-from modeseek.kmeans.nearest import SMALL, Floats, chunk_rows, nearest, squares
+from modeseek.engines.threads import run_chunks
+from modeseek.kmeans.cells import MOST_COLUMNS, Places, places_of
+from modeseek.kmeans.nearest import SMALL, Floats, Points, check_span, chunk_rows, nearest, squares
+from modeseek.kmeans.seeding_cells import ClosestOnCells
 
 Ints = NDArray[np.int64]
 
+WORTH_SORTING = 8  # seeds: for fewer, sorting the points costs more than it saves
 ROUNDS = 5  # of k-means||
 OVERSAMPLING = 2.0  # points of one of its rounds, in clusters
 
@@ -87,27 +90,44 @@ def kmeans_plusplus(
     if len(points) < k:
         raise ValueError(f"n_samples={len(points)} should be >= n_clusters={k}.")
     trials = None if n_local_trials is None else data.whole(n_local_trials, "n_local_trials", 1)
-    data.bounds(points, n_jobs)
-    rows = plus_plus(points, weights, k, check_random_state(random_state), n_jobs, trials)
+    check_span(data.bounds(points, n_jobs))
+    sorts = k >= WORTH_SORTING and points.shape[1] <= MOST_COLUMNS
+    places = places_of(Points.of(points, weights, n_jobs)) if sorts else None
+    rows = plus_plus(points, weights, k, check_random_state(random_state), n_jobs, trials, places)
     home = namespaces.Home.of(X)
     return home.back(points[rows]), home.back(rows)
 
 
 def plus_plus(
-    x: NDArray[Any], weights: Floats, k: int, random: RandomState, n_jobs: int | None = None, trials: int | None = None
+    x: NDArray[Any],
+    weights: Floats,
+    k: int,
+    random: RandomState,
+    n_jobs: int | None = None,
+    trials: int | None = None,
+    places: Places | None = None,
 ) -> Ints:
-    """Return the rows that greedy k-means++ draws."""
+    """Return the rows that greedy k-means++ draws; ``places`` (of the same points) only save work."""
     trials = 2 + int(np.log(k)) if trials is None else trials
     w = weights if weights.size else np.ones(len(x))
     rows = np.empty(k, np.int64)
     rows[0] = random.choice(len(x), p=w / w.sum())
-    closest = (_Small if x.size * k <= SMALL else _Closest)(x, weights, k, n_jobs)
+    closest = _closest(x, weights, k, n_jobs, places)
     potential = closest.add(x[rows[0]])
     for c in range(1, k):
         drawn = closest.rows_at(random.uniform(size=trials) * potential)
         rows[c] = drawn[closest.potentials(x[drawn]).argmin()]
         potential = closest.add(x[rows[c]])
     return rows
+
+
+def _closest(
+    x: NDArray[Any], weights: Floats, k: int, n_jobs: int | None, places: Places | None
+) -> "_Small | _Closest | ClosestOnCells":
+    """Return the form of squared distances that costs least."""
+    if x.size * k <= SMALL:
+        return _Small(x, weights, k, n_jobs)
+    return _Closest(x, weights, k, n_jobs) if places is None else ClosestOnCells(places, weights, k, n_jobs)
 
 
 class _Small:
@@ -143,11 +163,6 @@ class _Closest:
         self.closest, self.labels = np.full(len(x), np.inf), np.zeros(len(x), np.int32)
         self.chunk = chunk_rows(len(x), k)
         self.totals, self.tops = np.zeros(-(-len(x) // self.chunk)), np.array([np.inf])
-        lanes = seeding.LANES
-        self.work = [
-            (np.empty(lanes, np.int64), np.zeros(lanes * x.shape[1]), np.empty(lanes))
-            for _ in range(n_workers(len(x), n_jobs, self.chunk))
-        ]
 
     def add(self, seed: NDArray[Any]) -> float:
         """Take in one more seed; return the weighted sum."""
@@ -162,7 +177,8 @@ class _Closest:
             )
 
         run_chunks(len(self.x), work, self.n_jobs, self.chunk)
-        self.seeds[self.n], self.tops = candidate, tops.max(axis=0)
+        self.seeds[self.n], found = candidate, tops.max(axis=0)
+        self.tops = np.append(np.where(within, found[:-1], self.tops), found[-1]) if self.n else found
         self.n += 1
         return float(self.totals.sum())
 
@@ -170,35 +186,28 @@ class _Closest:
         """Return what the sum would be with each candidate."""
         c = candidates.astype(np.float64)
         within = self._within(c)
-        found = np.zeros((len(self.totals), len(c)))
+        padded = np.concatenate([c, np.repeat(c[:1], -len(c) % self.kernels.GROUP, axis=0)])
+        found = np.zeros((len(self.totals), len(padded)))
 
-        def work(worker: int, start: int, stop: int) -> None:
+        def work(_: int, start: int, stop: int) -> None:
             self.kernels.gains(
-                self.x, self.weights, within, c, start, stop, self.labels, self.closest,
-                self.work[worker], found[start // self.chunk],
-            )  # fmt: skip
+                self.x, self.weights, within, padded, start, stop, self.labels, self.closest, found[start // self.chunk]
+            )
 
         run_chunks(len(self.x), work, self.n_jobs, self.chunk)
-        return np.asarray(self.totals.sum() - found.sum(axis=0))
+        return np.asarray(self.totals.sum() - found.sum(axis=0)[: len(c)])
 
     def _within(self, candidates: Floats) -> NDArray[np.bool_]:
         """Return for each cluster whether one of the candidates may be closer to some of its points than its seed."""
         if not self.n:
             return np.ones(1, bool)
-        between = squares(candidates, self.seeds[: self.n]).min(axis=0)
+        between = np.square(candidates[:, None] - self.seeds[: self.n]).sum(axis=2).min(axis=0)
         return np.asarray(between <= 4.0 * self.tops * (1.0 + 1e-6))
 
     def rows_at(self, values: Floats) -> Ints:
         """Return the rows at which the running sum reaches values: first the chunk, then the row in it."""
-        ends = np.cumsum(self.totals)
-        pieces = np.minimum(np.searchsorted(ends, values), len(ends) - 1)
         rows = np.empty(len(values), np.int64)
-        for i, (piece, value) in enumerate(zip(pieces, values, strict=True)):
-            start = piece * self.chunk
-            part = self.closest[start : start + self.chunk]
-            weighted = part * self.weights[start : start + self.chunk] if self.weights.size else part
-            before = ends[piece - 1] if piece else 0.0
-            rows[i] = start + min(int(np.searchsorted(np.cumsum(weighted), value - before)), len(part) - 1)
+        self.kernels.rows_at(values, np.cumsum(self.totals), self.weights, self.closest, self.chunk, rows)
         return rows
 
 
