@@ -16,7 +16,7 @@ from modeseek.kmeans.nearest import Floats, Points, pack, unit_of
 
 POINTS_PER_CELL = 16
 MOST_CELLS = 1 << 16
-FEWEST_POINTS = 1 << 15  # sorting fewer is no gain
+FEWEST_POINTS = 1 << 11  # sorting fewer is no gain
 MOST_COLUMNS = 3
 CROWDED = 32.0  # times as many points in the cell of a point as in even cells: the grid is too coarse where points are
 BUCKETS_AT_ONCE = 16
