@@ -8,8 +8,9 @@ the fit is as many times faster as asked for.
 
 The bars are at float64, scikit-learn's own default. Rows at float32 are for information, with the share of equal
 labels: scikit-learn's centres are float32 there, ours float64. So are faiss (float32, no test for convergence; timed
-once), seeds by greedy k-means++ (the same random state), and k-means||. Each size, float32 and
-the seeds write a file of their own, kmeans-*.csv, to benchmarks/results.
+once), seeds by greedy k-means++ (the same random state), k-means||, and whole fits by default (seeds included, three
+random states, one fit of each; these fail if the mean inertia is more than 3 % above scikit-learn's). Each case writes
+a file of its own, kmeans-*.csv, to benchmarks/results.
 """
 
 import argparse
@@ -37,6 +38,8 @@ THREADS = 2
 SIZES = {"1e6 x 2": (1_000_000, 2, 64, 8.0), "1e6 x 16": (1_000_000, 16, 64, 2.0), "2e5 x 64": (200_000, 64, 256, 1.3)}
 SHAPES = ("even", "more blobs", "fewer blobs")
 INERTIA = 1e-6
+INERTIA_OF_DEFAULTS = 0.03  # more than scikit-learn's on average over random states
+STATES = 3
 SPREAD = 0.05  # of a blob, in sides of what the blobs lie in
 REPEATS = 3
 
@@ -132,10 +135,42 @@ def seeds(quick: bool) -> Iterator[Row]:
         yield row | {"times": "; ".join(f"{rival} {timing}" for rival, timing in timings.items())}
 
 
+def defaults(quick: bool) -> Iterator[Row]:
+    """Compare whole fits as they are by default, seeds included, once for each of a few random states."""
+    for name, (n, d, k, _) in SIZES.items():
+        k = min(k, 32) if quick else k
+        X = points("more blobs", n // 100 if quick else n, d, k)
+        rivals: dict[str, Callable[..., Any]] = {
+            OURS: partial(ms.KMeans, k, n_jobs=THREADS),
+            PEER: partial(peer.KMeans, k),
+        }
+        for rival in rivals.values():
+            rival(random_state=STATES, max_iter=2).fit(X[: 1 << 15])
+        timings = {rival: harness.Timing() for rival in rivals}
+        ends: dict[str, list[float]] = {rival: [] for rival in rivals}
+        same = []
+        for state in range(STATES):
+            labels = []
+            for rival, make in rivals.items():
+                begin = time.perf_counter()
+                model = make(random_state=state).fit(X)
+                timings[rival].seconds.append(time.perf_counter() - begin)
+                ends[rival].append(inertia(X, model))
+                labels.append(model.labels_)
+            same.append(float((labels[0] == labels[1]).mean()))
+        row = bar(f"{name}, k = {k}, more blobs, default fit: times faster", timings[PEER].times(timings[OURS]), "")
+        row["agreement"] = min(same)
+        row["times"] = "; ".join(f"{rival} {timing}" for rival, timing in timings.items())
+        row["inertia_differs"] = float(np.mean(ends[OURS]) / np.mean(ends[PEER]) - 1.0)
+        row |= {"seconds": timings[OURS].median, "seconds_peer": timings[PEER].median}
+        good = row["inertia_differs"] <= INERTIA_OF_DEFAULTS
+        yield row if good or quick else row | {"result": "FAIL"}
+
+
 def cases() -> dict[str, Callable[[bool], Iterator[Row]]]:
     """Return what to measure, by name."""
     sizes = {name.replace(" ", ""): partial(fits, name) for name in SIZES}
-    return {**sizes, "float32": single, "seeds": seeds}
+    return {**sizes, "float32": single, "seeds": seeds, "default": defaults}
 
 
 def main(argv: list[str] | None = None) -> int:

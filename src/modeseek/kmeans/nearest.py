@@ -16,7 +16,7 @@ from modeseek.engines.threads import n_workers, run_chunks
 
 Floats = NDArray[np.float64]
 
-SMALL = 1 << 15  # products of coordinates: below this NumPy is quick enough
+SMALL = 3 << 12  # products of coordinates: below this NumPy is quick enough
 FEWEST_ROWS = 1 << 12  # of a chunk
 MOST_CHUNKS = 64
 VALUES_AT_ONCE = 1 << 16  # of NumPy's temporaries
