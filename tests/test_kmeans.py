@@ -24,6 +24,8 @@ from modeseek.kmeans import nearest as nearest_module
 from modeseek.kmeans.cells import CellClusters
 from modeseek.kmeans.lloyd import Clusters, SmallClusters, _clusters, lloyd
 from modeseek.kmeans.nearest import Points, nearest
+from modeseek.kmeans.seeding import plus_plus
+from modeseek.kmeans.seeding_cells import ClosestOnCells
 
 DRAWN = "the same random numbers draw other rows of repeated points than of weighted ones; one cluster passes"
 
@@ -464,3 +466,61 @@ def test_every_route_is_taken_where_it_should_be(route):
 @pytest.mark.parametrize("module", [seeding, nearest_module, kmeans_estimator])
 def test_examples_run(module):
     assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("kind", ["even", "lattice", "blobs", "duplicates", "line", "far", "float32", "weights"])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_seeds_on_cells_are_those_of_all_points(kind, d):
+    rng = np.random.default_rng(d)
+    x = rng.random((3000, d))
+    if kind == "lattice":
+        x = np.round(x * 6.0)
+    elif kind == "blobs":
+        x = 9.0 * rng.integers(0, 4, (3000, d)) + x
+    elif kind == "duplicates":
+        x = x[rng.integers(0, 40, 3000)]
+    elif kind == "line":
+        x = x[:, :1] * np.arange(1.0, d + 1.0)
+    elif kind == "far":
+        x = x + 1e6
+    elif kind == "float32":
+        x = x.astype(np.float32)
+    weights = rng.integers(0, 3, 3000).astype(float) if kind == "weights" else np.empty(0)
+    places = cells.places_of(Points.of(x, weights))
+    assert places is not None
+    found = [
+        plus_plus(x, weights, 48, np.random.RandomState(0), n_jobs, None, where)
+        for n_jobs, where in ((1, None), (1, places), (2, places), (7, places))
+    ]
+    for rows in found[2:]:
+        assert np.array_equal(rows, found[1])
+
+    # of equally good candidates rounding may choose: what counts is that the potentials are the same at every step
+    def potential(rows):
+        squares = np.square(x[:, None].astype(float) - x[rows].astype(float)).sum(axis=2).min(axis=1)
+        return squares.sum() if not weights.size else squares @ weights
+
+    if kind in ("lattice", "duplicates"):
+        assert potential(found[1]) <= 1.5 * potential(found[0]) + 1e-9
+    else:
+        assert np.array_equal(found[0], found[1])
+
+
+def test_seeds_of_cells_keep_exact_distances():
+    rng = np.random.default_rng(3)
+    x = np.round(rng.random((5000, 2)) * 40.0)
+    places = cells.places_of(Points.of(x, np.empty(0)))
+    closest = ClosestOnCells(places, np.empty(0), 20, 2)
+    seeds = x[rng.integers(0, 5000, 20)]
+    for number, seed in enumerate(seeds, start=1):
+        candidates = x[rng.integers(0, 5000, 3)]
+        if number > 1:
+            kept = np.square(x[:, None] - seeds[: number - 1]).sum(axis=2).min(axis=1)
+            with_one = np.minimum(kept[:, None], np.square(x[:, None] - candidates).sum(axis=2)).sum(axis=0)
+            assert np.array_equal(closest.potentials(candidates), with_one)
+        total = closest.add(seed)
+        expected = np.square(x[:, None] - seeds[:number]).sum(axis=2).min(axis=1)
+        assert np.array_equal(closest.closest, expected)
+        assert total == expected.sum()
+        values = rng.random(5) * total
+        assert np.array_equal(closest.rows_at(values), np.searchsorted(np.cumsum(expected), values))
