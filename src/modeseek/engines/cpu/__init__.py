@@ -29,6 +29,14 @@ def unfused_kernel(function: Any) -> Any:
         return numba.njit(nogil=True, error_model="numpy", fastmath=flags)(function)
 
 
+def exact_kernel(function: Any) -> Any:
+    """Compile as `kernel` does, but with every operation rounded in the order in which it is written."""
+    try:
+        return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:
+        return numba.njit(nogil=True, error_model="numpy")(function)
+
+
 def inline(function: Any) -> Any:
     """Compile a helper that is always inlined into the kernels that call it."""
     return numba.njit(inline="always", error_model="numpy", fastmath=FINITE_AWARE)(function)
