@@ -119,38 +119,11 @@ def _radix_sort(points: NDArray[Any], grid: Grid, n_jobs: int | None) -> SortedC
 
     n, d = points.shape
     parts = _parts(n, n_jobs)
-    how = (grid.origin, grid.per_side, grid.most, grid.strides)
-    now, then = np.empty(n, np.int64), np.empty(n, np.int64)
-    order, new_order = np.empty(0, _row_type(n)), np.empty(n, _row_type(n))
-    spare = np.empty(n, _row_type(n))
-
-    def find(_: int, i: int, __: int) -> None:
-        cell_sort.find_keys(points, *parts[i], *how, now)
-
-    run_chunks(len(parts), find, n_jobs, 1)
-    bits = (grid.size - 1).bit_length()
-    passes = -(-bits // DIGITS)
-    width = -(-bits // passes)
-    for shift in range(0, bits, width):
-        places = np.zeros((len(parts), 1 << width), np.int64)
-
-        def count(_: int, i: int, __: int, places: Ints = places, keys: Ints = now, shift: int = shift) -> None:
-            cell_sort.count_digits(keys, *parts[i], shift, places[i])
-
-        def scatter(_: int, i: int, __: int, to: Any = (places, now, order, then, new_order), shift: int = shift) -> None:
-            places, keys, rows, new_keys, new_rows = to
-            cell_sort.scatter_digits(keys, rows, *parts[i], shift, places[i], new_keys, new_rows)
-
-        run_chunks(len(parts), count, n_jobs, 1)
-        cell_sort.offsets(places)
-        run_chunks(len(parts), scatter, n_jobs, 1)
-        now, then = then, now
-        order, new_order = new_order, order if len(order) else spare
-    del then, new_order, spare
-    m = cell_sort.runs(now, np.empty(0, np.int64), np.empty(0, np.int64))
+    every, order = _sorted_keys(points, grid, n_jobs)
+    m = cell_sort.runs(every, np.empty(0, np.int64), np.empty(0, np.int64))
     keys, starts = np.empty(m, np.int64), np.full(m + 1, n)
-    cell_sort.runs(now, keys, starts)
-    del now
+    cell_sort.runs(every, keys, starts)
+    del every
     columns = np.empty((d, n), points.dtype)
 
     def gather(_: int, i: int, __: int) -> None:
@@ -158,6 +131,45 @@ def _radix_sort(points: NDArray[Any], grid: Grid, n_jobs: int | None) -> SortedC
 
     run_chunks(len(parts), gather, n_jobs, 1)
     return SortedCells(columns, order, keys, starts)
+
+
+def _sorted_keys(points: NDArray[Any], grid: Grid, n_jobs: int | None) -> tuple[Ints, NDArray[Any]]:
+    """Return the sorted keys of all points, and their rows: digit by digit, the lowest first."""
+    from modeseek.engines.cpu import cell_sort
+
+    n = len(points)
+    parts = _parts(n, n_jobs)
+    keys, rows = np.empty(n, np.int64), np.empty(0, _row_type(n))
+    spare_keys, spare_rows = np.empty(n, np.int64), np.empty(n, _row_type(n))
+
+    def find(_: int, i: int, __: int) -> None:
+        cell_sort.find_keys(points, *parts[i], grid.origin, grid.per_side, grid.most, grid.strides, keys)
+
+    run_chunks(len(parts), find, n_jobs, 1)
+    bits = (grid.size - 1).bit_length()
+    width = -(-bits // -(-bits // DIGITS))
+    for shift in range(0, bits, width):
+        places = np.zeros((len(parts), 1 << width), np.int64)
+        _sort_digit(parts, shift, places, (keys, rows), (spare_keys, spare_rows), n_jobs)
+        keys, spare_keys = spare_keys, keys
+        rows, spare_rows = spare_rows, rows if len(rows) else np.empty_like(spare_rows)
+    return keys, rows
+
+
+def _sort_digit(
+    parts: list[tuple[int, int]], shift: int, places: Ints, source: Any, target: Any, n_jobs: int | None
+) -> None:
+    from modeseek.engines.cpu import cell_sort
+
+    def count(_: int, i: int, __: int) -> None:
+        cell_sort.count_digits(source[0], *parts[i], shift, places[i])
+
+    def scatter(_: int, i: int, __: int) -> None:
+        cell_sort.scatter_digits(*source, *parts[i], shift, places[i], *target)
+
+    run_chunks(len(parts), count, n_jobs, 1)
+    cell_sort.offsets(places)
+    run_chunks(len(parts), scatter, n_jobs, 1)
 
 
 def cluster(
