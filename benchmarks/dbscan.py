@@ -1,12 +1,12 @@
 """DBSCAN beside scikit-learn's and PyPI's dbscan: ``python -m benchmarks.dbscan``.
 
-The peer of the bars is the C++ of Wang, Gu and Shun (SIGMOD 2020) in PyPI's dbscan, which counts on both cores, with the
-float64 rows that it asks for. Sets: 20 round crowds of standard deviation 1 about centres in a box of side 20
+The peer of the bars is the C++ of Wang, Gu and Shun (SIGMOD 2020) in PyPI's dbscan, which works on both cores; it gets
+the float64 rows that it asks for. Sets: 20 round crowds of standard deviation 1 about centres in a box of side 20
 (scikit-learn's ``make_blobs``), and 20 crowds of standard deviations from 0.05 to 2 under 10 % of noise.
 
 Labels come first. They must be scikit-learn's, number for number, and those of the peer up to its numbering. Wherever
-the peer says something else, of a point near core points of two clusters or not, the definition decides, in float64 over
-all points: *wrong* counts the points of which ours is not what it says, *peer_wrong* those of which the peer's is not.
+the peer says something else, the definition decides, in float64 over all points: *wrong* counts the points of which
+ours is not what it says, *peer_wrong* those of which the peer's is not, whichever of two clusters a border point has.
 Writes benchmarks/results/dbscan.csv.
 """
 

@@ -7,6 +7,7 @@ from benchmarks import (
     blurring,
     certificate,
     data,
+    dbscan,
     dropin,
     fidelity,
     figures,
@@ -373,3 +374,31 @@ def test_the_replacement_is_compared_with_what_it_replaces():
     other = dropin.replacement(bandwidth=1.0).fit(X)
     assert dropin.labels_equal(other, dropin.replacement(bandwidth=2.0).fit(X)) < 1.0
     assert dropin.centres_differ(other, dropin.replacement(bandwidth=2.0).fit(X)) == np.inf
+
+
+def test_the_benchmark_of_dbscan_compares_labels_with_the_definition(monkeypatch):
+    pytest.importorskip("dbscan")
+    rows = list(dbscan.compare("uneven", 3000, 2, True))
+    assert [(row["wrong"], row["result"]) for row in rows] == [(0, ""), (0, "")]
+    assert rows[1]["agreement"] == 1.0
+    honest = ms.DBSCAN.fit
+
+    def spoilt(self, X):
+        honest(self, X).labels_[self.core_sample_indices_[:5]] += 1
+        return self
+
+    monkeypatch.setattr(ms.DBSCAN, "fit", spoilt)
+    assert {row["result"] for row in dbscan.compare("uneven", 3000, 2, True)} == {"FAIL"}
+
+
+def test_labels_of_another_numbering_are_translated_and_judged_by_the_definition(monkeypatch):
+    X = np.array([[0.0], [1.0], [2.0], [9.0], [10.0], [11.0], [50.0]])
+    monkeypatch.setattr(dbscan, "LEAST", 3)
+    core, ours = np.array([0, 1, 0, 0, 1, 0, 0], bool), np.array([0, 0, 0, 1, 1, 1, -1])
+    theirs = np.array([1, 1, 1, 0, 0, 0, -1])
+    np.testing.assert_array_equal(dbscan.translated(theirs, ours, core), ours)
+    assert (dbscan.translated(np.zeros(7, int), ours, core) == -2).all()
+    every = np.arange(7)
+    assert dbscan.unlike_the_definition(X, 1.0, every, ours, core, True) == 0
+    assert dbscan.unlike_the_definition(X, 1.0, every, np.where(every == 6, 1, ours), core, True) == 1
+    assert dbscan.unlike_the_definition(X, 1.0, every, ours, core | (every == 0), True) == 1

@@ -117,7 +117,13 @@ def test_crowds(d, kind):
 @pytest.mark.parametrize("d", [1, 2, 3, 5])
 def test_weights_of_any_sign(d):
     X, rng = crowds(700, d), np.random.default_rng(1)
-    for weights in (rng.integers(0, 3, 700), rng.integers(-2, 4, 700), np.zeros(700), np.full(700, -1), np.full(700, 9)):
+    for weights in (
+        rng.integers(0, 3, 700),
+        rng.integers(-2, 4, 700),
+        np.zeros(700),
+        np.full(700, -1),
+        np.full(700, 9),
+    ):
         agree(X, 0.5, 6, weights.astype(np.float64))
 
 
@@ -145,7 +151,7 @@ def test_another_eps_gives_other_labels():
 
 def test_a_border_point_between_two_clusters_has_the_one_that_comes_first():
     left, right = [[0.0], [0.5], [0.5], [1.0]], [[3.0], [3.5], [3.5], [4.0]]
-    for order in (left + [[2.0]] + right, right + [[2.0]] + left, [[2.0]] + right + left):
+    for order in ([*left, [2.0], *right], [*right, [2.0], *left], [[2.0], *right, *left]):
         X = np.array(order)
         labels = agree(X, 1.0, 4)
         assert labels[X[:, 0] == 2.0] == [0]
@@ -239,7 +245,9 @@ def test_crowded_cells_that_are_just_apart(gap):
 def test_long_chains_are_one_cluster_across_all_stripes_of_threads():
     n = 60_000
     X = np.c_[np.arange(n) * 1.0, np.zeros(n)]
-    spiral = np.c_[np.sqrt(np.arange(n)) * np.cos(np.sqrt(np.arange(n))), np.sqrt(np.arange(n)) * np.sin(np.sqrt(np.arange(n)))]
+    spiral = np.c_[
+        np.sqrt(np.arange(n)) * np.cos(np.sqrt(np.arange(n))), np.sqrt(np.arange(n)) * np.sin(np.sqrt(np.arange(n)))
+    ]
     for points, eps in ((X, 1.0), (X[:, ::-1], 1.0), (np.random.default_rng(0).permutation(X), 1.0), (spiral, 1.2)):
         for n_jobs in (1, 2, 7):
             for route in (on_cells, on_blocks):
@@ -298,7 +306,14 @@ def test_bad_input_is_refused():
         ms.DBSCAN().fit(X, sample_weight=np.ones(5))
     with pytest.raises(TypeError, match=r"[Ss]parse"):
         ms.DBSCAN().fit(sparse.csr_matrix(X))
-    for wrong in ({"eps": 0.0}, {"eps": np.nan}, {"eps": -1}, {"min_samples": 0}, {"min_samples": 2.5}, {"metric": "l1"}):
+    for wrong in (
+        {"eps": 0.0},
+        {"eps": np.nan},
+        {"eps": -1},
+        {"min_samples": 0},
+        {"min_samples": 2.5},
+        {"metric": "l1"},
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             ms.DBSCAN(**wrong).fit(X)
     with pytest.raises(ValueError, match="n_jobs"):

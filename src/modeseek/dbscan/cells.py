@@ -85,8 +85,9 @@ def _parts(n: int, n_jobs: int | None) -> list[tuple[int, int]]:
     return [(i * n // parts, (i + 1) * n // parts) for i in range(parts)]
 
 
-def _row_type(n: int) -> type:
-    return np.int32 if n < 1 << 31 else np.int64
+def _rows(n: int) -> NDArray[Any]:
+    """Return room for n numbers of rows."""
+    return np.empty(n, np.int32 if n < 1 << 31 else np.int64)
 
 
 def _count_sort(points: NDArray[Any], grid: Grid, n_jobs: int | None) -> SortedCells:
@@ -95,7 +96,7 @@ def _count_sort(points: NDArray[Any], grid: Grid, n_jobs: int | None) -> SortedC
     n, d = points.shape
     parts = _parts(n, n_jobs)
     places = np.zeros((len(parts), grid.size), np.int64)
-    columns, order = np.empty((d, n), points.dtype), np.empty(n, _row_type(n))
+    columns, order = np.empty((d, n), points.dtype), _rows(n)
     how = (grid.origin, grid.per_side, grid.most, grid.strides)
 
     def count(_: int, i: int, __: int) -> None:
@@ -139,8 +140,9 @@ def _sorted_keys(points: NDArray[Any], grid: Grid, n_jobs: int | None) -> tuple[
 
     n = len(points)
     parts = _parts(n, n_jobs)
-    keys, rows = np.empty(n, np.int64), np.empty(0, _row_type(n))
-    spare_keys, spare_rows = np.empty(n, np.int64), np.empty(n, _row_type(n))
+    keys, spare_keys = np.empty(n, np.int64), np.empty(n, np.int64)
+    spare_rows = _rows(n)
+    rows = spare_rows[:0]  # as they come
 
     def find(_: int, i: int, __: int) -> None:
         cell_sort.find_keys(points, *parts[i], grid.origin, grid.per_side, grid.most, grid.strides, keys)

@@ -95,9 +95,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):
         "n_jobs": [Integral, None],
     }
 
-    def __init__(
-        self, eps: float = 0.5, *, min_samples: int = 5, metric: str = "euclidean", n_jobs: int | None = None
-    ):
+    def __init__(self, eps: float = 0.5, *, min_samples: int = 5, metric: str = "euclidean", n_jobs: int | None = None):
         self.eps = eps
         self.min_samples = min_samples
         self.metric = metric

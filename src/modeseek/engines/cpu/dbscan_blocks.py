@@ -14,7 +14,7 @@ from modeseek.engines.cpu.union_find import find, unite
 
 @exact_kernel
 def _look(boxes, size, leaf, v, eps2, near, inside):
-    """List the blocks that may have points near those of v, v itself first, and the nodes that surely are as a whole."""
+    """List the blocks that may have points near those of v, v itself first, and nodes that surely are as a whole."""
     n_near, n_inside, u = 0, 0, 0
     while u < len(size):
         least, most = ends(boxes[v], boxes[u])
@@ -43,7 +43,7 @@ def find_core(blocks, weights, n, boxes, size, leaf, nodes, l0, l1, eps2, needed
     for own in range(l0, l1):
         v = nodes[own]
         n_near, n_inside = _look(boxes, size, leaf, v, eps2, near, inside)
-        base, most = 0.0, 0.0
+        base = 0.0
         for i in range(n_inside):
             u = inside[i]
             start, stop = leaf[u] * LEAF, min((leaf[u] + (size[u] + 1) // 2) * LEAF, n)
@@ -136,9 +136,9 @@ def link_points(blocks, core, first, n, boxes, size, leaf, nodes, l0, l1, eps2, 
             if other < own or first[u] < 0:
                 continue
             one = _whole(core, first, u, size, leaf, n, joined, parent)
-            if one and _whole(core, first, v, size, leaf, n, joined, parent):
-                if find(parent, first[v]) == find(parent, first[u]):
-                    continue
+            same = one and _whole(core, first, v, size, leaf, n, joined, parent)
+            if same and find(parent, first[v]) == find(parent, first[u]):
+                continue
             for p in range(first[v], min((own + 1) * LEAF, n)):
                 if not core[p] or (one and find(parent, p) == find(parent, first[u])):
                     continue

@@ -76,7 +76,9 @@ def find_core(points, weights, keys, starts, rows, c0, c1, eps2, needed, shortcu
             if weighted:
                 total = own
                 for r in range(len(rows)):
-                    for half in range(2 if r == 0 else 1):  # the first row is that of the cell itself, which is left out
+                    for half in range(
+                        2 if r == 0 else 1
+                    ):  # the first row is that of the cell itself, which is left out
                         first = starts[begin[r]] if half == 0 else stop
                         last = start if r == 0 and half == 0 else starts[end[r]]
                         total += weigh_near(points, weights, p, first, last, eps2)
@@ -165,7 +167,7 @@ def label_points(points, core, first, cluster, keys, starts, rows, order, c0, c1
             best = own
             for r in range(len(rows)):
                 for other in range(begin[r], end[r]):
-                    if first[other] >= 0 and cluster[other] < best:
-                        if touches(points, core, p, first[other], starts[other + 1], eps2):
-                            best = cluster[other]
+                    sooner = first[other] >= 0 and cluster[other] < best
+                    if sooner and touches(points, core, p, first[other], starts[other + 1], eps2):
+                        best = cluster[other]
             labels[order[p]] = best if best < none else -1
