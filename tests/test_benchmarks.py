@@ -462,3 +462,19 @@ def test_labels_of_another_numbering_are_translated_and_judged_by_the_definition
     assert dbscan.unlike_the_definition(X, 1.0, every, ours, core, True) == 0
     assert dbscan.unlike_the_definition(X, 1.0, every, np.where(every == 6, 1, ours), core, True) == 1
     assert dbscan.unlike_the_definition(X, 1.0, every, ours, core | (every == 0), True) == 1
+
+
+def test_the_homework_is_compared_with_its_plain_form_first(monkeypatch):
+    pytest.importorskip("dbscan")
+    pytest.importorskip("faiss")
+    from benchmarks import homework
+
+    monkeypatch.setattr(homework, "ROUNDS", 1)
+    contest = homework.density(600)
+    rows = list(contest.rows())
+    assert [row["agreement"] for row in rows] == [1.0] * 3
+    assert rows[0]["result"] == "pass"
+    contest.calls["modeseek"] = lambda: np.zeros(600, np.int64)
+    assert {row["result"] for row in contest.rows()} == {"FAIL"}
+    np.testing.assert_array_equal(homework.renumbered(np.array([2, -1, 0, 2, 5])), [0, -1, 1, 0, 2])
+    assert homework.recall(np.array([[1, 2]]), np.array([[2, 7]])) == 0.5

@@ -29,7 +29,7 @@ class Search(Protocol):
         """Return (indptr, rows, distances)."""
 
 
-FEW_PAIRS = 1 << 20  # NumPy looks at them in less time than loading compiled code takes
+FEW_PAIRS = 1 << 18  # NumPy looks at them in less time than loading compiled code takes
 
 
 class FewOrMany:
