@@ -7,7 +7,7 @@ the float64 rows that it asks for. Sets: 20 round crowds of standard deviation 1
 Labels come first. They must be scikit-learn's, number for number, and those of the peer up to its numbering. Wherever
 the peer says something else, the definition decides, in float64 over all points: *wrong* counts the points of which
 ours is not what it says, *peer_wrong* those of which the peer's is not, whichever of two clusters a border point has.
-Writes benchmarks/results/dbscan.csv.
+Writes benchmarks/results/dbscan_PART.csv.
 """
 
 import argparse
@@ -192,14 +192,18 @@ def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dbscan", description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a fiftieth of the points; nothing is required of times")
-    parser.add_argument("--only", choices=PARTS, help="one part, into a file of its own")
+    parser.add_argument("--only", choices=PARTS, help="run one part")
     arguments = parser.parse_args(argv)
     quick, only = arguments.quick, arguments.only
     print("\n".join(f"{key}: {value}" for key, value in harness.machine().items()), end="\n\n")
-    rows = [row for name, part in PARTS.items() if only in (None, name) for row in collect(name, part, quick)]
-    print(harness.table(rows))
-    harness.write_rows("dbscan" + f"-{only}" * (only is not None) + "-quick" * quick, rows)
-    return int(any(row["result"] == "FAIL" for row in rows))
+    failed = False
+    for name, part in PARTS.items():
+        if only in (None, name):
+            rows = collect(name, part, quick)
+            print(harness.table(rows), end="\n\n")
+            harness.write_rows(f"dbscan_{name}" + "-quick" * quick, rows)
+            failed |= any(row["result"] == "FAIL" for row in rows)
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -313,11 +313,21 @@ def test_bad_input_is_refused():
         {"min_samples": 0},
         {"min_samples": 2.5},
         {"metric": "l1"},
+        {"p": 1},
+        {"metric_params": {"w": 1}},
+        {"algorithm": "grid"},
     ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             ms.DBSCAN(**wrong).fit(X)
     with pytest.raises(ValueError, match="n_jobs"):
         ms.DBSCAN(n_jobs=0).fit(crowds(5000, 2))
+
+
+def test_scikit_learns_parameters_are_taken():
+    X = crowds(900, 2)
+    parameters = {"eps": 0.3, "min_samples": 7, "metric": "minkowski", "algorithm": "kd_tree", "leaf_size": 9, "p": 2}
+    assert set(ms.DBSCAN().get_params()) == set(peer.DBSCAN().get_params())
+    np.testing.assert_array_equal(ms.DBSCAN(**parameters).fit_predict(X), peer.DBSCAN(**parameters).fit_predict(X))
 
 
 def test_frames_keep_their_names():

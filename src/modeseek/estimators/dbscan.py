@@ -30,8 +30,16 @@ class DBSCAN(ClusterMixin, BaseEstimator):
         Largest distance of two neighbours, in the units of X.
     min_samples : int, default=5
         Least weight of the neighbourhood of a core point, which itself counts.
-    metric : {"euclidean", "l2"}, default="euclidean"
-        What distances are; both names mean the same.
+    metric : {"euclidean", "l2", "minkowski"}, default="euclidean"
+        What distances are; all names mean the same.
+    metric_params : dict, optional
+        Only None or empty.
+    algorithm : {"auto", "ball_tree", "kd_tree", "brute"}, default="auto"
+        Without effect: the labels of all are the same.
+    leaf_size : int, default=30
+        Without effect.
+    p : float, optional
+        Only None or 2.
     n_jobs : int, optional
         Threads: None and -1 mean every core. Results are the same to the bit for any number.
 
@@ -91,14 +99,33 @@ class DBSCAN(ClusterMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "eps": [Interval(Real, 0.0, None, closed="neither")],
         "min_samples": [Interval(Integral, 1, None, closed="left")],
-        "metric": [StrOptions({"euclidean", "l2"})],
+        "metric": [StrOptions({"euclidean", "l2", "minkowski"})],
+        "metric_params": [dict, None],
+        "algorithm": [StrOptions({"auto", "ball_tree", "kd_tree", "brute"})],
+        "leaf_size": [Interval(Integral, 1, None, closed="left")],
+        "p": [Interval(Real, 0.0, None, closed="left"), None],
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, eps: float = 0.5, *, min_samples: int = 5, metric: str = "euclidean", n_jobs: int | None = None):
+    def __init__(
+        self,
+        eps: float = 0.5,
+        *,
+        min_samples: int = 5,
+        metric: str = "euclidean",
+        metric_params: dict[str, Any] | None = None,
+        algorithm: str = "auto",
+        leaf_size: int = 30,
+        p: float | None = None,
+        n_jobs: int | None = None,
+    ):
         self.eps = eps
         self.min_samples = min_samples
         self.metric = metric
+        self.metric_params = metric_params
+        self.algorithm = algorithm
+        self.leaf_size = leaf_size
+        self.p = p
         self.n_jobs = n_jobs
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -128,6 +155,10 @@ class DBSCAN(ClusterMixin, BaseEstimator):
             If X is sparse, or does not hold real numbers.
         """
         self._validate_params()
+        if self.p not in (None, 2) or self.metric_params:
+            raise ValueError(
+                f"p={self.p!r} and metric_params={self.metric_params!r} are not supported: distances are Euclidean."
+            )
         home = namespaces.Home.of(X)
         X = namespaces.as_numpy(X)
         # finiteness is checked together with the bounds, in one read instead of two
