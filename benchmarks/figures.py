@@ -21,6 +21,12 @@ STYLES = {  # colour, marker
     "notebook, batched (5 rounds)": ("#007f5f", "D"),
     "notebook, loop (5 rounds)": ("#5a5a5a", "v"),
 }
+HOMEWORK = {  # page of docs/: the results that it shows
+    "neighbors": ("neighbors_plane", "neighbors_space", "neighbors_sixteen", "neighbors_within"),
+    "dbscan": ("dbscan_speed", "dbscan_replacement", "dbscan_memory"),
+    "kmeans": ("kmeans_1e6x2", "kmeans_1e6x16", "kmeans_2e5x64"),
+    "lsh": ("lsh",),
+}
 INK, GRID, GROUND = "#1f2328", "#d8dde3", "#ffffff"
 
 
@@ -105,6 +111,16 @@ def bars_only(bars: list[dict[str, str]]) -> str:
     return markdown(["what", "measured", "asked for", "times"], rows)
 
 
+def peers(rows: list[dict[str, str]], agreement: str = "agreement") -> str:
+    """Make a table of bars beside other libraries: what is asked for, and the share of results that are the same."""
+    lines = [
+        [row["bar"], number(row["measured"]), row["required"], number(row[agreement], 6), row["times"]]
+        for row in rows
+        if row["measured"]
+    ]
+    return markdown(["what", "measured", "asked for", agreement, "times (median, least to most)"], lines)
+
+
 def replacement(rows: list[dict[str, str]]) -> str:
     """Make the table of scikit-learn's MeanShift beside ours."""
     header = ["set", "points", "seeds", "modeseek", "scikit-learn", "times faster", "same labels", "centres differ by"]
@@ -159,6 +175,11 @@ def main() -> None:
     scales_page = harness.ROOT / "docs" / "bandwidth.md"
     chosen = bars_only(harness.read_rows("bandwidth_bars")) + "\n\n" + by_set(harness.read_rows("bandwidth"))
     scales_page.write_text(fill(scales_page.read_text(encoding="utf-8"), chosen, "bandwidth"), encoding="utf-8")
+    for name, results in HOMEWORK.items():
+        page = harness.ROOT / "docs" / f"{name}.md"
+        table = peers([row for result in results for row in harness.read_rows(result)])
+        page.write_text(fill(page.read_text(encoding="utf-8"), table, name), encoding="utf-8")
+    text = fill(text, peers(harness.read_rows("homework")), "homework")
     proven = harness.read_rows("certificate_bars") + harness.read_rows("scaling_bars")
     readme.write_text(fill(text, bars_only(proven), "certificate"), encoding="utf-8")
 

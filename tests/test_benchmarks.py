@@ -7,6 +7,7 @@ from benchmarks import (
     blurring,
     certificate,
     data,
+    dbscan,
     dropin,
     fidelity,
     figures,
@@ -432,3 +433,48 @@ def test_the_benchmark_of_k_means_fails_where_a_result_differs(monkeypatch, tmp_
     real = kmeans.ms.KMeans
     monkeypatch.setattr(kmeans.ms, "KMeans", lambda k, **how: real(k, **how | {"max_iter": 3}))
     assert kmeans.compare("few", "even", 500, 2, 5, ">= 0")["result"] == "FAIL"
+
+
+def test_the_benchmark_of_dbscan_compares_labels_with_the_definition(monkeypatch):
+    pytest.importorskip("dbscan")
+    row, other = (compare("uneven", 3000, 2, "") for compare in (dbscan.compare, dbscan.replace))
+    assert (row["wrong"], row["result"]) == (0, "")
+    assert (other["differ"], other["result"]) == (0, "")
+    honest = ms.DBSCAN.fit
+
+    def spoilt(self, X):
+        honest(self, X).labels_[self.core_sample_indices_[:5]] += 1
+        return self
+
+    monkeypatch.setattr(ms.DBSCAN, "fit", spoilt)
+    for compare in (dbscan.compare, dbscan.replace):
+        assert compare("uneven", 3000, 2, "")["result"] == "FAIL"
+
+
+def test_labels_of_another_numbering_are_translated_and_judged_by_the_definition(monkeypatch):
+    X = np.array([[0.0], [1.0], [2.0], [9.0], [10.0], [11.0], [50.0]])
+    monkeypatch.setattr(dbscan, "LEAST", 3)
+    core, ours = np.array([0, 1, 0, 0, 1, 0, 0], bool), np.array([0, 0, 0, 1, 1, 1, -1])
+    theirs = np.array([1, 1, 1, 0, 0, 0, -1])
+    np.testing.assert_array_equal(dbscan.translated(theirs, ours, core), ours)
+    assert (dbscan.translated(np.zeros(7, int), ours, core) == -2).all()
+    every = np.arange(7)
+    assert dbscan.unlike_the_definition(X, 1.0, every, ours, core, True) == 0
+    assert dbscan.unlike_the_definition(X, 1.0, every, np.where(every == 6, 1, ours), core, True) == 1
+    assert dbscan.unlike_the_definition(X, 1.0, every, ours, core | (every == 0), True) == 1
+
+
+def test_the_homework_is_compared_with_its_plain_form_first(monkeypatch):
+    pytest.importorskip("dbscan")
+    pytest.importorskip("faiss")
+    from benchmarks import homework
+
+    monkeypatch.setattr(homework, "ROUNDS", 1)
+    contest = homework.density(600)
+    rows = list(contest.rows())
+    assert [row["agreement"] for row in rows] == [1.0] * 3
+    assert rows[0]["result"] == "pass"
+    contest.calls["modeseek"] = lambda: np.zeros(600, np.int64)
+    assert {row["result"] for row in contest.rows()} == {"FAIL"}
+    np.testing.assert_array_equal(homework.renumbered(np.array([2, -1, 0, 2, 5])), [0, -1, 1, 0, 2])
+    assert homework.recall(np.array([[1, 2]]), np.array([[2, 7]])) == 0.5

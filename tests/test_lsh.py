@@ -38,7 +38,11 @@ def recall(found: np.ndarray, true: np.ndarray) -> float:
 
 
 @parametrize_with_checks(
-    [ms.LSHIndex(random_state=0), ms.LSHIndex(family="sign", n_hashes=4, n_probes=4, random_state=0)]
+    [
+        ms.LSHIndex(random_state=0),
+        ms.LSHIndex(family="sign", n_hashes=4, n_probes=4, random_state=0),
+        ms.NearestNeighbors(algorithm="lsh"),
+    ]
 )
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
@@ -404,3 +408,54 @@ def test_examples_run():
         result = doctest.testmod(import_module(f"modeseek.{name}"))
         assert result.attempted > 0
         assert result.failed == 0
+
+
+# ---- behind NearestNeighbors -----------------------------------------------------------------------------------------
+
+
+def hashed_and_exact(n=4000, d=24, k=10):
+    rng = np.random.default_rng(1)
+    centres = 4.0 * rng.normal(size=(30, d))
+    X = centres[rng.integers(0, 30, n)] + rng.normal(size=(n, d))
+    return X, ms.NearestNeighbors(k, algorithm="lsh").fit(X), ms.NearestNeighbors(k, algorithm="tree").fit(X)
+
+
+def test_nearest_neighbors_by_hashing_find_nine_in_ten_at_their_exact_distance():
+    X, hashed, exact = hashed_and_exact()
+    for queries in (None, X[:500] + 0.1):
+        distances, rows = hashed.kneighbors(queries)
+        truth = exact.kneighbors(queries)[1]
+        assert np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(rows, truth, strict=True)]) > 0.85
+        asked = X if queries is None else queries
+        np.testing.assert_allclose(distances, np.sqrt(np.square(asked[:, None] - X[rows]).sum(2)), rtol=1e-12)
+        if queries is None:
+            assert not (rows == np.arange(len(X))[:, None]).any()
+
+
+def test_radii_by_hashing_hold_a_part_of_the_true_neighbours():
+    X, hashed, exact = hashed_and_exact()
+    radius = float(np.median(exact.kneighbors()[0][:, -1]))
+    for queries in (None, X[:300] + 0.1):
+        found, true = (model.radius_neighbors_graph(queries, radius) for model in (hashed, exact))
+        assert 0.8 * true.nnz < found.nnz <= true.nnz
+        assert found.multiply(true).nnz == found.nnz
+        np.testing.assert_array_equal(np.diff(found.indptr), hashed.count_neighbors(queries, radius))
+
+
+def test_a_point_among_many_repeats_of_it_is_not_its_own_neighbour():
+    X = np.repeat(np.random.default_rng(0).normal(size=(40, 5)), 20, axis=0)
+    distances, rows = ms.NearestNeighbors(10, algorithm="lsh").fit(X).kneighbors()
+    assert distances.max() == 0.0
+    assert not (rows == np.arange(len(X))[:, None]).any()
+    assert all(len(set(found)) == 10 for found in rows.tolist())
+
+
+@pytest.mark.parametrize("n", [1, 2, 257])
+def test_hashing_of_hardly_any_points_is_exact(n):
+    X = np.random.default_rng(n).normal(size=(n, 3))
+    hashed, exact = (ms.NearestNeighbors(algorithm=name).fit(X) for name in ("lsh", "brute"))
+    Q = X + 0.1
+    if n < 257:
+        np.testing.assert_array_equal(hashed.kneighbors(Q, n)[1], exact.kneighbors(Q, n)[1])
+    assert hashed.kneighbors(Q, n)[1].shape == (n, n)
+    np.testing.assert_array_equal(np.sort(hashed.kneighbors(Q, n)[1]), np.tile(np.arange(n), (n, 1)))

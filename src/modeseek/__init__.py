@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 # public name -> (module, attribute; None for the module itself)
 _PUBLIC: dict[str, tuple[str, str | None]] = {
+    "DBSCAN": ("modeseek.estimators", "DBSCAN"),
     "DensitySketch": ("modeseek.sketch", "DensitySketch"),
     "KMeans": ("modeseek.estimators", "KMeans"),
     "LSHIndex": ("modeseek.estimators", "LSHIndex"),

@@ -35,10 +35,11 @@ class NearestNeighbors(BaseEstimator):
         Neighbours that `kneighbors` returns.
     radius : float, default=1.0
         Radius of `radius_neighbors`, in the units of X.
-    algorithm : {"auto", "tree", "brute", "kd_tree", "ball_tree"}, default="auto"
-        "auto" looks at all pairs where they are at most a million (nothing is compiled then), and takes "tree" for
+    algorithm : {"auto", "tree", "brute", "kd_tree", "ball_tree", "lsh"}, default="auto"
+        "auto" looks at all pairs where they are at most 2^18 (nothing is compiled then), and takes "tree" for
         more. "brute" always looks at all pairs, in NumPy. "kd_tree" and "ball_tree" are other names of "tree". Results
-        are the same.
+        are the same. "lsh" is approximate: hashing (`LSHIndex`, with its defaults), tuned when the model is fitted so
+        that nine in ten of the ten nearest are found; what is found has its exact distance.
     leaf_size : int, default=30
         Ignored: leaves hold sixteen points.
     metric : {"minkowski", "euclidean", "l2", "cosine"}, default="minkowski"

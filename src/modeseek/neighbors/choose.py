@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.neighbors.brute import AllPairs
+from modeseek.neighbors.hashed import HashSearch
 from modeseek.neighbors.tree import LeafTree
 
 Floats = NDArray[np.float64]
@@ -28,7 +29,7 @@ class Search(Protocol):
         """Return (indptr, rows, distances)."""
 
 
-FEW_PAIRS = 1 << 20  # NumPy looks at them in less time than loading compiled code takes
+FEW_PAIRS = 1 << 18  # NumPy looks at them in less time than loading compiled code takes
 
 
 class FewOrMany:
@@ -68,4 +69,5 @@ ALGORITHMS: dict[str, Callable[[NDArray[Any], int | None], Search]] = {
     "kd_tree": LeafTree,
     "ball_tree": LeafTree,
     "brute": AllPairs,
+    "lsh": HashSearch,
 }

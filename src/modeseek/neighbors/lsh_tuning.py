@@ -7,7 +7,8 @@ among all points first. Then
 1. for settings on a grid, tables of a part of the points and of these neighbours are followed bucket by bucket: how
    many buckets give the recall, and how many candidates that costs. The cheapest settings count, by candidates and not
    by time, so that the same data and seed give the same choice;
-2. with these, tables of all points are made, and buckets are counted anew with two thirds of the sample;
+2. with these, tables of all points are made, and buckets are counted anew with other queries of the first two thirds of
+   the sample;
 3. the recall of an actual search of the last third is what is reported.
 """
 
@@ -230,7 +231,8 @@ def tune(
     index = HashedPoints(X, settings, n_jobs, frame, points)
     cut = 2 * len(sample.rows) // 3
     if n_probes is None:
-        first = slice(0, cut)
+        # settings were chosen where they did well by chance, too: other queries tell, if there are enough
+        first = slice(TRIED if cut >= 4 * TRIED else 0, cut)
         queries = points[sample.rows[first]]
         n_probes = float(MOST_PROBES)
         for most in (PROBES_TRIED // 4, PROBES_TRIED, MOST_PROBES):

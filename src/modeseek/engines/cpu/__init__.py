@@ -12,35 +12,37 @@ import numba
 FINITE_AWARE = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 
-def kernel(function: Any) -> Any:
-    """Compile a hot loop: GIL released, C division, cached on disk, sums free to use SIMD."""
+def _compile(function: Any, flags: Any) -> Any:
+    """Compile a function that releases the GIL and divides as C does; the result is cached on disk."""
     try:
-        return numba.njit(nogil=True, error_model="numpy", fastmath=FINITE_AWARE, cache=True)(function)
+        return numba.njit(nogil=True, error_model="numpy", fastmath=flags, cache=True)(function)
     except RuntimeError:  # no folder can be written to: compile in every process
-        return numba.njit(nogil=True, error_model="numpy", fastmath=FINITE_AWARE)(function)
+        return numba.njit(nogil=True, error_model="numpy", fastmath=flags)(function)
+
+
+def kernel(function: Any) -> Any:
+    """Compile a hot loop whose sums are free to use SIMD."""
+    return _compile(function, FINITE_AWARE)
 
 
 def unfused_kernel(function: Any) -> Any:
     """Compile as `kernel` does, but round every product and quotient, as plain C does: for tests of ``<=`` that tie."""
-    flags = {"nsz", "reassoc"}
-    try:
-        return numba.njit(nogil=True, error_model="numpy", fastmath=flags, cache=True)(function)
-    except RuntimeError:
-        return numba.njit(nogil=True, error_model="numpy", fastmath=flags)(function)
+    return _compile(function, {"nsz", "reassoc"})
+
+
+def exact_kernel(function: Any) -> Any:
+    """Compile as `kernel` does, but round every operation in the order in which it is written; NaN is near nothing."""
+    return _compile(function, False)
+
+
+def as_written(function: Any) -> Any:
+    """Compile as `exact_kernel` does, for numbers that are never NaN: minima become SIMD."""
+    return _compile(function, {"nsz", "nnan"})
 
 
 def inline(function: Any) -> Any:
     """Compile a helper that is always inlined into the kernels that call it."""
     return numba.njit(inline="always", error_model="numpy", fastmath=FINITE_AWARE)(function)
-
-
-def as_written(function: Any) -> Any:
-    """Compile as `kernel` does, but round every operation, in the order written: the same bits as NumPy's."""
-    flags = {"nsz", "nnan"}
-    try:
-        return numba.njit(nogil=True, error_model="numpy", fastmath=flags, cache=True)(function)
-    except RuntimeError:
-        return numba.njit(nogil=True, error_model="numpy", fastmath=flags)(function)
 
 
 def inline_as_written(function: Any) -> Any:

@@ -11,7 +11,7 @@ A hash is computed for blocks of a fixed number of rows, padded with zeros: a ro
 
 import numpy as np
 
-from modeseek.engines.cpu import kernel
+from modeseek.engines.cpu import inline, kernel
 
 BLOCK = 64  # rows that are hashed together
 MOVES = 32  # of one table that are ever combined
@@ -355,6 +355,22 @@ def nearest_of_all(points, X, which, squares, rows):
         _select(points, order, found, count, points[which[w]], X, X[which[w]], 1.0, near, least, squares[w], rows[w])
 
 
+@inline
+def _scratch(tables, wide, d):
+    """Return what a search works in: projections of a block and of a query, and the probing sequence."""
+    room = tables + ROOM
+    heap = (np.empty(room), np.empty(room, np.int64), np.empty(room, np.uint64))
+    moves = (
+        np.empty((tables, MOVES)),
+        np.empty((tables, MOVES), np.uint64),
+        np.empty((tables, MOVES), np.int64),
+        np.empty(tables, np.int64),
+        np.empty(tables, np.uint64),
+    )
+    projected = np.empty((d, BLOCK), np.float32), np.empty((wide, BLOCK), np.float32), np.empty(wide, np.float32)
+    return projected[0], projected[1], projected[2], heap, moves
+
+
 @kernel
 def nearest(
     hashed, index, directions, offsets, points, order, X, queries, Q, which, probes, limit, stamps, scale, squares, rows
@@ -365,20 +381,8 @@ def nearest(
     """
     n, d = points.shape
     k = squares.shape[1]
-    L = hashed[0].shape[0]
     wide = directions.shape[0]
-    turned = np.empty((d, BLOCK), np.float32)
-    values = np.empty((wide, BLOCK), np.float32)
-    mine = np.empty(wide, np.float32)
-    room = L + ROOM
-    heap = (np.empty(room), np.empty(room, np.int64), np.empty(room, np.uint64))
-    moves = (
-        np.empty((L, MOVES)),
-        np.empty((L, MOVES), np.uint64),
-        np.empty((L, MOVES), np.int64),
-        np.empty(L, np.int64),
-        np.empty(L, np.uint64),
-    )
+    turned, values, mine, heap, moves = _scratch(hashed[0].shape[0], wide, d)
     found = np.empty(n, np.int32)
     near = np.empty(n, np.float32)
     least = np.empty(k, np.float32)
@@ -423,20 +427,8 @@ def within(
 ):
     """Count the candidates within radii of the queries ``which``, or, where rows has room, write them down."""
     n, d = points.shape
-    L = hashed[0].shape[0]
     wide = directions.shape[0]
-    turned = np.empty((d, BLOCK), np.float32)
-    values = np.empty((wide, BLOCK), np.float32)
-    mine = np.empty(wide, np.float32)
-    room = L + ROOM
-    heap = (np.empty(room), np.empty(room, np.int64), np.empty(room, np.uint64))
-    moves = (
-        np.empty((L, MOVES)),
-        np.empty((L, MOVES), np.uint64),
-        np.empty((L, MOVES), np.int64),
-        np.empty(L, np.int64),
-        np.empty(L, np.uint64),
-    )
+    turned, values, mine, heap, moves = _scratch(hashed[0].shape[0], wide, d)
     found = np.empty(n, np.int32)
     near = np.empty(n, np.float32)
     block = np.empty((BLOCK, d), np.float32)
