@@ -19,7 +19,7 @@ POINTS, CLUSTERS = 30_000, 9
 
 
 def main():
-    """Draw boxes of cells: coloured where one centre owns them whole, grey where points are compared one by one."""
+    """Draw boxes of cells: coloured where one centre owns them whole, dark where points are compared one by one."""
     rng = np.random.default_rng(4)
     middles = rng.random((12, 2)) * 10.0
     X = middles[rng.integers(0, 12, POINTS)] + 0.9 * rng.normal(size=(POINTS, 2))
@@ -34,7 +34,7 @@ def main():
     boxes = []
     for first, last, owner in zip(starts[:-1], starts[1:], owners, strict=True):
         (left, bottom), (right, top) = x[:, first:last].min(axis=1), x[:, first:last].max(axis=1)
-        colour = colours(owner) if owner >= 0 else (0.35, 0.35, 0.35)
+        colour = colours(owner) if owner >= 0 else (0.1, 0.1, 0.1)
         boxes.append(Rectangle((left, bottom), right - left, top - bottom, color=colour, alpha=0.7))
     share = float(np.diff(starts)[owners >= 0].sum() / POINTS)
 
