@@ -16,7 +16,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 BLOCK = 64  # leaves at most: columns and lists of two blocks stay in the second cache
-NOWHERE = np.float32(1e30)  # edge of a box that does not exist: its squared distance is infinite
 
 
 def nearest(
@@ -83,7 +82,7 @@ def _edges(singles: NDArray[np.float32], n: int, firsts: Ints, span: int) -> NDA
     low, high = singles.min(2), singles.max(2)
     last = singles[-1, :, : n - (count - 1) * leaf]  # other places hold no point
     low[-1], high[-1] = last.min(1), last.max(1)
-    edges = np.full((blocks * span, 2, d), NOWHERE)
+    edges = np.zeros((blocks * span, 2, d), np.float32)
     block = np.repeat(np.arange(blocks), np.diff(firsts))
     places = block * span + np.arange(count) - firsts[block]
     edges[places, 0], edges[places, 1] = low, high

@@ -24,9 +24,9 @@ SUBTREE = 1024  # leaves that one task makes
 LITERAL = 3  # up to so many columns each number of them has a kernel of its own
 SCREENED = 5  # columns from which float32 pays
 GROUPS = 128  # of queries in a chunk
-FEW_LEAVES = 64  # are walked
-TRIED = 32  # walks that tell how much the tree leaves out
-PAIRS = 12  # queries and leaves that meet in a walk, for each leaf, in the time that pairs take
+FEW_LEAVES = 256  # are walked
+TRIED = 16  # walks that tell how much the tree leaves out
+PAIRS = 2  # queries and leaves that meet in a walk, for each leaf, in the time that pairs take
 ALONE = 8  # a group's queries should be no sparser than this many times the points; else each walks by itself
 
 

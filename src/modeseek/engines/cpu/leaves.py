@@ -82,14 +82,34 @@ def squares_from(blocks, start, queries, i, d):
     return total
 
 
-@inline_as_written
-def insert_sorted(squares, numbers, square, number, k):
-    """Put a neighbour into a sorted list, of which the last falls out."""
-    j = k - 1
-    while j > 0 and (squares[j - 1] > square or (squares[j - 1] == square and numbers[j - 1] > number)):
-        squares[j], numbers[j] = squares[j - 1], numbers[j - 1]
-        j -= 1
-    squares[j], numbers[j] = square, number
+@as_written
+def sink(squares, numbers, square, number, k):
+    """Put a neighbour in the place of the farthest of k: a heap whose top is the last place, whose end is place 0."""
+    h = 0
+    while 2 * h + 1 < k:
+        child = 2 * h + 1
+        at = k - 1 - child
+        if child + 1 < k and (
+            squares[at - 1] > squares[at] or (squares[at - 1] == squares[at] and numbers[at - 1] > numbers[at])
+        ):
+            child, at = child + 1, at - 1
+        if squares[at] < square or (squares[at] == square and numbers[at] < number):
+            break
+        squares[k - 1 - h], numbers[k - 1 - h] = squares[at], numbers[at]
+        h = child
+    squares[k - 1 - h], numbers[k - 1 - h] = square, number
+
+
+@as_written
+def put_in_order(squares, numbers, k):
+    """Let a heap of k as `sink` makes rise by square, then by number: the farthest goes to the heap's end, and so on."""
+    for end in range(k - 1):  # place of the heap's end
+        square, number = squares[end], numbers[end]
+        squares[end], numbers[end] = squares[k - 1], numbers[k - 1]
+        sink(squares[end + 1 : k], numbers[end + 1 : k], square, number, k - 1 - end)
+    for j in range(k // 2):
+        squares[j], squares[k - 1 - j] = squares[k - 1 - j], squares[j]
+        numbers[j], numbers[k - 1 - j] = numbers[k - 1 - j], numbers[j]
 
 
 @inline_as_written
@@ -110,7 +130,7 @@ def show(squares, mask, rows, start, i, best, best_rows, room, k):
         mask &= mask - 1
         square, row = squares[j], np.int64(rows[start + j])
         if square < mine[room - 1] or (square == mine[room - 1] and row < mine_rows[room - 1]):
-            insert_sorted(mine, mine_rows, square, row, room)
+            sink(mine, mine_rows, square, row, room)
 
 
 @inline_as_written
@@ -275,6 +295,8 @@ def nearest(
                 worst, last_row = max(worst, bounds[i]), max(last_row, best_rows[i * room + room - 1])
         for i in range(count):
             row = order[begin + i]
+            if room > LEAF:
+                put_in_order(best[i * room : (i + 1) * room], best_rows[i * room : (i + 1) * room], room)
             for j in range(k):
                 distances[row, j] = np.sqrt(best[i * room + room - k + j])
                 numbers[row, j] = best_rows[i * room + room - k + j]

@@ -10,7 +10,7 @@ import numpy as np
 from modeseek.engines.cpu import as_written, inline_as_written
 from modeseek.engines.cpu.halving import LEAF
 from modeseek.engines.cpu.lanes import greater, insert, load, lowest, near_pairs, spread, store, up_to
-from modeseek.engines.cpu.leaves import insert_sorted, show, slack_of, squares_from
+from modeseek.engines.cpu.leaves import put_in_order, show, sink, slack_of, squares_from
 
 
 @inline_as_written
@@ -49,8 +49,8 @@ def _settle(
                 values, numbers = insert(load(best, at), load(best_rows, at), squares[j], row)
                 store(best, at, values)
                 store(best_rows, at, numbers)
-            elif squares[j] < best[at + room - 1] or row < best_rows[at + room - 1]:
-                insert_sorted(best[at : at + room], best_rows[at : at + room], squares[j], row, room)
+            elif squares[j] < bounds[x + j] or row < best_rows[at + room - 1]:
+                sink(best[at : at + room], best_rows[at : at + room], squares[j], row, room)
             _tighten(x + j, d, scale, halves, best, bounds, limits, reaches, room)
 
 
@@ -100,8 +100,7 @@ def meet(
     """Let the leaves of block lefts[p] meet those of rights[p], for p in first:last.
 
     ``edges``: for each sixteen leaves of a block, of which there are ``span`` places, the lower and then the upper edge
-    of their boxes, column by column. ``block_reaches`` (blocks x span): squares of how far leaves still look, -1 at
-    places without a leaf.
+    of their boxes, column by column. ``block_reaches`` (blocks x span): squares of how far leaves still look.
     """
     minus, squares, masks = np.empty(d * LEAF, np.float32), np.empty(LEAF), np.empty(LEAF, np.int64)
     zero = spread(np.float32(0.0))
@@ -122,6 +121,7 @@ def meet(
                     gap = greater(greater(under, over), zero)
                     gaps = gaps + gap * gap
                 who = up_to(gaps, greater(load(block_reaches, base), spread(block_reaches[place])))
+                who &= (np.int64(1) << min(firsts[right + 1] - firsts[right] - group * LEAF, LEAF)) - 1
                 while who:
                     j = lowest(who)
                     who &= who - 1
@@ -140,6 +140,8 @@ def write(first, last, rows, best, best_rows, room, k, distances, numbers):
     """Write the lists of places first:last to the rows of their points."""
     for i in range(first, last):
         row = rows[i]
+        if room > LEAF:
+            put_in_order(best[i * room : (i + 1) * room], best_rows[i * room : (i + 1) * room], room)
         for j in range(k):
             distances[row, j] = np.sqrt(best[(i + 1) * room - k + j])
             numbers[row, j] = best_rows[(i + 1) * room - k + j]
