@@ -17,6 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import modeseek as ms
 from modeseek import textbook
 from modeseek.estimators import nearest_neighbors
+from modeseek.neighbors import pairs
 from modeseek.neighbors.brute import AllPairs
 from modeseek.neighbors.tree import LeafTree
 
@@ -89,6 +90,45 @@ def test_nearest_in_many_columns(structure, d):
             same(found, expected)
 
 
+@pytest.mark.parametrize("d", [5, 6, 17])
+def test_pairs_of_leaves_find_what_walks_find(d):
+    for n in (17, 300, 3001):  # one block, one block, four blocks, each with a leaf that is not full
+        for name, X in shapes(d, n).items():
+            tree = LeafTree(X)
+            for k in (1, 10, 16) if n > 300 else (1, 10, 16, 20, 40):
+                if k >= len(X):
+                    continue
+                found, walked = by_pairs(tree, k), tree._walk(None, k, None)[:2]
+                same(found, walked, name)
+                if d < 8 and n <= 300:
+                    same(found, plain_self(X, k), name)
+
+
+def by_pairs(tree: LeafTree, k: int, n_jobs: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    return pairs.nearest(tree.order, tree.blocks, tree.singles, tree.halves, tree.scale, tree.shape[1], k, n_jobs)
+
+
+def test_many_neighbours_of_pairs_and_of_walks():
+    X = np.random.default_rng(0).integers(0, 3, (2600, 8)) * 0.5 + blobs(2600, 8).round(1)  # ties
+    tree = LeafTree(X)
+    found = by_pairs(tree, 70)
+    same(found, tree._walk(None, 70, None)[:2])
+    some = slice(0, 2600, 131)
+    expected = textbook.k_nearest(X[some], X, 71)
+    np.testing.assert_allclose(found[0][some], expected[0][:, 1:], rtol=1e-13)
+
+
+def test_pairs_are_taken_where_the_tree_leaves_little_out(monkeypatch):
+    taken = []
+    monkeypatch.setattr(pairs, "nearest", lambda *args: taken.append(args) or (np.empty((0, 0)), np.empty((0, 0), int)))
+    rng = np.random.default_rng(0)
+    LeafTree(rng.random((6000, 16))).nearest(None, 5)
+    assert len(taken) == 1
+    for X in (blobs(20_000, 6), rng.random((20_000, 4)), rng.random((1000, 16))):
+        LeafTree(X).nearest(None, 5)
+    assert len(taken) == 1
+
+
 @pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("d", [1, 2, 3, 6])
 def test_radii_are_those_of_the_textbook(structure, d):
@@ -148,7 +188,7 @@ def test_thousands_of_repeats_take_no_longer_than_others():
 
 
 def test_results_have_the_same_bits_for_any_number_of_threads():
-    for X in (blobs(20_000, 2), blobs(5000, 6)):
+    for X in (blobs(20_000, 2), blobs(5000, 6), np.random.default_rng(3).random((5000, 9))):
         found = []
         for n_jobs in (1, 2, 7):
             model = ms.NearestNeighbors(radius=0.1, n_jobs=n_jobs).fit(X)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.engines.threads import run_chunks
+from modeseek.neighbors import pairs
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -23,6 +24,9 @@ SUBTREE = 1024  # leaves that one task makes
 LITERAL = 3  # up to so many columns each number of them has a kernel of its own
 SCREENED = 5  # columns from which float32 pays
 GROUPS = 128  # of queries in a chunk
+FEW_LEAVES = 256  # are walked
+TRIED = 16  # walks that tell how much the tree leaves out
+PAIRS = 2  # queries and leaves that meet in a walk, for each leaf, in the time that pairs take
 ALONE = 8  # a group's queries should be no sparser than this many times the points; else each walks by itself
 
 
@@ -77,19 +81,45 @@ class LeafTree:
 
         queries : None asks for each point's neighbours among the others; k is at most n, or n - 1 then.
         """
+        if queries is None and self._pairs_are_quicker(k):
+            return pairs.nearest(
+                self.order, self.blocks, self.singles, self.halves, self.scale, self.shape[1], k, self.n_jobs
+            )
+        return self._walk(queries, k, None)[:2]
+
+    def _pairs_are_quicker(self, k: int) -> bool:
+        """Return whether walks of a few leaves meet so much that it is quicker to let every two leaves meet once."""
+        from modeseek.engines.cpu import halving
+
+        count = len(self.halves) // halving.LEAF  # 0 if there are no columns in float32
+        if count < FEW_LEAVES:
+            return False
+        met = self._walk(None, k, np.linspace(0, count - 1, TRIED).astype(np.int64))[2]
+        return met > PAIRS * TRIED * count
+
+    def _walk(self, queries: NDArray[Any] | None, k: int, groups: Ints | None) -> tuple[Floats, Ints, int]:
+        """Return distances and rows as walks down the tree find them, those of some groups or all, and what was met."""
         from modeseek.engines.cpu import leaves
 
         points, order, size = self._groups(queries)
         distances, rows = np.empty((len(order), k)), np.empty((len(order), k), np.int64)
+        met: list[int] = []
 
-        def work(_: int, start: int, stop: int) -> None:
-            leaves.nearest(
+        def walk(start: int, stop: int) -> int:
+            return leaves.nearest(
                 start, stop, queries is None, points, order, size, self.dims, self.blocks, self.order, self.boxes,
                 self.least, self.singles, self.halves, self.single_boxes, self.centre, self.scale, k, distances, rows,
             )  # fmt: skip
 
-        run_chunks(-(-len(order) // size), work, self.n_jobs, GROUPS)
-        return distances, rows
+        if groups is None:
+            run_chunks(
+                -(-len(order) // size), lambda _, start, stop: met.append(walk(start, stop)), self.n_jobs, GROUPS
+            )
+        else:
+            run_chunks(
+                len(groups), lambda _, i, __: met.append(walk(int(groups[i]), int(groups[i]) + 1)), self.n_jobs, 1
+            )
+        return distances, rows, sum(met)
 
     def count_within(self, queries: NDArray[Any] | None, radii: Floats) -> Ints:
         """Return how many points lie within the radius of each query (None: of each point, itself not counted)."""

@@ -6,12 +6,14 @@ Every operation rounds as its scalar does, and the compiler maps it to what regi
 
 import operator
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
 WIDTH = 16
+# sums that are kept in registers at once: enough to hide what a product takes, few enough to fit
+SUMS = 16 if binding.get_host_cpu_features().get("avx512f") else 4
 
 
 class _Lanes(types.Type):
@@ -190,3 +192,53 @@ def insert(typingctx, values, numbers, value, number):
         )
 
     return types.Tuple((Floats, Ints))(Floats, Ints, types.float64, types.int64), codegen
+
+
+@intrinsic
+def near_pairs(typingctx, columns, minus, d, halves, limits, x, q, masks):
+    """Return whether any of 16 x 16 points are near: (|q|^2 + |x|^2) / 2 - q.x <= max(limit_q, limit_x), in float32.
+
+    columns: of d sixteens from d x on those of the x. minus: the same of the q, with the other sign. halves, limits:
+    of the x from x on, of the q from q on. masks[i] becomes the mask of the x that are near q_i.
+    """
+
+    def codegen(context, builder, signature, args):
+        vector = ir.VectorType(ir.FloatType(), WIDTH)
+        kinds = signature.args
+
+        def lanes(i, at):
+            return builder.load(_place(context, builder, kinds[i], args[i], at, vector), align=4)
+
+        def one(i, at):
+            data = context.make_array(kinds[i])(context, builder, value=args[i]).data
+            return _spread(builder, vector, builder.load(builder.gep(data, [at])))
+
+        def plus(at, i):
+            return builder.add(at, at.type(i))
+
+        d, x, q, masks = args[2], args[5], args[6], args[7]
+        name = f"llvm.fmuladd.v{WIDTH}f32"
+        multiply_add = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
+        begin, half, limit = builder.mul(d, x), lanes(3, x), lanes(4, x)
+        anyone = ir.Constant(ir.VectorType(ir.IntType(1), WIDTH), [0] * WIDTH)
+        for first in range(0, WIDTH, SUMS):
+            sums = [cgutils.alloca_once(builder, vector) for _ in range(SUMS)]
+            for i, total in enumerate(sums):
+                builder.store(builder.fadd(half, one(3, plus(q, first + i))), total)
+            with cgutils.for_range(builder, d) as loop:
+                at = builder.mul(loop.index, d.type(WIDTH))
+                xs = lanes(0, builder.add(begin, at))
+                for i, total in enumerate(sums):
+                    factors = [xs, one(1, plus(at, first + i)), builder.load(total)]
+                    builder.store(builder.call(multiply_add, factors), total)
+            for i, total in enumerate(sums):
+                other = one(4, plus(q, first + i))
+                most = builder.select(builder.fcmp_ordered(">", limit, other), limit, other)
+                near = builder.fcmp_ordered("<=", builder.load(total), most)
+                data = context.make_array(kinds[7])(context, builder, value=masks).data
+                builder.store(_mask(builder, near), builder.gep(data, [d.type(first + i)]))
+                anyone = builder.or_(anyone, near)
+        return _mask(builder, anyone)
+
+    i8 = types.int64
+    return i8(columns, minus, i8, halves, limits, i8, i8, masks), codegen

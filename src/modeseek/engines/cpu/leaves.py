@@ -17,6 +17,7 @@ from modeseek.engines.cpu.lanes import bits, greater, insert, load, lowest, plus
 MANY = 5  # columns from which SIMD is better than exact ties
 BLIND = 4  # leaves of a node whose halves are both looked at then: many boxes reach each other
 TINY = 1e-320  # more than squares that vanish amount to
+LOOK = 5  # products of a query and a leaf that take as long as the look at its box
 HUGE = 1.7976931348623157e308  # less than the squared distance of a place without a point
 
 
@@ -71,7 +72,7 @@ def _reach(boxes, node, queries, d):
 
 
 @inline_as_written
-def _squares(blocks, start, queries, i, d):
+def squares_from(blocks, start, queries, i, d):
     """Return the squared distances of one query from the points of a leaf."""
     difference = load(blocks, start * d) - spread(queries[i])
     total = difference * difference
@@ -81,18 +82,38 @@ def _squares(blocks, start, queries, i, d):
     return total
 
 
-@inline_as_written
-def _insert(squares, numbers, square, number, k):
-    """Put a neighbour into a sorted list, of which the last falls out."""
-    j = k - 1
-    while j > 0 and (squares[j - 1] > square or (squares[j - 1] == square and numbers[j - 1] > number)):
-        squares[j], numbers[j] = squares[j - 1], numbers[j - 1]
-        j -= 1
-    squares[j], numbers[j] = square, number
+@as_written
+def sink(squares, numbers, square, number, k):
+    """Put a neighbour in the place of the farthest of k: a heap whose top is the last place, whose end is place 0."""
+    h = 0
+    while 2 * h + 1 < k:
+        child = 2 * h + 1
+        at = k - 1 - child
+        if child + 1 < k and (
+            squares[at - 1] > squares[at] or (squares[at - 1] == squares[at] and numbers[at - 1] > numbers[at])
+        ):
+            child, at = child + 1, at - 1
+        if squares[at] < square or (squares[at] == square and numbers[at] < number):
+            break
+        squares[k - 1 - h], numbers[k - 1 - h] = squares[at], numbers[at]
+        h = child
+    squares[k - 1 - h], numbers[k - 1 - h] = square, number
+
+
+@as_written
+def put_in_order(squares, numbers, k):
+    """Let a heap of k as `sink` makes rise by square, then by number: the farthest goes to the heap's end, and so on."""
+    for end in range(k - 1):  # place of the heap's end
+        square, number = squares[end], numbers[end]
+        squares[end], numbers[end] = squares[k - 1], numbers[k - 1]
+        sink(squares[end + 1 : k], numbers[end + 1 : k], square, number, k - 1 - end)
+    for j in range(k // 2):
+        squares[j], squares[k - 1 - j] = squares[k - 1 - j], squares[j]
+        numbers[j], numbers[k - 1 - j] = numbers[k - 1 - j], numbers[j]
 
 
 @inline_as_written
-def _show(squares, mask, rows, start, i, best, best_rows, room, k):
+def show(squares, mask, rows, start, i, best, best_rows, room, k):
     """Show one query those points of a leaf that the mask tells."""
     if room == LEAF:
         values, numbers = load(best, i * LEAF), load(best_rows, i * LEAF)
@@ -109,7 +130,7 @@ def _show(squares, mask, rows, start, i, best, best_rows, room, k):
         mask &= mask - 1
         square, row = squares[j], np.int64(rows[start + j])
         if square < mine[room - 1] or (square == mine[room - 1] and row < mine_rows[room - 1]):
-            _insert(mine, mine_rows, square, row, room)
+            sink(mine, mine_rows, square, row, room)
 
 
 @inline_as_written
@@ -125,7 +146,7 @@ def _screen_reach(boxes, node, columns, d):
 
 
 @inline_as_written
-def _slack(bound, scale, norm, half, d):
+def slack_of(bound, scale, norm, half, d):
     """Return what a float32 sum of |x|^2 / 2 - q.x may be at most if x is within a bound, and the same for boxes.
 
     About the middle of the data, in units of ``scale``. With M = |q| + bound >= |x| and u = 2^-24, coordinates,
@@ -147,9 +168,11 @@ def nearest(
     """Find the k nearest of the queries ``points[order[i]]``, groups first:last of ``size`` each.
 
     homes: queries are the points, group g those of leaf g, and none is its own neighbour. With ``singles``, blocks in
-    float32 about the centre, what float32 shows to be too far is not looked at in float64.
+    float32 about the centre, what float32 shows to be too far is not looked at in float64. Returns how many pairs of
+    a query and a leaf met in float32, each group's look at a leaf's box counted as `LOOK` of them.
     """
     d = width(dims)
+    met = 0
     L, m = blocks.size // (d * LEAF), order.size
     room = max(k, LEAF)
     screened = singles.size > 0
@@ -184,7 +207,7 @@ def nearest(
                     norm += np.float64(short) * np.float64(short)
             quick &= norm < 1e30  # of a query further out float32 could not tell
             norms[i], half[i] = np.sqrt(norm), 0.5 * norm
-            limits[i], reaches[i] = _slack(HUGE, scale, norms[i], half[i], d)
+            limits[i], reaches[i] = slack_of(HUGE, scale, norms[i], half[i], d)
             for j in range(room):
                 best[i * room + j] = HUGE if j >= room - k else -1.0
                 best_rows[i * room + j] = np.int64(2**62)
@@ -193,12 +216,12 @@ def nearest(
         if homes:
             home = g
             for i in range(count):
-                found = _squares(blocks, g * LEAF, queries, i, d)
+                found = squares_from(blocks, g * LEAF, queries, i, d)
                 store(squares, 0, found)
                 mask = up_to(found, spread(HUGE)) & ~(np.int64(1) << i)
-                _show(squares, mask, rows, g * LEAF, i, best, best_rows, room, k)
+                show(squares, mask, rows, g * LEAF, i, best, best_rows, room, k)
                 bounds[i] = best[i * room + room - 1]
-                limits[i], reaches[i] = _slack(bounds[i], scale, norms[i], half[i], d)
+                limits[i], reaches[i] = slack_of(bounds[i], scale, norms[i], half[i], d)
             worst, last_row = bounds[0], best_rows[room - 1]
             for i in range(1, count):
                 worst, last_row = max(worst, bounds[i]), max(last_row, best_rows[i * room + room - 1])
@@ -228,6 +251,7 @@ def nearest(
             start = leaf * LEAF
             if quick:
                 who = up_to(_screen_reach(single_boxes, node, columns, d), load(reaches, 0))
+                met += LOOK + bits(who)
                 seen = np.int64(0)
                 while who:  # four at a time: products take four cycles to come out
                     a = lowest(who)
@@ -258,22 +282,25 @@ def nearest(
             while who:
                 i = lowest(who)
                 who &= who - 1
-                found = _squares(blocks, start, queries, i, d)
+                found = squares_from(blocks, start, queries, i, d)
                 mask = up_to(found, spread(bounds[i]))
                 if mask:
                     store(squares, 0, found)
-                    _show(squares, mask, rows, start, i, best, best_rows, room, k)
+                    show(squares, mask, rows, start, i, best, best_rows, room, k)
                     bounds[i] = best[i * room + room - 1]
                     if quick:
-                        limits[i], reaches[i] = _slack(bounds[i], scale, norms[i], half[i], d)
+                        limits[i], reaches[i] = slack_of(bounds[i], scale, norms[i], half[i], d)
             worst, last_row = bounds[0], best_rows[room - 1]
             for i in range(1, count):
                 worst, last_row = max(worst, bounds[i]), max(last_row, best_rows[i * room + room - 1])
         for i in range(count):
             row = order[begin + i]
+            if room > LEAF:
+                put_in_order(best[i * room : (i + 1) * room], best_rows[i * room : (i + 1) * room], room)
             for j in range(k):
                 distances[row, j] = np.sqrt(best[i * room + room - k + j])
                 numbers[row, j] = best_rows[i * room + room - k + j]
+    return met
 
 
 @as_written
@@ -363,7 +390,7 @@ def within(
             while who:
                 i = lowest(who)
                 who &= who - 1
-                near = _squares(blocks, start, queries, i, d)
+                near = squares_from(blocks, start, queries, i, d)
                 mask = up_to(near, spread(bounds[i]))
                 if homes and leaf == g:
                     mask &= ~(np.int64(1) << i)
