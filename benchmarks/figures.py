@@ -24,7 +24,7 @@ STYLES = {  # colour, marker
 HOMEWORK = {  # page of docs/: the results that it shows
     "neighbors": ("neighbors_plane", "neighbors_space", "neighbors_sixteen", "neighbors_within"),
     "dbscan": ("dbscan_speed", "dbscan_replacement", "dbscan_memory"),
-    "kmeans": ("kmeans_1e6x2", "kmeans_1e6x16", "kmeans_2e5x64"),
+    "kmeans": ("kmeans_1e6x2", "kmeans_1e6x16", "kmeans_2e5x64", "kmeans_default", "kmeans_float32"),
     "lsh": ("lsh",),
 }
 INK, GRID, GROUND = "#1f2328", "#d8dde3", "#ffffff"

@@ -10,7 +10,7 @@ The bars are at float64, scikit-learn's own default. Rows at float32 are for inf
 labels: scikit-learn's centres are float32 there, ours float64. So are faiss (float32, no test for convergence; timed
 once), seeds by greedy k-means++ (the same random state), k-means||, and whole fits by default (seeds included, three
 random states, one fit of each; these fail if the mean inertia is more than 3 % above scikit-learn's). Each case writes
-a file of its own, kmeans-*.csv, to benchmarks/results.
+a file of its own, kmeans_*.csv, to benchmarks/results.
 """
 
 import argparse
@@ -185,7 +185,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.only in (None, name):
             found = collect(name, case, options.quick)
             print(harness.table([{key: value for key, value in row.items() if key != "starts"} for row in found]))
-            harness.write_rows(f"kmeans-{name}" + ("-quick" if options.quick else ""), found)
+            harness.write_rows(f"kmeans_{name}" + ("-quick" if options.quick else ""), found)
             rows += found
     return int(any(row["result"] == "FAIL" for row in rows))
 

@@ -424,9 +424,9 @@ def test_the_benchmark_of_k_means_fails_where_a_result_differs(monkeypatch, tmp_
     monkeypatch.setattr(harness, "RESULTS", tmp_path)
     monkeypatch.setattr(kmeans, "SIZES", {"few": (80_000, 2, 5, 8.0)})
     assert kmeans.main(["--quick"]) == 0
-    rows = harness.read_rows("kmeans-few-quick")
+    rows = harness.read_rows("kmeans_few-quick")
     assert [float(row["agreement"]) for row in rows] == [1.0] * 3
-    assert float(harness.read_rows("kmeans-seeds-quick")[0]["agreement"]) == 1.0
+    assert float(harness.read_rows("kmeans_seeds-quick")[0]["agreement"]) == 1.0
     assert "times faster" in capsys.readouterr().out
     assert kmeans.compare("few", "even", 500, 2, 5, ">= 0")["result"] == "pass"
     assert kmeans.compare("few", "even", 500, 2, 5, ">= 1e9")["result"] == "FAIL"

@@ -102,7 +102,7 @@ def sink(squares, numbers, square, number, k):
 
 @as_written
 def put_in_order(squares, numbers, k):
-    """Let a heap of k as `sink` makes rise by square, then by number: the farthest goes to the heap's end, and so on."""
+    """Let a heap of k as `sink` makes rise by square, then by number: the farthest goes to its end, and so on."""
     for end in range(k - 1):  # place of the heap's end
         square, number = squares[end], numbers[end]
         squares[end], numbers[end] = squares[k - 1], numbers[k - 1]
