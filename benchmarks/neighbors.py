@@ -3,7 +3,7 @@
 Every task runs on uniform points and on blobs whose spreads differ by a factor of 200. Both sides are timed from the
 points to the results, building included, with two threads, on contiguous input of the dtype that the peer works in
 (faiss: float32). Results are compared first: agreement is the share of queries whose neighbours (or counts) are the
-peer's; in place of faiss's, which float32 rounds, those of scikit-learn in float64, and faiss's own share is told. Prints the bars, and writes benchmarks/results/neighbors_CASE.csv.
+peer's. Prints the bars, and writes benchmarks/results/neighbors_CASE.csv.
 """
 
 import argparse
