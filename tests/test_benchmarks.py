@@ -412,7 +412,9 @@ def test_the_benchmark_of_neighbors_compares_results_first(monkeypatch):
     assert (row["agreement"], row["result"]) == (1.0, "pass")
     assert neighbors.against("blobs", X, neighbors.ckdtree, ">= 1e9", rounds=1)["result"] == "FAIL"
     assert neighbors.against("blobs", X, neighbors.sklearn, ">= 1e-9", rounds=1)["agreement"] == 1.0
-    assert neighbors.counts("uniform", neighbors.uniform(2500, 2), ">= 1e-9", 1)["result"] == "pass"
+    counted = neighbors.counts("uniform", neighbors.uniform(2500, 2), 10, 0.5, ">= 1e-9")
+    assert (counted["agreement"], counted["result"]) == (1.0, "pass")
+    assert neighbors.counts("uniform", neighbors.uniform(2500, 2), 10, 0.5, ">= 1e9")["result"] == "FAIL"
     distances, rows = neighbors.ours(X)
     monkeypatch.setattr(neighbors, "ours", lambda X: (distances + (rows == 7), np.where(rows == 7, 8, rows)))
     wrong = neighbors.against("blobs", X, neighbors.ckdtree, ">= 1e-9", rounds=1)
