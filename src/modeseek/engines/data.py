@@ -53,7 +53,7 @@ def as_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64]:
     weights = np.asarray(sample_weight)
     if weights.dtype.kind not in "biuf":
         raise TypeError(f"sample_weight must hold real numbers, got dtype {weights.dtype}.")
-    weights = np.ascontiguousarray(weights, dtype=np.float64)
+    weights = np.asarray(weights, dtype=np.float64, order="C")
     if weights.ndim == 0:
         weights = np.full(n, float(weights))
     if weights.shape != (n,):

@@ -1,8 +1,9 @@
 """Arrays of other libraries, converted at the border: Torch tensors, and arrays of the Python array API standard.
 
-Everything inside is NumPy. What comes in is viewed without a copy where it lies in the memory of the CPU; what goes
-out is put where the input was. No library is imported here: an array of it can only come in once it has been. Lists
-and data frames are left to scikit-learn, which reads the names of the columns too.
+Everything inside is NumPy, or tensors where a device of Torch works. What comes in is viewed without a copy where it
+lies in the memory of the CPU; what goes out is put where the input was. No library is imported here: an array of it
+can only come in once it has been. Lists and data frames are left to scikit-learn, which reads the names of the columns
+too.
 """
 
 import sys
@@ -48,14 +49,23 @@ class Home:
             return cls(values.__array_namespace__().__name__, getattr(values, "device", None))
         return cls()
 
-    def back(self, array: NDArray[Any]) -> Any:
-        """Return a NumPy array as one of that library on that device; on the CPU the memory is shared."""
+    def back(self, array: Any) -> Any:
+        """Return a NumPy array or a tensor as one of that library on that device; memory is shared where it can be."""
+        if _is_tensor(array):
+            return self._tensor_back(array)
         if not self.module:
             return array
         library = import_module(self.module)
         if self.module == "torch":
             return library.from_numpy(array).to(self.device)
         return library.asarray(array) if self.device is None else library.asarray(array, device=self.device)
+
+    def _tensor_back(self, tensor: Any) -> Any:
+        if self.module == "torch":
+            return tensor.to(self.device)
+        if self.module and tensor.is_cuda:  # CuPy and others of a GPU
+            return import_module(self.module).from_dlpack(tensor)
+        return self.back(tensor.cpu().numpy())
 
 
 def precision(values: Any) -> list[type]:

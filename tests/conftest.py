@@ -1,0 +1,44 @@
+"""Tests of the GPU's code: on the CPU, kernels interpreted, and on hardware where there is some."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+HARDWARE = any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/kfd"))
+if not HARDWARE:
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # read by Triton when it is imported
+
+NO_GPU = "no CUDA device: needs the hardware"
+
+
+def has_gpu():
+    if not HARDWARE:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request):
+    """A device for the GPU's code; on "cpu" kernels are interpreted."""
+    pytest.importorskip("torch")
+    if request.param == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+        pytest.skip("kernels are compiled for the GPU in this run")
+    return request.param
+
+
+def pytest_collection_modifyitems(items):
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and not has_gpu():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=NO_GPU))
+
+
+def pytest_terminal_summary(terminalreporter):
+    skipped = [r for r in terminalreporter.stats.get("skipped", []) if NO_GPU in str(r.longrepr)]
+    ran = [r for r in terminalreporter.stats.get("passed", []) if "[cpu" in r.nodeid or "-cpu" in r.nodeid]
+    terminalreporter.write_line(
+        f"GPU: {len(ran)} tests of its code passed on the CPU, {len(skipped)} were skipped for want of hardware."
+    )
