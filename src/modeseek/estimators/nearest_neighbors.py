@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek.engines import data, namespaces
+from modeseek.engines.devices import device_of
 from modeseek.neighbors.choose import ALGORITHMS, Search
 from modeseek.sphere import normalise
 
@@ -51,6 +52,9 @@ class NearestNeighbors(BaseEstimator):
         Only None or empty.
     n_jobs : int, optional
         Threads; None and -1 mean all cores. The result is the same to the bit for any number.
+    device : str or torch.device, default="auto"
+        Where searches run: "auto" where X lies, "cuda" and the like on that device of Torch, with the same results;
+        "cpu" on the CPU, to which X is copied then.
 
     Attributes
     ----------
@@ -77,6 +81,11 @@ class NearestNeighbors(BaseEstimator):
     that while it is made. Where walks of a few leaves show that the tree leaves little out, every two leaves meet once
     (`modeseek.neighbors.pairs`), which takes 16 max(k, 16) + 16 + n_features bytes a point while it runs. Results are
     written in place, without lists: radii take two passes, one that counts, one that writes.
+
+    On a device (`modeseek.neighbors.on_device`) every query meets every point in low precision, which proves most of
+    them to be too far; what is left is compared in float64. Neighbours within a radius come by rising row, one tensor
+    for each query, and graphs of tensors are CSR tensors of Torch on the device. Queries go to where the points of the
+    fit are; where these are on the CPU, and the queries are not, the points are copied to the device once.
 
     References
     ----------
@@ -105,6 +114,7 @@ class NearestNeighbors(BaseEstimator):
         "p": [Interval(Real, 0, None, closed="right"), None],
         "metric_params": [dict, None],
         "n_jobs": [Integral, None],
+        "device": [object],  # `device_of` says what is wrong with one
     }
 
     effective_metric_: str
@@ -123,6 +133,7 @@ class NearestNeighbors(BaseEstimator):
         p: float = 2,
         metric_params: dict[str, Any] | None = None,
         n_jobs: int | None = None,
+        device: Any = "auto",
     ):
         self.n_neighbors = n_neighbors
         self.radius = radius
@@ -132,6 +143,7 @@ class NearestNeighbors(BaseEstimator):
         self.p = p
         self.metric_params = metric_params
         self.n_jobs = n_jobs
+        self.device = device
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Arrange points for searches.
@@ -157,9 +169,11 @@ class NearestNeighbors(BaseEstimator):
         """
         self._validate_params()
         self.effective_metric_, self.effective_metric_params_ = self._checked_metric(), {}
-        self._fit_X = self._points(X, reset=True)
+        self._device, self._home = device_of(self.device, X), namespaces.Home.of(X)
+        self._fit_X = self._points(X, reset=True, device=self._device)
         self.n_samples_fit_ = len(self._fit_X)
-        self._search: Search = ALGORITHMS[self.algorithm](self._fit_X, self.n_jobs)
+        self._searches: dict[str | None, Any] = {}
+        self._search_on(self._device)
         return self
 
     def kneighbors(
@@ -190,16 +204,9 @@ class NearestNeighbors(BaseEstimator):
         """
         check_is_fitted(self)
         k = data.whole(self.n_neighbors if n_neighbors is None else n_neighbors, "n_neighbors", 1)
-        n = self.n_samples_fit_
-        queries = None if X is None else self._points(X, reset=False)
-        if k > n - (X is None):
-            sign, m = ("<", n) if queries is None else ("<=", len(queries))
-            raise ValueError(
-                f"Expected n_neighbors {sign} n_samples_fit, but n_neighbors = {k}, "
-                f"n_samples_fit = {n}, n_samples = {m}"
-            )
-        distances, rows = self._searching().nearest(queries, k)
-        home = namespaces.Home.of(X)
+        device, queries, home = self._asked(X)
+        self._check_number(k, queries)
+        distances, rows = self._search_on(device).nearest(queries, k)
         if not return_distance:
             return home.back(rows)
         return home.back(self._shown(distances)), home.back(rows)
@@ -230,7 +237,7 @@ class NearestNeighbors(BaseEstimator):
         neigh_dist : ndarray of shape (n_queries,) of ndarrays, float64
             Distances. Only if asked for.
         neigh_ind : ndarray of shape (n_queries,) of ndarrays, int64
-            Rows.
+            Rows. Of tensors on a device both are lists of tensors.
 
         See Also
         --------
@@ -239,10 +246,10 @@ class NearestNeighbors(BaseEstimator):
         """
         if sort_results and not return_distance:
             raise ValueError("return_distance must be True if sort_results is True.")
-        indptr, rows, distances = self._within(X, radius, return_distance, sort_results)
+        indptr, rows, distances, home = self._within(X, radius, return_distance, sort_results)
         if not return_distance:
-            return _pieces(rows, indptr)
-        return _pieces(distances, indptr), _pieces(rows, indptr)
+            return _pieces(rows, indptr, home)
+        return _pieces(distances, indptr, home), _pieces(rows, indptr, home)
 
     def count_neighbors(self, X: ArrayLike | None = None, radius: float | ArrayLike | None = None) -> Any:
         """Return how many points are within a radius; none is looked at that a box of points decides.
@@ -260,9 +267,8 @@ class NearestNeighbors(BaseEstimator):
             Numbers of neighbours.
         """
         check_is_fitted(self)
-        queries = None if X is None else self._points(X, reset=False)
-        counts = self._searching().count_within(queries, self._radii(radius, queries))
-        return namespaces.Home.of(X).back(counts)
+        device, queries, home = self._asked(X)
+        return home.back(self._search_on(device).count_within(queries, self._radii(radius, queries, device)))
 
     def kneighbors_graph(
         self, X: ArrayLike | None = None, n_neighbors: int | None = None, mode: str = "connectivity"
@@ -281,9 +287,14 @@ class NearestNeighbors(BaseEstimator):
         Returns
         -------
         csr_matrix of shape (n_queries, n_samples_fit)
-            Entry (i, j) tells that point j is a neighbour of query i; in each row by rising distance.
+            Entry (i, j) tells that point j is a neighbour of query i; in each row by rising distance. Of tensors on
+            a device a CSR tensor of Torch.
         """
         _check_mode(mode)
+        check_is_fitted(self)
+        device, queries, home = self._asked(X)
+        if device is not None:
+            return self._graph_on(device, queries, home, n_neighbors, mode)
         distances, rows = self.kneighbors(namespaces.as_numpy(X), n_neighbors)
         m, k = rows.shape
         entries = np.ones(m * k) if mode == "connectivity" else distances.ravel()
@@ -312,34 +323,85 @@ class NearestNeighbors(BaseEstimator):
         Returns
         -------
         csr_matrix of shape (n_queries, n_samples_fit)
-            Entry (i, j) tells that point j is within the radius of query i.
+            Entry (i, j) tells that point j is within the radius of query i. Of tensors on a device a CSR tensor of
+            Torch.
         """
         _check_mode(mode)
-        indptr, rows, distances = self._within(X, radius, mode == "distance", sort_results and mode == "distance")
-        entries = distances if mode == "distance" else np.ones(len(rows))
+        far = mode == "distance"
+        indptr, rows, distances, home = self._within(X, radius, far, sort_results and far)
+        if not isinstance(rows, np.ndarray):
+            from modeseek.neighbors import on_device
+
+            return on_device.csr(indptr, rows, distances if far else None, self.n_samples_fit_, home)
+        entries = distances if far else np.ones(len(rows))
         return csr_matrix((entries, rows, indptr), shape=(len(indptr) - 1, self.n_samples_fit_))
 
-    def _within(self, X: Any, radius: Any, far: bool, sort: bool) -> tuple[Ints, Ints, Floats]:
+    def _within(self, X: Any, radius: Any, far: bool, sort: bool) -> tuple[Any, Any, Any, namespaces.Home]:
         check_is_fitted(self)
-        queries = None if X is None else self._points(X, reset=False)
-        indptr, rows, distances = self._searching().within(queries, self._radii(radius, queries), far)
-        if sort:
+        device, queries, home = self._asked(X)
+        indptr, rows, distances = self._search_on(device).within(queries, self._radii(radius, queries, device), far)
+        if sort and device is not None:
+            from modeseek.neighbors import on_device
+
+            rows, distances = on_device.by_distance(indptr, rows, distances)
+        elif sort:
             query = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
             order = np.lexsort((rows, distances, query))
             rows, distances = rows[order], distances[order]
-        return indptr, rows, self._shown(distances)
+        return indptr, rows, self._shown(distances), home
 
-    def _searching(self) -> Search:
-        self._search.n_jobs = self.n_jobs
-        return self._search
+    def _asked(self, X: Any) -> tuple[str | None, Any, namespaces.Home]:
+        """Return where to search, the queries there, and where results go."""
+        if X is None:
+            return self._device, None, self._home if self._device is not None else namespaces.Home()
+        device = self._device if self._device is not None else device_of(self.device, X)
+        return device, self._points(X, reset=False, device=device), namespaces.Home.of(X)
 
-    def _shown(self, distances: Floats) -> Floats:
+    def _search_on(self, device: str | None) -> Any:
+        """Return the structure of the points on a device, made when it is first of use there."""
+        if device not in self._searches:
+            if device is None:
+                self._searches[device] = ALGORITHMS[self.algorithm](self._fit_X, self.n_jobs)
+            else:
+                from modeseek.engines import gpu
+                from modeseek.neighbors import on_device
+
+                make = on_device.DeviceSearch
+                self._searches[device] = make(gpu.as_tensor(self._fit_X, device), self.n_jobs)
+        search: Search = self._searches[device]
+        search.n_jobs = self.n_jobs
+        return search
+
+    def _graph_on(self, device: str, queries: Any, home: namespaces.Home, n_neighbors: int | None, mode: str) -> Any:
+        from modeseek.neighbors import on_device
+
+        k = data.whole(self.n_neighbors if n_neighbors is None else n_neighbors, "n_neighbors", 1)
+        self._check_number(k, queries)
+        distances, rows = self._search_on(device).nearest(queries, k)
+        entries = self._shown(distances).reshape(-1) if mode == "distance" else None
+        return on_device.csr(on_device.evenly(rows), rows.reshape(-1), entries, self.n_samples_fit_, home)
+
+    def _check_number(self, k: int, queries: Any) -> None:
+        n = self.n_samples_fit_
+        if k > n - (queries is None):
+            sign, m = ("<", n) if queries is None else ("<=", len(queries))
+            raise ValueError(
+                f"Expected n_neighbors {sign} n_samples_fit, but n_neighbors = {k}, "
+                f"n_samples_fit = {n}, n_samples = {m}"
+            )
+
+    def _shown(self, distances: Any) -> Any:
         """Return distances of the metric: chords of unit vectors become 1 - cos."""
         return distances if self.effective_metric_ == "euclidean" else 0.5 * distances * distances
 
-    def _radii(self, radius: Any, queries: NDArray[Any] | None) -> Floats:
+    def _radii(self, radius: Any, queries: Any, device: str | None) -> Any:
         """Return one Euclidean radius for each query."""
         m = self.n_samples_fit_ if queries is None else len(queries)
+        if device is not None:
+            from modeseek.neighbors import on_device
+
+            given = on_device.radii_of(self.radius if radius is None else radius, m, device)
+            return given if self.effective_metric_ == "euclidean" else on_device.roots(2.0 * given)
         radii = np.asarray(namespaces.as_numpy(self.radius if radius is None else radius))
         if radii.dtype.kind not in "iuf":
             raise TypeError(f"radius must be a number, or one for each query, got {radius!r}.")
@@ -364,7 +426,9 @@ class NearestNeighbors(BaseEstimator):
             )
         return "cosine" if self.metric == "cosine" else "euclidean"
 
-    def _points(self, X: ArrayLike, reset: bool) -> NDArray[Any]:
+    def _points(self, X: ArrayLike, reset: bool, device: str | None) -> Any:
+        if device is not None:
+            return self._points_on(device, X, reset)
         X = namespaces.as_numpy(X)
         points = validate_data(self, X, reset=reset, dtype=namespaces.precision(X), ensure_all_finite=False)
         largest = float(np.abs(data.bounds(points, self.n_jobs)).max())
@@ -373,8 +437,21 @@ class NearestNeighbors(BaseEstimator):
             if zero.size:
                 raise ValueError(f'Row {zero[0]} of X is zero: it has no direction, which metric="cosine" needs.')
             return normalise(points)
-        if largest > FARTHEST:
-            raise ValueError(f"X holds values of up to {largest:g}: squared distances overflow. Rescale X first.")
+        _check_size(largest)
+        return points
+
+    def _points_on(self, device: str, X: Any, reset: bool) -> Any:
+        """Return X as a tensor on a device: checked there."""
+        from modeseek.engines import gpu
+
+        points = gpu.as_tensor(X, device)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        largest = float(np.abs(gpu.bounds(points)).max())
+        if self.effective_metric_ == "cosine":
+            from modeseek.neighbors import on_device
+
+            return on_device.normalise(points)
+        _check_size(largest)
         return points
 
 
@@ -388,6 +465,7 @@ def kneighbors_graph(
     metric_params: dict[str, Any] | None = None,
     include_self: bool | str = False,
     n_jobs: int | None = None,
+    device: Any = "auto",
 ) -> csr_matrix:
     """Return the sparse matrix of the k nearest neighbours of points among themselves.
 
@@ -405,11 +483,13 @@ def kneighbors_graph(
         Whether a point is its own first neighbour; "auto": with ``mode="connectivity"``.
     n_jobs : int, optional
         Threads.
+    device : str or torch.device, default="auto"
+        As for `NearestNeighbors`; of no effect on a fitted model.
 
     Returns
     -------
     csr_matrix of shape (n_samples, n_samples)
-        The graph.
+        The graph. Of tensors on a device a CSR tensor of Torch.
 
     Examples
     --------
@@ -419,7 +499,9 @@ def kneighbors_graph(
      [0. 0. 2.]
      [1. 0. 0.]]
     """
-    model = _fitted(X, n_neighbors=n_neighbors, metric=metric, p=p, metric_params=metric_params, n_jobs=n_jobs)
+    model = _fitted(
+        X, n_neighbors=n_neighbors, metric=metric, p=p, metric_params=metric_params, n_jobs=n_jobs, device=device
+    )
     return model.kneighbors_graph(_asked(model, include_self, mode), n_neighbors, mode)
 
 
@@ -433,6 +515,7 @@ def radius_neighbors_graph(
     metric_params: dict[str, Any] | None = None,
     include_self: bool | str = False,
     n_jobs: int | None = None,
+    device: Any = "auto",
 ) -> csr_matrix:
     """Return the sparse matrix of the pairs of points that are within a radius.
 
@@ -450,11 +533,13 @@ def radius_neighbors_graph(
         Whether a point is its own neighbour; "auto": with ``mode="connectivity"``.
     n_jobs : int, optional
         Threads.
+    device : str or torch.device, default="auto"
+        As for `NearestNeighbors`; of no effect on a fitted model.
 
     Returns
     -------
     csr_matrix of shape (n_samples, n_samples)
-        The graph.
+        The graph. Of tensors on a device a CSR tensor of Torch.
 
     Examples
     --------
@@ -464,7 +549,7 @@ def radius_neighbors_graph(
      [0. 0. 0.]
      [1. 0. 0.]]
     """
-    model = _fitted(X, radius=radius, metric=metric, p=p, metric_params=metric_params, n_jobs=n_jobs)
+    model = _fitted(X, radius=radius, metric=metric, p=p, metric_params=metric_params, n_jobs=n_jobs, device=device)
     return model.radius_neighbors_graph(_asked(model, include_self, mode), radius, mode)
 
 
@@ -479,10 +564,15 @@ def _fitted(X: Any, **parameters: Any) -> NearestNeighbors:
     return X
 
 
-def _asked(model: NearestNeighbors, include_self: bool | str, mode: str) -> NDArray[Any] | None:
+def _asked(model: NearestNeighbors, include_self: bool | str, mode: str) -> Any:
     """Return the queries of a graph: the points as others, or None, which leaves each out of its own neighbours."""
     wanted = mode == "connectivity" if include_self == "auto" else bool(include_self)
     return model._fit_X if wanted else None
+
+
+def _check_size(largest: float) -> None:
+    if largest > FARTHEST:
+        raise ValueError(f"X holds values of up to {largest:g}: squared distances overflow. Rescale X first.")
 
 
 def _check_mode(mode: str) -> None:
@@ -490,8 +580,14 @@ def _check_mode(mode: str) -> None:
         raise ValueError(f'Unsupported mode, must be one of "connectivity", or "distance", but got "{mode}" instead')
 
 
-def _pieces(values: NDArray[Any], indptr: Ints) -> NDArray[Any]:
+def _pieces(values: Any, indptr: Any, home: namespaces.Home) -> Any:
     """Cut values into one array for each query."""
+    if not isinstance(values, np.ndarray):
+        if home.module:
+            from modeseek.neighbors import on_device
+
+            return [home.back(piece) for piece in on_device.pieces(values, indptr)]
+        values, indptr = home.back(values), home.back(indptr)
     pieces = np.empty(len(indptr) - 1, object)
     for i, (start, stop) in enumerate(zip(indptr[:-1].tolist(), indptr[1:].tolist(), strict=True)):
         pieces[i] = values[start:stop]

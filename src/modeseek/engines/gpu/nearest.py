@@ -2,9 +2,9 @@
 
 Points come in slabs, each `GROWTH` times all before it, taken from everywhere (`Screen.step`). What is found in one
 bounds how far the k-th neighbour can be, so about (GROWTH - 1) k points of the next have to be written down. Everything
-under the proven threshold is kept, so the k nearest are among it; float64 sums of squared differences, column by column,
-choose them, ties by lower row. Queries whose room was too small (repeated points, crowds that low precision cannot tell
-apart) are counted first and then given the room that they need.
+under the proven threshold is kept, so the k nearest are among it; sums of squared differences in float64, column by
+column, choose them, ties by lower row. Queries whose room was too small (repeated points, crowds that low precision
+cannot tell apart) are counted first and then given the room that they need.
 """
 
 from collections.abc import Iterator
@@ -51,9 +51,7 @@ class Points:
         return self._screens[kind]
 
 
-def nearest(
-    points: Points, Q: torch.Tensor, own: torch.Tensor | None, k: int
-) -> tuple[torch.Tensor, torch.Tensor]:
+def nearest(points: Points, Q: torch.Tensor, own: torch.Tensor | None, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the k nearest points of each query.
 
     Parameters

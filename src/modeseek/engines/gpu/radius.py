@@ -92,9 +92,7 @@ def within(
     return pairs.row_starts(counts), torch.cat(rows), torch.cat(distances)
 
 
-def _settled(
-    points: Points, screen: Screen, Q: torch.Tensor, radii: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _settled(points: Points, screen: Screen, Q: torch.Tensor, radii: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return of which queries few pairs were left open, and their numbers of points."""
     m, asked, reach = len(Q), screen.ask(Q), radii * points.frame.scale
     starts = torch.arange(m + 1, device=Q.device) * UNSETTLED

@@ -1,23 +1,24 @@
 r"""What low precision proves about distances: a value for each pair, and a threshold for each query.
 
-Points are looked at from their middle, scaled by a power of two so that most coordinates are at most 1. Of a point X (a query
-Q) there in float64 a rounded copy x (q) is kept: float32, or TF32, which is float32 with 10 bits. The value of a pair is
+Points are looked at from their middle, scaled by a power of two so that most coordinates are at most 1. Of a point X
+(a query Q) there in float64 a rounded copy x (q) is kept: float32, or TF32, which is float32 with 10 bits. The value of
+a pair is
 
-- of few columns |q - x|^2, column by column. |q - x| is off by at most eta = u (|Q| + |X|), sums by (d + 3) u, u = 2^-24;
+- of few columns |q - x|^2, column by column: |q - x| is off by at most u (|Q| + |X|), sums by (d + 3) u, u = 2^-24;
 - of many h = |X|^2 / 2 - q.x, for H = |X|^2 / 2 - Q.X = (|Q - X|^2 - |Q|^2) / 2:
   |h - H| <= e(|X|) = |X| (|Q - q| + (rho + a) |q|) + 4 u (|X| + |Q|)^2, where rho is the largest |X - x| / |X| and a
   what sums of d products are off by: (d + 16) 2^-22 on the matrix units, which cut off what float32 rounds.
 
 A point within r of Q has |X| <= |Q| + r. So what has a value above that of r and e(|Q| + r) is farther than r, whatever
-other points there are: outliers cost nothing.
-
-Subnormal numbers vanish: `TINY` is more than that costs.
+other points there are: outliers cost nothing. Subnormal numbers vanish; `TINY` is more than that costs.
 """
 
 import math
 from dataclasses import dataclass
 
 import torch
+
+from modeseek.engines.gpu.memory import room_for
 
 U = 2.0**-24
 TINY = 1e-28  # more than products and squares lose that vanish in float32
@@ -71,9 +72,11 @@ class Screen:
         self.kind, self.d, self.n, self.frame = kind, d, n, frame
         self.step = _stride(n)
         wide = _padded(d)
-        like = {"dtype": torch.float32, "device": X.device}
-        self.points = torch.empty((d, n) if kind == "direct" else (n, wide), **like)
-        self.norms, self.halves = torch.empty(n, **like), torch.empty(0 if kind == "direct" else n, **like)
+        shape = (d, n) if kind == "direct" else (n, wide)
+        with room_for(f"{n} rounded points", 4.0 * n * (shape[0] * shape[1] / n + 2), str(X.device)):
+            self.points = torch.empty(shape, dtype=torch.float32, device=X.device)
+            self.norms = torch.empty(n, dtype=torch.float32, device=X.device)
+            self.halves = torch.empty(0 if kind == "direct" else n, dtype=torch.float32, device=X.device)
         rho = torch.zeros((), dtype=torch.float64, device=X.device)
         for start in range(0, n, ROWS_AT_ONCE):
             positions = torch.arange(start, min(start + ROWS_AT_ONCE, n), device=X.device)
