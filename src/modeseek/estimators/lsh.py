@@ -5,7 +5,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek.engines import namespaces
 from modeseek.engines.data import whole
+from modeseek.engines.devices import device_of
 from modeseek.neighbors.hash_families import FAMILIES, MOST_HASHES
 from modeseek.neighbors.lsh import FEW, HashedPoints, Settings
 from modeseek.neighbors.lsh_tuning import SAMPLE, Tuned, measure, true_neighbors, tune
@@ -55,6 +56,9 @@ class LSHIndex(BaseEstimator):
         Decides the hashes and the sample that settings are chosen with.
     n_jobs : int, optional
         Threads; None and -1 mean every core. The result is the same, to the bit, for any number.
+    device : str or torch.device, default="auto"
+        Where to hash and search: "auto" where X lies, "cuda" and the like on that device of Torch; "cpu" on the CPU, to
+        which X is copied then.
 
     Attributes
     ----------
@@ -82,6 +86,10 @@ class LSHIndex(BaseEstimator):
     search always returns k rows. Keys are sorted, buckets are runs of them; memory beside X is
     n (4 d + 6 n_tables + 4) bytes at most, and 16 bytes for each bucket that holds a point. A search takes 12 n
     bytes for each thread.
+
+    On a device the hashes are those of the CPU for the same ``random_state``, and candidates the same but for
+    projections that lie on a border to within rounding. Queries go to where the points of the fit are; some 20 000
+    points, with which settings are tried, go to the CPU. Memory beside X is 28 n_tables n bytes while it is built.
 
     Choosing settings needs the true neighbours of the sample: time of the order of n * d * 600 operations.
 
@@ -118,6 +126,7 @@ class LSHIndex(BaseEstimator):
         "n_probes": [Interval(Real, 1, 8192, closed="both"), None],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
+        "device": [object],  # `device_of` says what is wrong with one
     }
 
     n_hashes_: int
@@ -137,6 +146,7 @@ class LSHIndex(BaseEstimator):
         n_probes: float | None = None,
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
+        device: Any = "auto",
     ):
         self.family = family
         self.n_tables = n_tables
@@ -145,6 +155,7 @@ class LSHIndex(BaseEstimator):
         self.n_probes = n_probes
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.device = device
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Hash X.
@@ -171,7 +182,8 @@ class LSHIndex(BaseEstimator):
         self._validate_params()
         if self.width is not None and (self.family != "pstable" or not np.isfinite(self.width)):
             raise ValueError(f'width={self.width!r} must be finite, and is of use with family="pstable" only.')
-        points = np.ascontiguousarray(self._points(X, reset=True))
+        self._device = device_of(self.device, X)
+        points = self._points(X, reset=True)
         self.n_samples_fit_ = len(points)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._start = Settings(self.family, int(self.n_tables), seed=seed)
@@ -182,7 +194,7 @@ class LSHIndex(BaseEstimator):
                 "n_probes": float(self.n_probes or 8),
                 "width": self.width or 1.0,
             }
-            self._publish(Tuned(HashedPoints(points, replace(self._start, **given), self.n_jobs), np.nan, 0), NEIGHBORS)
+            self._publish(Tuned(self._hashed(points, replace(self._start, **given)), np.nan, 0), NEIGHBORS)
         else:
             self._choose(points, RECALL, min(NEIGHBORS, len(points) - 1), QUICK, probes_too=self.n_probes is None)
         return self
@@ -276,7 +288,9 @@ class LSHIndex(BaseEstimator):
             If a radius is below 0 or NaN, or X does not fit the rows of the fit.
         """
         home = namespaces.Home.of(X)
-        found = self._index_of().within(self._points(X, reset=False), namespaces.as_numpy(radius))
+        if self._on() is None:
+            radius = namespaces.as_numpy(radius)
+        found = self._index_of().within(self._points(X, reset=False), radius)
         return home.back(found[0]), home.back(found[1]), home.back(found[2])
 
     @property
@@ -312,13 +326,29 @@ class LSHIndex(BaseEstimator):
 
     # ------------------------------------------------------------------------------------------------- the parts
 
-    def _index_of(self) -> HashedPoints:
+    def _index_of(self) -> Any:
         check_is_fitted(self)
         self._index.n_jobs = self.n_jobs
         return self._index
 
-    def _choose(self, X: NDArray[Any], recall: float, k: int, n_queries: int, probes_too: bool) -> None:
-        tuned = tune(
+    def _on(self) -> str | None:
+        """Return the device of the points, None for the CPU."""
+        return getattr(self, "_device", None)
+
+    def _hashed(self, points: Any, settings: Settings) -> Any:
+        if self._on() is None:
+            return HashedPoints(points, settings, self.n_jobs)
+        from modeseek.neighbors import on_device
+
+        return on_device.DeviceHashedPoints(points, settings)
+
+    def _choose(self, X: Any, recall: float, k: int, n_queries: int, probes_too: bool) -> None:
+        choose: Any = tune
+        if self._on() is not None:
+            from modeseek.neighbors import on_device
+
+            choose = on_device.tune
+        tuned = choose(
             X,
             self._start,
             n_hashes=self.n_hashes,
@@ -337,7 +367,11 @@ class LSHIndex(BaseEstimator):
         self.n_hashes_, self.n_probes_ = settings.n_hashes, settings.n_probes
         self.width_ = settings.width if self.family == "pstable" else None
 
-    def _measured(self, index: HashedPoints) -> float:
+    def _measured(self, index: Any) -> float:
+        if self._on() is not None:
+            from modeseek.neighbors import on_device
+
+            return on_device.measured(index, self._k)
         n = len(index.X)
         if n <= FEW:
             return 1.0
@@ -347,10 +381,29 @@ class LSHIndex(BaseEstimator):
         )
         return measure(index, sample, slice(None))
 
-    def _points(self, X: ArrayLike, reset: bool) -> NDArray[Any]:
+    def _points(self, X: ArrayLike, reset: bool) -> Any:
+        if self._on() is not None:
+            from modeseek.engines import gpu
+
+            points = gpu.as_tensor(X, self._on() or "cpu")
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return points
+        if not reset:
+            refuse_copies(self.device, X)
         # finiteness is checked together with the bounds, in one read instead of two
         X = namespaces.as_numpy(X)
-        return validate_data(self, X, reset=reset, dtype=namespaces.precision(X), ensure_all_finite=False)
+        points = validate_data(self, X, reset=reset, dtype=namespaces.precision(X), ensure_all_finite=False)
+        return np.ascontiguousarray(points) if reset else points
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_index")
+
+
+def refuse_copies(device: object, X: Any) -> None:
+    """Raise for queries on a device whose points are on the CPU, unless a copy is asked for."""
+    there = device_of(device, X)
+    if there is not None:
+        raise ValueError(
+            f"The index was fitted on the CPU, and the queries are asked for on {there!r}. Fit it on that device, or "
+            'pass device="cpu": the queries are copied to the CPU then.'
+        )

@@ -366,7 +366,7 @@ class NearestNeighbors(BaseEstimator):
                 from modeseek.engines import gpu
                 from modeseek.neighbors import on_device
 
-                make = on_device.DeviceSearch
+                make: Any = on_device.DeviceHashSearch if self.algorithm == "lsh" else on_device.DeviceSearch
                 self._searches[device] = make(gpu.as_tensor(self._fit_X, device), self.n_jobs)
         search: Search = self._searches[device]
         search.n_jobs = self.n_jobs

@@ -39,6 +39,10 @@ class DeviceSearch:
         """Return distances and rows, (m, k), of the k nearest points by rising distance; None: of each, the others."""
         return nearest.nearest(self.points, *self._asked(queries), k)
 
+    def nearest_to(self, rows: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return distances and rows, (m, k), of the k points nearest to some of the points, themselves left out."""
+        return nearest.nearest(self.points, self.points.X[rows], rows, k)
+
     def count_within(self, queries: torch.Tensor | None, radii: torch.Tensor) -> torch.Tensor:
         """Return how many points are within the radius of each query (None: of each point, itself not counted)."""
         return radius.count_within(self.points, *self._asked(queries), radii)
