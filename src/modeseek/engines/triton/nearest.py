@@ -12,9 +12,9 @@ import torch
 import triton
 import triton.language as tl
 
-QUERIES, POINTS = 128, 128  # of a tile
-WHOLE = 128  # columns up to which a query tile is loaded once
-PIECE = 64  # columns at a time beyond
+# queries and points of a tile, and columns at a time: what leaves accumulators and addresses in registers
+TILES = {"direct": (64, 64, 0), "tf32": (128, 64, 128), "ieee": (64, 64, 32)}
+STAGES = 2  # tiles of points on their way: more do not fit into shared memory
 PROGRAMS = 1024  # that keep a large GPU busy
 PAIRS = 256
 
@@ -30,18 +30,18 @@ def _record(
         certain = value < lower[:, None]
         sure += tl.sum(certain.to(tl.int32), 1)
         hit = hit & (value >= lower[:, None])
+    many = tl.sum(hit.to(tl.int32), 1)
     if STORE:
-        if tl.max(tl.max(hit.to(tl.int32), 1), 0) > 0:
-            many = tl.zeros_like(columns)[None, :]
-            slot = tl.atomic_add(counts_ptr + queries[:, None] + many, 1, mask=hit)
-            start = tl.load(starts_ptr + queries, mask=queries < m, other=0)
-            end = tl.load(starts_ptr + queries + 1, mask=queries < m, other=0)
-            at = start[:, None] + slot
+        if tl.max(many, 0) > 0:
+            base = tl.atomic_add(counts_ptr + queries, many, mask=many > 0)
+            start = tl.load(starts_ptr + queries, mask=many > 0, other=0).to(tl.int32) + base
+            end = tl.load(starts_ptr + queries + 1, mask=many > 0, other=0).to(tl.int32)
+            at = start[:, None] + tl.cumsum(hit.to(tl.int32), 1) - 1
             fits = hit & (at < end[:, None])
             tl.store(found_ptr + at, columns[None, :] + tl.zeros_like(queries)[:, None].to(tl.int32), mask=fits)
             tl.store(values_ptr + at, value, mask=fits)
     else:
-        possible += tl.sum(hit.to(tl.int32), 1)
+        possible += many
     return possible, sure
 
 
@@ -153,24 +153,31 @@ def collect(
     m = len(upper)
     if m == 0 or stop <= first:
         return
-    tiles = triton.cdiv(m, QUERIES)
-    splits = max(1, min(triton.cdiv(PROGRAMS, tiles), triton.cdiv(stop - first, POINTS), 65535))
-    share = triton.cdiv(triton.cdiv(stop - first, splits), POINTS) * POINTS
+    queries, points, piece = TILES[kind]
+    tiles = triton.cdiv(m, queries)
+    splits = max(1, min(triton.cdiv(PROGRAMS, tiles), triton.cdiv(stop - first, points), 65535))
+    share = triton.cdiv(triton.cdiv(stop - first, splits), points) * points
     grid = (tiles, triton.cdiv(stop - first, share))
     starts, found, values = room if room is not None else (counts, counts, upper)
-    flags = {"STORE": room is not None, "SURE": lower is not None, "QUERIES": QUERIES, "POINTS": POINTS}
+    flags = {"STORE": room is not None, "SURE": lower is not None, "QUERIES": queries, "POINTS": points}
+    flags |= {"num_warps": 8, "enable_fp_fusion": True}
     least = upper if lower is None else lower
     if kind == "direct":
         _differences[grid](
             q, x, upper, least, starts, counts, sure, found, values, m, x.shape[1], first, stop, share,
-            D=len(x), num_warps=8, **flags,
+            D=len(x), **flags,
         )  # fmt: skip
         return
     d = x.shape[1]
     _products[grid](
         q, x, half, upper, least, starts, counts, sure, found, values, m, first, stop, share,
-        D=d, BLOCK_D=d if d <= WHOLE else PIECE, PRECISION=kind, num_warps=8, **flags,
+        D=d, BLOCK_D=_piece(d, piece), PRECISION=kind, num_stages=STAGES, **flags,
     )  # fmt: skip
+
+
+def _piece(d: int, most: int) -> int:
+    """Return how many of the columns are multiplied at a time: all, or a power of two that divides them."""
+    return min(d, most, d & -d)
 
 
 def squares(Q: torch.Tensor, X: torch.Tensor, query: torch.Tensor, row: torch.Tensor, scale: float) -> torch.Tensor:

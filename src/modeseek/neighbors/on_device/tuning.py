@@ -15,7 +15,7 @@ from modeseek.neighbors import lsh_tuning
 from modeseek.neighbors.hashed import NEIGHBORS, RECALL, SAMPLE
 from modeseek.neighbors.lsh import FEW, Settings
 from modeseek.neighbors.lsh_tuning import MOST_PROBES, PROBES_TRIED, TRIED, Sample, Tuned
-from modeseek.neighbors.on_device.exact import DeviceSearch
+from modeseek.neighbors.on_device.exact import DeviceSearch, refuse_few_bits
 from modeseek.neighbors.on_device.hashed import DeviceFrame, DeviceHashedPoints, follow, with_probes
 
 
@@ -45,6 +45,7 @@ def tune(
     n_jobs: int | None = None,
 ) -> Tuned:
     """Make an index of X whose searches have a recall (see `lsh_tuning.tune`)."""
+    refuse_few_bits(X)
     if len(X) <= FEW:
         few = replace(given, n_probes=n_probes or given.n_probes, n_hashes=n_hashes or 8)
         return Tuned(DeviceHashedPoints(X, few), 1.0, len(X))  # type: ignore[arg-type]
