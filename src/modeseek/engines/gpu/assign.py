@@ -1,4 +1,4 @@
-r"""The nearest centre of each row, |x - c_j| least, the first of equally near ones: labels of float64 at the rate of halves.
+r"""The nearest centre of each row, the first of equally near ones: labels of float64 at the rate of halves.
 
 About an origin amid the points, in units of a power of two that bring the centres into [-1, 1], the nearest centre is
 the one of the greatest
@@ -16,8 +16,8 @@ centres are in [-1, 1]; products of two halves are exact in float32. With x = x'
     sum of d products and H in float32        <= (d + 16) e (|x| C + H)
 
 The latter is four times what rounded sums need: matrix units add groups of products less carefully (they cut bits off).
-The number of the centre takes the place of the last bits of its score, at most m ulps for m centres a tile: m 2^-23 (|x| C + H).
-x is itself rounded twice when it is moved and scaled: 2^-23 |x| C.
+The number of the centre takes the place of the last bits of its score, at most m ulps for m centres a tile:
+m 2^-23 (|x| C + H). x is itself rounded twice when it is moved and scaled: 2^-23 |x| C.
 
 *Halves of what halves cut off.* x = x' + x" + x"' and the products x'.c' + x".c' + x'.c": what is left out is
 
@@ -32,7 +32,8 @@ its best two differ by more than twice the bound, here
 
     alpha |x"| + beta |x| + gamma + delta |x|^2.
 
-Numbers that overflow half precision give infinite bounds, and so float64. The twin in plain Torch multiplies in float64.
+Numbers that overflow half precision give infinite bounds, and so float64. The twin in plain Torch multiplies in
+float64, whatever precision the user has set for products of float32.
 """
 
 import math
@@ -74,11 +75,13 @@ class Frame:
         origin = middle.astype(np.float32).astype(np.float64) if single else middle
         reach = float(np.abs(ends - origin).max())
         power = math.frexp(reach)[1] if reach > 0.0 else 0
-        here = {"dtype": torch.float64, "device": points.device}
+        device = points.device
         return cls(
-            torch.tensor(base, **here), torch.tensor(origin, **here), math.ldexp(1.0, -power),
+            torch.from_numpy(base.astype(np.float64)).to(device),
+            torch.from_numpy(origin.astype(np.float64)).to(device),
+            math.ldexp(1.0, -power),
             not single or abs(power) > TAME,
-        )  # fmt: skip
+        )
 
     def without_base(self) -> "Frame":
         """Return the frame for centres in the user's coordinates."""
@@ -113,9 +116,7 @@ class Open:
         return cls(torch.empty(n, dtype=dtype, device=device), torch.zeros(1, dtype=dtype, device=device))
 
 
-def nearest(
-    points: torch.Tensor, frame: Frame, centres: torch.Tensor, out: torch.Tensor | None = None
-) -> torch.Tensor:
+def nearest(points: torch.Tensor, frame: Frame, centres: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
     """Return the number of the nearest centre of each row, int32: that of float64, of equally near ones the first.
 
     Parameters
@@ -213,9 +214,7 @@ def _in_units(frame: Frame, centres: torch.Tensor) -> tuple[torch.Tensor, torch.
     return unit.reshape(1), shifted * unit
 
 
-def _slack(
-    d: int, reach: torch.Tensor, alpha: torch.Tensor, beta: torch.Tensor, gamma: torch.Tensor
-) -> torch.Tensor:
+def _slack(d: int, reach: torch.Tensor, alpha: torch.Tensor, beta: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
     """Return twice the bound of one score, as coefficients of |x"|, |x|, 1 and |x|^2, rounded up."""
     own = (d + 4.0) * 2.0**-52
     parts = torch.stack([alpha, beta, gamma + own * reach * reach + TINY, torch.full_like(reach, own)])
@@ -236,7 +235,7 @@ def _power_of_two(number: int) -> int:
 
 
 def multiplied(points: torch.Tensor, frame: Frame, centres: torch.Tensor, labels: torch.Tensor) -> None:
-    """Label rows in plain Torch: products in float64 with a bound of their own, differences where they leave it open."""
+    """Label rows in plain Torch: by products in float64 with their bound, by differences where they leave it open."""
     (n, d), k = points.shape, len(centres)
     origin = frame.origin
     shifted = centres - (origin - frame.base)

@@ -208,7 +208,11 @@ def _exact(
 
 
 def screen(
-    points: torch.Tensor, frame: "Frame", layout: "Layout", labels: torch.Tensor, left: "Open",
+    points: torch.Tensor,
+    frame: "Frame",
+    layout: "Layout",
+    labels: torch.Tensor,
+    left: "Open",
     only: "Open | None" = None,
 ) -> None:
     """Label rows by a screen, those of a list (by the one that splits numbers) or all; append what is open to ``left``.
@@ -222,13 +226,12 @@ def screen(
         points, rows, count, n, frame.origin, layout.unit, layout.slack, layout.leading, layout.following, layout.half,
         labels, left.rows, left.count, len(layout.half), d,
         WIDTH=layout.width, BLOCK_D=layout.width if layout.width <= WHOLE else PIECE, ROWS=ROWS, CENTRES=layout.tile,
-        SPLIT=layout.splits, LISTED=only is not None, WIDE=frame.wide, num_warps=8, num_stages=2 if layout.splits else 3,
+        SPLIT=layout.splits, LISTED=only is not None, WIDE=frame.wide,
+        num_warps=8, num_stages=2 if layout.splits else 3,
     )  # fmt: skip
 
 
-def screen_few(
-    points: torch.Tensor, frame: "Frame", layout: "Layout", labels: torch.Tensor, left: "Open"
-) -> None:
+def screen_few(points: torch.Tensor, frame: "Frame", layout: "Layout", labels: torch.Tensor, left: "Open") -> None:
     """Label all rows of few columns by a screen; append what is open to ``left``."""
     n, d = points.shape
     _screen_few[(triton.cdiv(n, ROWS),)](

@@ -104,9 +104,9 @@ def add_pieces(
     size: int,
     fused: bool,
 ) -> torch.Tensor:
-    """Return the sums, (pieces, d), of weighted rows less the anchors of their owners; of places where rows are in order."""
+    """Return the weighted sums (pieces, d) of rows less the anchors of their owners; without order, of places."""
     if fused:
-        from modeseek.engines.triton import sums as kernels
+        from modeseek.engines.triton import groups as kernels
 
         return kernels.add_pieces(values, order, weights, anchors, first, last, owner)
     out = torch.empty(len(first), values.shape[1], dtype=torch.float64, device=values.device)
@@ -126,12 +126,10 @@ def add_pieces(
     return out
 
 
-def own_squares(
-    points: torch.Tensor, labels: torch.Tensor, base: torch.Tensor, centres: torch.Tensor
-) -> torch.Tensor:
+def own_squares(points: torch.Tensor, labels: torch.Tensor, base: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
     """Return the squared distance of each point, less the base, from the centre that it is labelled by, float64."""
     if triton.runs_on(points):
-        from modeseek.engines.triton import sums as kernels
+        from modeseek.engines.triton import groups as kernels
 
         return kernels.own_squares(points, labels, base, centres)
     out = torch.empty(len(points), dtype=torch.float64, device=points.device)

@@ -1,4 +1,4 @@
-"""Kernels that add up rows by the group they are in, and square their distances from it; twins: `engines.gpu.sums`.
+"""Kernels that add up rows by the group they are in, and square their distances from it; twins: `engines.gpu.groups`.
 
 Sums are float64 and have one order: a program adds one piece of one group, row after row, and what the pieces give is
 added again in the same way. No atomics: the same bits every time.
@@ -60,7 +60,7 @@ def add_pieces(
     values: torch.Tensor, order: torch.Tensor | None, weights: torch.Tensor | None, anchors: torch.Tensor | None,
     first: torch.Tensor, last: torch.Tensor, owner: torch.Tensor,
 ) -> torch.Tensor:  # fmt: skip
-    """Launch the sums of pieces: see `engines.gpu.sums.add_pieces`."""
+    """Launch the sums of pieces: see `engines.gpu.groups.add_pieces`."""
     d = values.shape[1]
     out = torch.empty(len(first), d, dtype=torch.float64, device=values.device)
     block = min(COLUMNS, triton.next_power_of_2(d))
@@ -74,10 +74,8 @@ def add_pieces(
     return out
 
 
-def own_squares(
-    points: torch.Tensor, labels: torch.Tensor, base: torch.Tensor, centres: torch.Tensor
-) -> torch.Tensor:
-    """Launch the squared distances: see `engines.gpu.sums.own_squares`."""
+def own_squares(points: torch.Tensor, labels: torch.Tensor, base: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
+    """Launch the squared distances: see `engines.gpu.groups.own_squares`."""
     n, d = points.shape
     out = torch.empty(n, dtype=torch.float64, device=points.device)
     block = min(COLUMNS, triton.next_power_of_2(d))
