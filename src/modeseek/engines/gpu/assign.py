@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 
 from modeseek.engines import triton
 
-FEW = 8  # columns up to which float32 multiplications cost no more than the rest of a screen
+FEW = 4  # columns up to which float32 multiplications cost no more than the rest of a screen
 SHIFT = 2.0**11
 SAFE = 1.02  # for the rounding of bounds
 TINY = 1e-30

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from modeseek.engines.gpu.assign import Frame, Layout, Open
 
 ROWS, CENTRES = 128, 128  # of a tile of a screen
-FEW_CENTRES = 64  # of a tile in few columns, and of the exact kernel
+FEW_CENTRES = 32  # of a tile in few columns
 WHOLE = 128  # columns up to which a tile of rows is loaded once
 PIECE = 64  # columns at a time beyond
-OPEN_ROWS = 16  # of a tile of the exact kernel
+OPEN_ROWS, OPEN_CENTRES = 16, 64  # of a tile of the exact kernel
 PROGRAMS = 2048  # that share a list whose length only the device knows
 SHIFT = tl.constexpr(2048.0)  # 2^11: brings what half precision cuts off back into its range
 LEAST = tl.constexpr(-3e38)
@@ -175,21 +175,21 @@ def _coordinate(x_ptr, rows, t, there, origin_ptr, unit, D: tl.constexpr, WIDE: 
     x = tl.load(x_ptr + rows * D + t, mask=there, other=0.0)
     origin = tl.load(origin_ptr + t)
     if WIDE:
-        return ((x.to(tl.float64) - origin) * unit).to(tl.float32)
-    return (x - origin.to(tl.float32)) * unit.to(tl.float32)
+        v = ((x.to(tl.float64) - origin) * unit).to(tl.float32)
+    else:
+        v = (x - origin.to(tl.float32)) * unit.to(tl.float32)
+    return v
 
 
 @triton.jit
 def _exact(
-    x_ptr, rows_ptr, n_ptr, n, base_ptr, columns_ptr, labels_ptr, k, D,
-    ROWS: tl.constexpr, CENTRES: tl.constexpr, LISTED: tl.constexpr,
+    x_ptr, rows_ptr, n_ptr, base_ptr, columns_ptr, labels_ptr, k, D, ROWS: tl.constexpr, CENTRES: tl.constexpr
 ):  # fmt: skip
     """Squared differences in float64, added column by column, each operation rounded: the definition of a label."""
-    if LISTED:
-        n = tl.load(n_ptr)
+    n = tl.load(n_ptr)
     cols = tl.arange(0, CENTRES)
     for tile in range(tl.program_id(0), tl.cdiv(n, ROWS), tl.num_programs(0)):
-        rows, there = _rows(tile, rows_ptr, n, ROWS, LISTED)
+        rows, there = _rows(tile, rows_ptr, n, ROWS, True)
         best = tl.full((ROWS,), float("inf"), tl.float64)
         label = tl.zeros((ROWS,), tl.int32)
         for first in range(0, k, CENTRES):
@@ -221,13 +221,14 @@ def screen(
     """
     n, d = points.shape
     rows, count = (left.rows, left.count) if only is None else (only.rows, only.count)
-    tiles = triton.cdiv(n, ROWS)
+    height = ROWS if layout.width <= WHOLE else ROWS // 2
+    tiles = triton.cdiv(n, height)
     _screen[(tiles if only is None else min(tiles, PROGRAMS),)](
         points, rows, count, n, frame.origin, layout.unit, layout.slack, layout.leading, layout.following, layout.half,
         labels, left.rows, left.count, len(layout.half), d,
-        WIDTH=layout.width, BLOCK_D=layout.width if layout.width <= WHOLE else PIECE, ROWS=ROWS, CENTRES=layout.tile,
+        WIDTH=layout.width, BLOCK_D=layout.width if layout.width <= WHOLE else PIECE, ROWS=height, CENTRES=layout.tile,
         SPLIT=layout.splits, LISTED=only is not None, WIDE=frame.wide,
-        num_warps=8, num_stages=2 if layout.splits else 3,
+        num_warps=8, num_stages=2 if layout.splits else 3, enable_fp_fusion=True,
     )  # fmt: skip
 
 
@@ -236,20 +237,16 @@ def screen_few(points: torch.Tensor, frame: "Frame", layout: "Layout", labels: t
     n, d = points.shape
     _screen_few[(triton.cdiv(n, ROWS),)](
         points, n, frame.origin, layout.unit, layout.slack, layout.leading, layout.half, labels, left.rows, left.count,
-        len(layout.half), D=d, ROWS=ROWS, CENTRES=layout.tile, WIDE=frame.wide, num_warps=4,
+        len(layout.half), D=d, ROWS=ROWS, CENTRES=layout.tile, WIDE=frame.wide, num_warps=8, enable_fp_fusion=True,
     )  # fmt: skip
 
 
-def exact(
-    points: torch.Tensor, base: torch.Tensor, columns: torch.Tensor, labels: torch.Tensor, only: "Open | None" = None
-) -> None:
-    """Label rows, those of a list or all, by squared differences in float64; ``columns`` (d, k) are the centres'."""
+def exact(points: torch.Tensor, base: torch.Tensor, columns: torch.Tensor, labels: torch.Tensor, only: "Open") -> None:
+    """Label the rows of a list by squared differences in float64; ``columns`` (d, k) are the centres'."""
     n, d = points.shape
     k = columns.shape[1]
-    tiles = triton.cdiv(n, OPEN_ROWS)
-    rows, count = (labels, labels) if only is None else (only.rows, only.count)
-    _exact[(tiles if only is None else min(tiles, PROGRAMS),)](
-        points, rows, count, n, base, columns, labels, k, d,
-        ROWS=OPEN_ROWS, CENTRES=min(FEW_CENTRES, max(16, triton.next_power_of_2(k))), LISTED=only is not None,
+    _exact[(min(triton.cdiv(n, OPEN_ROWS), PROGRAMS),)](
+        points, only.rows, only.count, base, columns, labels, k, d,
+        ROWS=OPEN_ROWS, CENTRES=min(OPEN_CENTRES, max(16, triton.next_power_of_2(k))),
         num_warps=4, enable_fp_fusion=False,
     )  # fmt: skip

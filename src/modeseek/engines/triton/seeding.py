@@ -47,7 +47,8 @@ def _launch(
     out = closest if take else torch.empty(tiles, count, dtype=torch.float64, device=points.device)
     _candidates[(tiles,)](
         points, closest if weights is None else weights, closest, candidates, out, n, d,
-        ROWS=rows, COUNT=count, BLOCK_D=block, WEIGHTED=weights is not None, TAKE=take, num_warps=4,
+        ROWS=rows, COUNT=count, BLOCK_D=block, WEIGHTED=weights is not None, TAKE=take,
+        num_warps=4, enable_fp_fusion=True,
     )  # fmt: skip
     return out
 
