@@ -628,10 +628,13 @@ from modeseek.engines.triton import groups, seeding
 from tests.compiled import compiled_only
 with compiled_only() as seen:
     single, double = torch.float32, torch.float64
-    for d, k, dtype in ((2, 64, single), (4, 64, double), (128, 1024, single), (65, 20, double)):
-        X, C = torch.randn(1000, d, dtype=dtype), torch.randn(k, d, dtype=torch.float64)
+    for n, d, k, dtype in (
+        (1, 1, 2, single), (1000, 4, 64, double), (1000, 128, 1024, single), (1000, 65, 20, double), (1, 300, 2, single)
+    ):
+        X, C = torch.randn(n, d, dtype=dtype), torch.randn(k, d, dtype=torch.float64)
         frame = assign.Frame.of(X, np.array([[-9.0] * d, [9.0] * d]), np.zeros(d), np.zeros(d))
-        assign.screened(X, frame, C, torch.empty(1000, dtype=torch.int32))
+        assign.screened(X, frame, C, torch.empty(n, dtype=torch.int32))
+    X, C = torch.randn(1000, 65, dtype=double), torch.randn(20, 65, dtype=double)
     places, ones = torch.zeros(5, dtype=torch.int64), torch.ones(1000, dtype=torch.float64)
     groups.add_pieces(X, torch.arange(1000), ones, C, places, places, places)
     groups.own_squares(X, torch.zeros(1000, dtype=torch.int32), C[0], C)
@@ -649,7 +652,7 @@ def test_kernels_compile_for_hardware_and_do_not_spill():
     )
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.split("\n")[:-1]
-    assert len(lines) == 2 + 2 + 3 + 3 + 4
+    assert len(lines) == 2 + 2 + 3 + 3 + 3 + 4
     assert all(line.endswith(" 0 True") for line in lines), done.stdout
 
 
@@ -662,6 +665,21 @@ def test_many_points_on_hardware():
     expected = argmin(X[rows].cpu().numpy(), model.cluster_centers_.cpu().numpy().astype(float))
     np.testing.assert_array_equal(model.labels_[rows].cpu().numpy(), expected)
     assert torch.equal(ms.KMeans(700, init="k-means||", random_state=0, max_iter=3).fit(X).labels_, model.labels_)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("d", [3, 40])
+def test_a_round_does_not_wait_for_the_device(d):
+    X = on(blobs(5000, d, dtype=np.float32), "cuda")
+    points = on_device.Points.of(X, torch.ones(5000, dtype=torch.float64, device="cuda"))
+    labels, centres = torch.zeros(2, 5000, dtype=torch.int32, device="cuda"), X[:20].double() - points.frame.base
+    on_device.Round(points, centres, None, labels[0])  # compiles
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        rounds = [on_device.Round(points, centres, labels[1], labels[0]) for _ in range(2)]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert rounds[0].reading.read() == rounds[1].reading.read()
 
 
 @pytest.mark.gpu

@@ -106,7 +106,8 @@ def rounds_of(shape: str, rates: limits.Limits, device: str, quick: bool) -> lis
                    note=f"limit: 2 n k d in TF32; {open_rows(where, centres, spare[1])}"),
         limits.row(f"{case}: labels alone", shape_of, labelling, floor, agrees=agrees, note="limit: the same"),
         limits.row(f"{case}: a round in plain Torch, TF32", shape_of, unfused, floor,
-                   agrees=right(x, user, there), least=0.0, note="" if quick else f"ours is {unfused / one:.3g} times as fast"),
+                   agrees=right(x, user, there), least=0.0,
+                   note="" if quick else f"ours is {unfused / one:.3g} times as fast"),
     ]  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def _means(sums: torch.Tensor, masses: torch.Tensor) -> torch.Tensor:
     """Return where centres go; those without weight to the heaviest."""
     held = (masses > 0.0)[:, None]
     means = sums / torch.where(held, masses[:, None], 1.0)
-    return torch.where(held, means, means[masses.argmax()])
+    return torch.where(held, means, means.index_select(0, masses.argmax().reshape(1)))
 
 
 def masses_of(groups: Groups, weights: torch.Tensor | None) -> torch.Tensor:

@@ -132,16 +132,24 @@ def nearest(points: torch.Tensor, frame: Frame, centres: torch.Tensor, out: torc
 
     Notes
     -----
-    With Triton the host waits for nothing.
+    With Triton, on NVIDIA's devices from Ampere on, the host waits for nothing.
     """
     labels = torch.empty(len(points), dtype=torch.int32, device=points.device) if out is None else out
     if len(centres) == 1:
         return labels.zero_()
-    if triton.runs_on(points):
+    if _has_kernels(points):
         screened(points, frame, centres, labels)
     else:
         multiplied(points, frame, centres, labels)
     return labels
+
+
+def _has_kernels(points: torch.Tensor) -> bool:
+    if not triton.runs_on(points):
+        return False
+    from modeseek.engines.triton.assign import fits
+
+    return not points.is_cuda or fits(points.device)
 
 
 def screened(points: torch.Tensor, frame: Frame, centres: torch.Tensor, labels: torch.Tensor) -> tuple[Open, ...]:

@@ -71,7 +71,7 @@ def plus_plus(
         drawn = running.rows_at(draws[c - 1] * running.total)
         sums = potentials(points, weights, closest, points[drawn].double())
         best = torch.where(sums == sums.min(), order, trials).min()  # the first of equally good ones
-        rows[c : c + 1] = drawn[best.clamp(max=trials - 1)]
+        rows[c : c + 1] = drawn.gather(0, best.clamp(max=trials - 1).reshape(1))
     return rows
 
 

@@ -9,6 +9,7 @@ but each row of it is looked at by itself.
 The number of the centre is kept in the lowest bits of its score, so that one maximum finds both.
 """
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,6 +24,7 @@ FEW_CENTRES = 32  # of a tile in few columns
 WHOLE = 128  # columns up to which a tile of rows is loaded once
 PIECE = 64  # columns at a time beyond
 OPEN_ROWS, OPEN_CENTRES = 16, 64  # of a tile of the exact kernel
+SHARED = 100_000  # bytes
 PROGRAMS = 2048  # that share a list whose length only the device knows
 SHIFT = tl.constexpr(2048.0)  # 2^11: brings what half precision cuts off back into its range
 LEAST = tl.constexpr(-3e38)
@@ -207,6 +209,13 @@ def _exact(
         tl.store(labels_ptr + rows, label, mask=there)
 
 
+@lru_cache
+def fits(device: torch.device) -> bool:
+    """Tell whether a device has the shared memory that a block of the screens takes: NVIDIA's from Ampere on do."""
+    properties = torch.cuda.get_device_properties(device)
+    return int(getattr(properties, "shared_memory_per_block_optin", 0)) >= SHARED
+
+
 def screen(
     points: torch.Tensor,
     frame: "Frame",
@@ -223,30 +232,34 @@ def screen(
     rows, count = (left.rows, left.count) if only is None else (only.rows, only.count)
     height = ROWS if layout.width <= WHOLE else ROWS // 2
     tiles = triton.cdiv(n, height)
-    _screen[(tiles if only is None else min(tiles, PROGRAMS),)](
-        points, rows, count, n, frame.origin, layout.unit, layout.slack, layout.leading, layout.following, layout.half,
-        labels, left.rows, left.count, len(layout.half), d,
-        WIDTH=layout.width, BLOCK_D=layout.width if layout.width <= WHOLE else PIECE, ROWS=height, CENTRES=layout.tile,
-        SPLIT=layout.splits, LISTED=only is not None, WIDE=frame.wide,
-        num_warps=8, num_stages=2 if layout.splits else 3, enable_fp_fusion=True,
-    )  # fmt: skip
+    with torch.cuda.device_of(points):
+        _screen[(tiles if only is None else min(tiles, PROGRAMS),)](
+            points, rows, count, n, frame.origin, layout.unit, layout.slack,
+            layout.leading, layout.following, layout.half, labels, left.rows, left.count, len(layout.half), d,
+            WIDTH=layout.width, BLOCK_D=layout.width if layout.width <= WHOLE else PIECE // (2 if layout.splits else 1),
+            ROWS=height, CENTRES=layout.tile, SPLIT=layout.splits, LISTED=only is not None, WIDE=frame.wide,
+            num_warps=8, num_stages=2 if layout.splits else 3, enable_fp_fusion=True,
+        )  # fmt: skip
 
 
 def screen_few(points: torch.Tensor, frame: "Frame", layout: "Layout", labels: torch.Tensor, left: "Open") -> None:
     """Label all rows of few columns by a screen; append what is open to ``left``."""
     n, d = points.shape
-    _screen_few[(triton.cdiv(n, ROWS),)](
-        points, n, frame.origin, layout.unit, layout.slack, layout.leading, layout.half, labels, left.rows, left.count,
-        len(layout.half), D=d, ROWS=ROWS, CENTRES=layout.tile, WIDE=frame.wide, num_warps=8, enable_fp_fusion=True,
-    )  # fmt: skip
+    with torch.cuda.device_of(points):
+        _screen_few[(triton.cdiv(n, ROWS),)](
+            points, n, frame.origin, layout.unit, layout.slack, layout.leading, layout.half,
+            labels, left.rows, left.count, len(layout.half),
+            D=d, ROWS=ROWS, CENTRES=layout.tile, WIDE=frame.wide, num_warps=8, enable_fp_fusion=True,
+        )  # fmt: skip
 
 
 def exact(points: torch.Tensor, base: torch.Tensor, columns: torch.Tensor, labels: torch.Tensor, only: "Open") -> None:
     """Label the rows of a list by squared differences in float64; ``columns`` (d, k) are the centres'."""
     n, d = points.shape
     k = columns.shape[1]
-    _exact[(min(triton.cdiv(n, OPEN_ROWS), PROGRAMS),)](
-        points, only.rows, only.count, base, columns, labels, k, d,
-        ROWS=OPEN_ROWS, CENTRES=min(OPEN_CENTRES, max(16, triton.next_power_of_2(k))),
-        num_warps=4, enable_fp_fusion=False,
-    )  # fmt: skip
+    with torch.cuda.device_of(points):
+        _exact[(min(triton.cdiv(n, OPEN_ROWS), PROGRAMS),)](
+            points, only.rows, only.count, base, columns, labels, k, d,
+            ROWS=OPEN_ROWS, CENTRES=min(OPEN_CENTRES, max(16, triton.next_power_of_2(k))),
+            num_warps=4, enable_fp_fusion=False,
+        )  # fmt: skip

@@ -64,14 +64,15 @@ def add_pieces(
     d = values.shape[1]
     out = torch.empty(len(first), d, dtype=torch.float64, device=values.device)
     block = min(COLUMNS, triton.next_power_of_2(d))
-    _add_pieces[(len(first), triton.cdiv(d, block))](
-        values, values if order is None else order, values if weights is None else weights,
-        out if anchors is None else anchors, d if anchors is not None and len(anchors) > 1 else 0,
-        first, last, owner, out, d,
-        ROWS=max(1, min(256, VALUES // block)), BLOCK_D=block,
-        ORDERED=order is not None, WEIGHTED=weights is not None, ANCHORED=anchors is not None,
-        num_warps=4, enable_fp_fusion=True,
-    )  # fmt: skip
+    with torch.cuda.device_of(values):
+        _add_pieces[(len(first), triton.cdiv(d, block))](
+            values, values if order is None else order, values if weights is None else weights,
+            out if anchors is None else anchors, d if anchors is not None and len(anchors) > 1 else 0,
+            first, last, owner, out, d,
+            ROWS=max(1, min(256, VALUES // block)), BLOCK_D=block,
+            ORDERED=order is not None, WEIGHTED=weights is not None, ANCHORED=anchors is not None,
+            num_warps=4, enable_fp_fusion=True,
+        )  # fmt: skip
     return out
 
 
@@ -81,7 +82,8 @@ def own_squares(points: torch.Tensor, labels: torch.Tensor, base: torch.Tensor, 
     out = torch.empty(n, dtype=torch.float64, device=points.device)
     block = min(COLUMNS, triton.next_power_of_2(d))
     rows = max(1, min(256, VALUES // block))
-    _squares[(triton.cdiv(n, rows),)](
-        points, labels, base, centres, out, n, d, ROWS=rows, BLOCK_D=block, num_warps=4, enable_fp_fusion=True
-    )
+    with torch.cuda.device_of(points):
+        _squares[(triton.cdiv(n, rows),)](
+            points, labels, base, centres, out, n, d, ROWS=rows, BLOCK_D=block, num_warps=4, enable_fp_fusion=True
+        )
     return out

@@ -45,11 +45,12 @@ def _launch(
     rows = min(256, VALUES // (max(count, 2) * block))
     tiles = triton.cdiv(n, rows)
     out = closest if take else torch.empty(tiles, count, dtype=torch.float64, device=points.device)
-    _candidates[(tiles,)](
-        points, closest if weights is None else weights, closest, candidates, out, n, d,
-        ROWS=rows, COUNT=count, BLOCK_D=block, WEIGHTED=weights is not None, TAKE=take,
-        num_warps=4, enable_fp_fusion=True,
-    )  # fmt: skip
+    with torch.cuda.device_of(points):
+        _candidates[(tiles,)](
+            points, closest if weights is None else weights, closest, candidates, out, n, d,
+            ROWS=rows, COUNT=count, BLOCK_D=block, WEIGHTED=weights is not None, TAKE=take,
+            num_warps=4, enable_fp_fusion=True,
+        )  # fmt: skip
     return out
 
 
