@@ -27,7 +27,7 @@ from modeseek.engines.gpu.seeding import plus_plus, random_rows, scalable
 from modeseek.kmeans.nearest import Floats, base_of, check_span
 from modeseek.kmeans.seeding import check_start
 
-BYTES_A_POINT = 44  # labels twice, open rows twice, sorted keys and order, squares
+BYTES_A_POINT = 48  # labels three times, open rows twice, sorting, squares
 ROWS_AT_ONCE = 1 << 16  # of distances
 
 
