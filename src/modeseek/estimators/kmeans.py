@@ -91,10 +91,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     same, float64 where not. Sums are float64 whatever the dtype of X. Memory beside X: 12 bytes a point; in one, two or
     three columns also a copy of X sorted by cells.
 
-    On a GPU products are made of halves, on its matrix units, with a bound; what that leaves open is decided in float64,
-    so labels are the same there (`engines.gpu.assign`). Every round sorts the rows by label and adds them up in
-    float64, in one order: the same bits every time. About 48 bytes a point beside X. Of several clusters that are empty
-    in the same round, the first gets the furthest point; the CPU's order among them is not defined.
+    On a GPU products are made of halves, on its matrix units, with a bound; float64 decides what they leave open, so
+    labels are the same there (`engines.gpu.assign`). Every round sorts the rows by label and adds them up in float64,
+    in one order: the same bits every time. About 48 bytes a point beside X. Of several clusters that are empty in the
+    same round, the first gets the furthest point; the CPU's order among them is not defined.
 
     References
     ----------
