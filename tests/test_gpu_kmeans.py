@@ -28,6 +28,15 @@ DRAWN = "the same random numbers draw other rows of repeated points than of weig
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tensors are small here: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def blobs(n, d, seed=0, dtype=np.float64):
     rng = np.random.default_rng(seed)
     return (rng.uniform(-5, 5, (9, d))[rng.integers(0, 9, n)] + rng.normal(size=(n, d))).astype(dtype)
