@@ -1,0 +1,143 @@
+"""DBSCAN in any number of columns: tiles of the pairs that are within eps along one axis.
+
+Pairs are near as in `engines.triton.dbscan`: sums of squares in float32, in float64 where these do not decide. Tiles
+whose points are known to hang together are not looked at.
+"""
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+
+from modeseek.engines.gpu.dbscan import limits
+from modeseek.engines.triton.dbscan import NONE, ROUNDED
+from modeseek.engines.triton.union_find import find_all, join_all
+
+TILE = 64
+FAR = tl.constexpr(1e15)  # its square is inside float32, and beyond that of any eps that float32 decides about
+
+
+@triton.jit
+def near(queries, n_queries, q, points, n, p, valid, limits, d, T: tl.constexpr):
+    """Return which of the pairs of blocks q and p are near, where ``valid``; limits: eps^2, sure, not excluded."""
+    mine, there = q < n_queries, p < n
+    squares = tl.zeros((T, T), tl.float32)
+    for k in range(d):
+        x = tl.load(queries + tl.cast(n_queries, tl.int64) * k + q, mask=mine, other=0.0)
+        y = tl.load(points + tl.cast(n, tl.int64) * k + p, mask=there, other=0.0)
+        difference = tl.minimum(tl.abs(x[:, None] - y[None, :]), FAR).to(tl.float32)
+        squares += difference * difference
+    sure = valid & (squares <= tl.load(limits + 1).to(tl.float32))
+    unsure = valid & ~sure & (squares <= tl.load(limits + 2).to(tl.float32))
+    if tl.max(tl.max(unsure.to(tl.int32), 1), 0) > 0:
+        exact = tl.zeros((T, T), tl.float64)
+        for k in range(d):
+            x = tl.load(queries + tl.cast(n_queries, tl.int64) * k + q, mask=mine, other=0.0)
+            y = tl.load(points + tl.cast(n, tl.int64) * k + p, mask=there, other=0.0)
+            wide = x.to(tl.float64)[:, None] - y.to(tl.float64)[None, :]
+            wide = tl.where(unsure, wide, 0.0)
+            exact += wide * wide
+        sure = sure | (unsure & (exact <= tl.load(limits)))
+    return sure
+
+
+@triton.jit
+def _core_kernel(
+    points, n, weights, begins, ends, limits, out, d,
+    WEIGHTED: tl.constexpr, SHORT: tl.constexpr, T: tl.constexpr,
+):  # fmt: skip
+    q = tl.cast(tl.program_id(0), tl.int64) * T + tl.arange(0, T)
+    mine = q < n
+    needed = tl.load(limits + 3)
+    total = tl.zeros((T,), tl.float64)
+    i, end = tl.load(begins + tl.program_id(0)), tl.load(ends + tl.program_id(0))
+    while i < end:
+        p = i + tl.arange(0, T)
+        found = near(points, n, q, points, n, p, mine[:, None] & (p < end)[None, :], limits, d, T)
+        if WEIGHTED:
+            w = tl.load(weights + p, mask=p < end, other=0.0)
+            total += tl.sum(tl.where(found, w[None, :], 0.0), 1)
+        else:
+            total += tl.sum(found.to(tl.int32), 1).to(tl.float64)
+        i += T
+        if SHORT:
+            lacking = tl.max((mine & (total < needed)).to(tl.int32), 0)
+            i = tl.where(lacking > 0, i, end)
+    tl.store(out + q, (total >= needed).to(tl.int8), mask=mine)
+
+
+@triton.jit
+def _link_kernel(points, n, ends, limits, parent, d, T: tl.constexpr):
+    first = tl.cast(tl.program_id(0), tl.int64) * T
+    q = first + tl.arange(0, T)
+    mine = q < n
+    i, end = first, tl.load(ends + tl.program_id(0))
+    while i < end:
+        p = i + tl.arange(0, T)
+        there = p < end
+        a, b = find_all(parent, tl.where(mine, q, 0), mine), find_all(parent, tl.where(there, p, 0), there)
+        apart = mine[:, None] & there[None, :] & (a[:, None] != b[None, :])
+        if tl.max(tl.max(apart.to(tl.int32), 1), 0) > 0:
+            apart = near(points, n, q, points, n, p, apart, limits, d, T)
+            while tl.max(tl.max(apart.to(tl.int32), 1), 0) > 0:
+                chosen = tl.min(tl.where(apart, p[None, :] - i, T), 1)
+                has = chosen < T
+                pick = apart & ((p[None, :] - i) == chosen[:, None])
+                other = tl.sum(tl.where(pick, b[None, :], 0), 1)
+                join_all(parent, a, other, has)
+                a, b = find_all(parent, a, mine), find_all(parent, b, there)
+                apart = apart & (a[:, None] != b[None, :])
+        i += T
+
+
+@triton.jit
+def _label_kernel(queries, n_queries, points, n, labels, begins, ends, limits, out, d, T: tl.constexpr):
+    q = tl.cast(tl.program_id(0), tl.int64) * T + tl.arange(0, T)
+    mine = q < n_queries
+    best = tl.full((T,), NONE, tl.int32)
+    i, end = tl.load(begins + tl.program_id(0)), tl.load(ends + tl.program_id(0))
+    while i < end:
+        p = i + tl.arange(0, T)
+        label = tl.load(labels + p, mask=p < end, other=NONE)
+        sooner = mine[:, None] & (label[None, :] < best[:, None])
+        if tl.max(tl.max(sooner.to(tl.int32), 1), 0) > 0:
+            found = near(queries, n_queries, q, points, n, p, sooner, limits, d, T)
+            best = tl.minimum(best, tl.min(tl.where(found, label[None, :], NONE), 1))
+        i += T
+    tl.store(out + q, tl.where(best == NONE, -1, best), mask=mine)
+
+
+def are_core(slabs: Any, weights: torch.Tensor | None, needed: float, eps: float) -> torch.Tensor:
+    """Return whether each point is core."""
+    d, n = slabs.points.shape
+    out = torch.empty(n, dtype=torch.int8, device=slabs.points.device)
+    short = weights is None or not bool((weights < 0.0).any())
+    _core_kernel[(triton.cdiv(n, TILE),)](
+        slabs.points, n, slabs.points if weights is None else weights, *slabs.runs(slabs, TILE),
+        limits(eps, needed, d, out.device), out, d, WEIGHTED=weights is not None, SHORT=short, T=TILE, **ROUNDED,
+    )  # fmt: skip
+    return out > 0
+
+
+def link_points(slabs: Any, eps: float) -> torch.Tensor:
+    """Return links of points whose ends are the first of those that hang together."""
+    d, n = slabs.points.shape
+    parent = torch.arange(n, device=slabs.points.device)
+    _, ends = slabs.runs(slabs, TILE)
+    _link_kernel[(triton.cdiv(n, TILE),)](
+        slabs.points, n, ends, limits(eps, 0.0, d, parent.device), parent, d, T=TILE, **ROUNDED
+    )
+    return parent
+
+
+def least_labels(queries: Any, slabs: Any, labels: torch.Tensor, eps: float) -> torch.Tensor:
+    """Return the least label (int32), of those of points, within eps of each query; -1 where there is none."""
+    d, n = slabs.points.shape
+    n_queries = len(queries.along)
+    out = torch.empty(n_queries, dtype=torch.int32, device=labels.device)
+    _label_kernel[(triton.cdiv(n_queries, TILE),)](
+        queries.points, n_queries, slabs.points, n, labels, *queries.runs(slabs, TILE),
+        limits(eps, 0.0, d, out.device), out, d, T=TILE, **ROUNDED,
+    )  # fmt: skip
+    return out
