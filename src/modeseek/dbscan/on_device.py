@@ -77,6 +77,8 @@ def as_weights(sample_weight: Any, n: int, device: str) -> torch.Tensor | None:
     if not bool(torch.isfinite(weights).all()):
         row = int(torch.nonzero(~torch.isfinite(weights))[0])
         raise ValueError(f"Input sample_weight contains NaN or infinity (first at entry {row}).")
+    if not bool(weights.any()):
+        raise ValueError("Every sample_weight is zero: no point can be core.")
     return weights
 
 
@@ -104,13 +106,13 @@ def _by_cells(
     core = dbscan_cells.core_points(sorted_cells, None if weights is None else weights[order], float(min_samples), eps)
     labels = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
     if bool(core.any()):
-        rest = sorted_cells.points[:, ~core]
-        rest_keys = torch.repeat_interleave(sorted_cells.keys, sorted_cells.counts)[~core]
+        rest = sorted_cells.points[:, ~core].contiguous()
+        rest_keys = sorted_cells.key_of_point[~core]
         core_cells = dbscan_cells.core_cells(sorted_cells, core)
         del sorted_cells
-        rows, counts = order[core], core_cells.counts
+        rows = order[core]
         least = rows[core_cells.starts[:-1]]  # within a cell rows rise
-        number = torch.repeat_interleave(_numbered(dbscan_cells.link(core_cells, eps), least), counts)
+        number = _numbered(dbscan_cells.link(core_cells, eps), least)[core_cells.of_point]
         labels[rows] = number.long()
         if len(rest_keys):
             labels[order[~core]] = dbscan_cells.first_labels(rest, rest_keys, core_cells, number, eps).long()

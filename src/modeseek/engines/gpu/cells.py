@@ -32,6 +32,16 @@ class Cells:
         """Number of points of each cell."""
         return self.starts.diff()
 
+    @property
+    def of_point(self) -> torch.Tensor:
+        """Number of the cell of each point, (n,)."""
+        return torch.repeat_interleave(self.counts, output_size=self.points.shape[1])
+
+    @property
+    def key_of_point(self) -> torch.Tensor:
+        """Key of the cell of each point, (n,)."""
+        return torch.repeat_interleave(self.keys, self.counts, output_size=self.points.shape[1])
+
     def run(self, keys: torch.Tensor, row: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return where the points of one row of cells begin and end, for cells with these keys."""
         target = keys.long() + row

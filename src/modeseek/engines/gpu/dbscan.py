@@ -42,7 +42,7 @@ def core_points(cells: Cells, weights: torch.Tensor | None, needed: float, eps: 
 
     A cell that weighs so much has core points only, if no weight is negative.
     """
-    of_point = torch.repeat_interleave(cells.counts)
+    of_point = cells.of_point
     own = cells.counts if weights is None else torch.segment_reduce(weights, "sum", lengths=cells.counts)
     short = weights is None or not bool((weights < 0.0).any())
     core = torch.zeros(cells.points.shape[1], dtype=torch.bool, device=cells.points.device)
@@ -103,15 +103,19 @@ def _weight_near(
 
 def core_cells(cells: Cells, core: torch.Tensor) -> Cells:
     """Return the cells of the core points alone."""
-    keys = torch.repeat_interleave(cells.keys, cells.counts)[core]
-    return group(cells.points[:, core], keys, cells.rows, cells.steps)
+    return group(cells.points[:, core].contiguous(), cells.key_of_point[core], cells.rows, cells.steps)
 
 
 def boxes(cells: Cells) -> torch.Tensor:
     """Return the least and the greatest coordinates of the points of each cell, (2, d, m)."""
-    of_point = torch.repeat_interleave(cells.counts)
     d, m = len(cells.points), len(cells.keys)
     ends = torch.empty((2, d, m), dtype=cells.points.dtype, device=cells.points.device)
+    if triton.runs_on(ends):
+        from modeseek.engines.triton.dbscan_links import write_boxes
+
+        write_boxes(cells, ends)
+        return ends
+    of_point = cells.of_point
     for k, column in enumerate(cells.points):
         for end, how in zip(ends, ("amin", "amax"), strict=True):
             end[k].scatter_reduce_(0, of_point, column, how, include_self=False)
@@ -121,7 +125,7 @@ def boxes(cells: Cells) -> torch.Tensor:
 def link(cells: Cells, eps: float) -> torch.Tensor:
     """Return the least cell of all that hang together with each: by pairs of points within eps of each other."""
     if triton.runs_on(cells.points):
-        from modeseek.engines.triton.dbscan import link_cells
+        from modeseek.engines.triton.dbscan_links import link_cells
 
         return flattened(link_cells(cells, boxes(cells), eps))
     return _link(cells, boxes(cells), eps)

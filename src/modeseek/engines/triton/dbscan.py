@@ -1,4 +1,4 @@
-"""DBSCAN on sorted cells: which points are core, which cells hang together, what border points belong to.
+"""DBSCAN on sorted cells: which pairs of points are near, which points are core, what border points belong to.
 
 A pair of points is near if sum_k (x_k - y_k)^2 <= eps^2, in float64 and column by column. Differences are made in the
 dtype of the points, squares and sums in float32: with u = 2^-24 and d columns that is off by less than (d + 4) u parts
@@ -18,12 +18,10 @@ import triton.language as tl
 
 from modeseek.engines.gpu.cells import REACH
 from modeseek.engines.gpu.dbscan import limits
-from modeseek.engines.triton.union_find import find, find_all, join
 
 ROUNDED = {"enable_fp_fusion": False}
 LONG = 2048  # points of a run that one lane of a narrow block still goes through
 NARROW, WIDE = (32, 4), (1, 512)  # queries and points of a block
-TILE = 16
 NONE = tl.constexpr(2**31 - 1)
 
 
@@ -143,69 +141,6 @@ def _label_kernel(
     tl.store(out + lane, answer, mask=asked)
 
 
-@triton.jit
-def _touch(points, n, a, a_end, b, b_end, box, m, limits, D: tl.constexpr, T: tl.constexpr):
-    """Tell (1 or 0) whether points [a, a_end) and [b, b_end) have a near pair; box + k m: the ends of those of b."""
-    found = tl.cast(0, tl.int32)
-    while (a < a_end) & (found == 0):
-        q = a + tl.arange(0, T)
-        mine = q < a_end
-        outside = tl.zeros((T,), tl.float64)
-        for k in tl.static_range(D):
-            x = tl.load(points + tl.cast(n, tl.int64) * k + q, mask=mine, other=0.0).to(tl.float64)
-            low = tl.load(box + tl.cast(m, tl.int64) * k).to(tl.float64)
-            high = tl.load(box + tl.cast(m, tl.int64) * (D + k)).to(tl.float64)
-            gap = tl.maximum(tl.maximum(low - x, x - high), 0.0)
-            outside += gap * gap
-        mine = mine & (outside <= tl.load(limits))
-        p_first = tl.where(tl.max(mine.to(tl.int32), 0) > 0, b, b_end)
-        while (p_first < b_end) & (found == 0):
-            p = p_first + tl.arange(0, T)
-            valid = mine[:, None] & (p < b_end)[None, :]
-            inside = tl.where(mine, q, a)  # rows beyond the last are never read
-            pairs = near(points, n, inside[:, None], points, n, p[None, :], valid, limits, D)
-            found = tl.max(tl.max(pairs.to(tl.int32), 1), 0)
-            p_first += T
-        a += T
-    return found
-
-
-@triton.jit
-def _link_kernel(
-    points, n, keys, starts, m, boxes, steps, n_steps, top, limits, parent,
-    LANES: tl.constexpr, D: tl.constexpr, T: tl.constexpr,
-):  # fmt: skip
-    """Unite one cell with those later ones, a step of keys away, that have a near pair of points with it."""
-    c = tl.cast(tl.program_id(0), tl.int64)
-    lane = tl.arange(0, LANES)
-    asked = lane < n_steps
-    target = tl.load(keys + c).to(tl.int64) + tl.load(steps + lane, mask=asked, other=0)
-    at = lower_bound(keys, m, target, top)
-    todo = asked & (at < m)
-    todo = todo & (tl.load(keys + at, mask=todo, other=-1) == target)
-    apart = tl.zeros((LANES,), tl.float64)
-    for k in tl.static_range(D):
-        below, above = boxes + tl.cast(m, tl.int64) * k, boxes + tl.cast(m, tl.int64) * (D + k)
-        low, high = tl.load(below + c).to(tl.float64), tl.load(above + c).to(tl.float64)
-        there_low = tl.load(below + at, mask=todo, other=0.0).to(tl.float64)
-        there_high = tl.load(above + at, mask=todo, other=0.0).to(tl.float64)
-        gap = tl.maximum(tl.maximum(there_low - high, low - there_high), 0.0)
-        apart += gap * gap
-    todo = todo & (apart <= tl.load(limits))
-    mine = tl.cast(find(parent, c), tl.int64)
-    todo = todo & (find_all(parent, at, todo) != mine)
-    while tl.max(todo.to(tl.int32), 0) > 0:
-        next_lane = tl.min(tl.where(todo, lane, LANES), 0)
-        other = tl.sum(tl.where(lane == next_lane, at, 0), 0)
-        todo = todo & (lane != next_lane)
-        a, b = find(parent, c), find(parent, other)
-        if a != b:
-            begin, end = tl.load(starts + c), tl.load(starts + c + 1)
-            there, there_end = tl.load(starts + other), tl.load(starts + other + 1)
-            if _touch(points, n, begin, end, there, there_end, boxes + other, m, limits, D, T) > 0:
-                join(parent, a, b)
-
-
 def are_core(
     cells: Any,
     of_point: torch.Tensor,
@@ -224,7 +159,7 @@ def are_core(
     def launch(q: torch.Tensor, found: torch.Tensor, long: int, sizes: tuple[int, int]) -> None:
         _core_kernel[(triton.cdiv(len(q), sizes[0]),)](
             cells.points, n, cells.points if weights is None else weights, cells.keys, cells.starts, len(cells.keys),
-            of_point, own, q, len(q), cells.rows, len(cells.rows), _top(cells), values, found,
+            of_point, own, q, len(q), cells.rows, len(cells.rows), top_power(cells), values, found,
             REACH=REACH, LONG=long, WEIGHTED=weights is not None, SHORT=short, D=d, Q=sizes[0], P=sizes[1],
             num_warps=1 if sizes == NARROW else 4, **ROUNDED,
         )  # fmt: skip
@@ -245,7 +180,7 @@ def least_labels(
     def launch(q: torch.Tensor, found: torch.Tensor, long: int, sizes: tuple[int, int]) -> None:
         _label_kernel[(triton.cdiv(len(q), sizes[0]),)](
             points, points.shape[1], keys, cells.points, n, labels, cells.keys, cells.starts, len(cells.keys),
-            q, len(q), cells.rows, len(cells.rows), _top(cells), values, found,
+            q, len(q), cells.rows, len(cells.rows), top_power(cells), values, found,
             REACH=REACH, LONG=long, D=d, Q=sizes[0], P=sizes[1], num_warps=1 if sizes == NARROW else 4, **ROUNDED,
         )  # fmt: skip
 
@@ -263,20 +198,6 @@ def _again(which: torch.Tensor, out: torch.Tensor, sign: int, launch: Any) -> No
         out[left] = found
 
 
-def link_cells(cells: Any, boxes: torch.Tensor, eps: float) -> torch.Tensor:
-    """Return links of cells (m,) whose ends are the least of those that hang together; boxes: (2, d, m)."""
-    d, n = cells.points.shape
-    m = len(cells.keys)
-    parent = torch.arange(m, device=cells.points.device)
-    values = limits(eps, 0.0, d, parent.device)
-    for steps in cells.steps:  # close cells first: what they join needs no test further away
-        _link_kernel[(m,)](
-            cells.points, n, cells.keys, cells.starts, m, boxes, steps, len(steps), _top(cells), values, parent,
-            LANES=triton.next_power_of_2(len(steps)), D=d, T=TILE, num_warps=1, **ROUNDED,
-        )  # fmt: skip
-    return parent
-
-
-def _top(cells: Any) -> int:
+def top_power(cells: Any) -> int:
     """Return the highest power of two up to the number of cells."""
     return 1 << (len(cells.keys).bit_length() - 1)

@@ -14,7 +14,7 @@ from modeseek.engines.gpu.dbscan import limits
 from modeseek.engines.triton.dbscan import NONE, ROUNDED
 from modeseek.engines.triton.union_find import find_all, join_all
 
-TILE = 64
+TILE, WARPS = 64, 8  # a tile has float64 sums too where float32 does not decide
 FAR = tl.constexpr(1e15)  # its square is inside float32, and beyond that of any eps that float32 decides about
 
 
@@ -115,7 +115,8 @@ def are_core(slabs: Any, weights: torch.Tensor | None, needed: float, eps: float
     short = weights is None or not bool((weights < 0.0).any())
     _core_kernel[(triton.cdiv(n, TILE),)](
         slabs.points, n, slabs.points if weights is None else weights, *slabs.runs(slabs, TILE),
-        limits(eps, needed, d, out.device), out, d, WEIGHTED=weights is not None, SHORT=short, T=TILE, **ROUNDED,
+        limits(eps, needed, d, out.device), out, d,
+        WEIGHTED=weights is not None, SHORT=short, T=TILE, num_warps=WARPS, **ROUNDED,
     )  # fmt: skip
     return out > 0
 
@@ -126,7 +127,7 @@ def link_points(slabs: Any, eps: float) -> torch.Tensor:
     parent = torch.arange(n, device=slabs.points.device)
     _, ends = slabs.runs(slabs, TILE)
     _link_kernel[(triton.cdiv(n, TILE),)](
-        slabs.points, n, ends, limits(eps, 0.0, d, parent.device), parent, d, T=TILE, **ROUNDED
+        slabs.points, n, ends, limits(eps, 0.0, d, parent.device), parent, d, T=TILE, num_warps=WARPS, **ROUNDED
     )
     return parent
 
@@ -138,6 +139,6 @@ def least_labels(queries: Any, slabs: Any, labels: torch.Tensor, eps: float) -> 
     out = torch.empty(n_queries, dtype=torch.int32, device=labels.device)
     _label_kernel[(triton.cdiv(n_queries, TILE),)](
         queries.points, n_queries, slabs.points, n, labels, *queries.runs(slabs, TILE),
-        limits(eps, 0.0, d, out.device), out, d, T=TILE, **ROUNDED,
+        limits(eps, 0.0, d, out.device), out, d, T=TILE, num_warps=WARPS, **ROUNDED,
     )  # fmt: skip
     return out

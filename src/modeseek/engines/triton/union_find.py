@@ -4,8 +4,8 @@ To join the sets of two roots a > b is to write min(parent[a], b) to parent[a]. 
 not any more, what it was linked to is joined with b in turn: one of the two is linked already, the other still is to
 be. Which sets come out does not depend on who comes first, and the least number of each is its root in the end.
 
-Links that are read may be old ones: they lead to members of the set all the same, and what the atomic minimum returns is
-never old.
+Links that are read may be old ones: they lead to members of the set all the same, and what the atomic minimum returns
+is never old. A link that is shortened may undo another's minimum, who has the old link and goes on from there.
 
 Source: J. Jaiganesh and M. Burtscher, "A high-performance connected components implementation for GPUs", HPDC (2018).
 """
@@ -31,7 +31,7 @@ def join(parent, a, b):
     """Join the sets of two roots, or of what were roots a moment ago."""
     while a != b:
         high, low = tl.maximum(a, b), tl.minimum(a, b)
-        a, b = tl.atomic_min(parent + high, low), low
+        a, b = tl.atomic_min(parent + high, low, sem="relaxed"), low
         if a == high:
             a = low
 
@@ -54,6 +54,6 @@ def join_all(parent, a, b, mask):
     going = mask & (a != b)
     while tl.max(going.to(tl.int32), 0) > 0:
         high, low = tl.maximum(a, b), tl.minimum(a, b)
-        old = tl.atomic_min(parent + high, low, mask=going)
+        old = tl.atomic_min(parent + high, low, mask=going, sem="relaxed")
         a, b = tl.where(old == high, low, old), low
         going = going & (a != b)
