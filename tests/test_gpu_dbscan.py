@@ -509,6 +509,20 @@ def test_bad_input_is_refused(X, settings, error, words, kind):
         ms.DBSCAN(**{"device": "torch"} | settings).fit(kind(X))
 
 
+@pytest.mark.parametrize("make", [lambda X: X.to_sparse(), lambda X: X * 1j])
+def test_tensors_that_are_no_table_of_numbers(make, device):
+    with pytest.raises(TypeError, match=r"sparse|real numbers"):
+        ms.DBSCAN(0.5, device="torch").fit(make(torch.eye(4, device=device)))
+
+
+def test_a_device_without_float64_is_refused(monkeypatch):
+    class Far:
+        shape, device = (3, 2), torch.device("mps")
+
+    with pytest.raises(ValueError, match=r"float64.*device=\"cpu\""):
+        on_device.cluster(Far(), np.zeros((2, 2)), 0.5, 5, None)
+
+
 def test_more_than_the_memory_is_told(monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -57,7 +57,8 @@ def cluster(
         raise ValueError('DBSCAN needs float64, which device "mps" lacks. Pass device="cpu".')
     dbscan.check_scale(bounds, eps)
     n, d = points.shape
-    with room_for(f"{n} points of {d} columns in cells", n * (2 * d * points.element_size() + BYTES), device):
+    needed = n * (2 * d * points.element_size() + BYTES)
+    with torch.cuda.device_of(points), room_for(f"{n} points of {d} columns in cells", needed, device):
         keyed = _keys(points, bounds, eps)
         if keyed is None:
             return _by_pairs(points, bounds, eps, min_samples, weights)

@@ -223,6 +223,6 @@ class DBSCAN(ClusterMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,), int64
-            ``labels_``.
+            ``labels_``: a tensor or array of the kind of X, on its device.
         """
         return self.fit(X, sample_weight=sample_weight).labels_

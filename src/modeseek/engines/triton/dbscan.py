@@ -62,6 +62,18 @@ def lower_bound(keys, m, target, top):
 
 
 @triton.jit
+def run_of(keys, starts, m, target, top, REACH: tl.constexpr):
+    """Return where the points begin and end of the cells whose keys are within ``REACH`` of each of a block."""
+    begin = lower_bound(keys, m, target - REACH, top)
+    end = begin
+    for step in tl.static_range(2 * REACH + 1):
+        inside = begin + step < m
+        near_by = inside & (tl.load(keys + begin + step, mask=inside, other=0) <= target + REACH)
+        end += near_by.to(tl.int64)
+    return tl.load(starts + begin), tl.load(starts + end)
+
+
+@triton.jit
 def _core_kernel(
     points, n, weights, keys, starts, m, cells, cell_weights, which, n_which, rows, n_rows, top, limits, out,
     REACH: tl.constexpr, LONG: tl.constexpr, WEIGHTED: tl.constexpr, SHORT: tl.constexpr,
@@ -77,9 +89,7 @@ def _core_kernel(
     total = tl.load(cell_weights + cell)
     skipped = q < 0
     for r in range(n_rows):
-        target = key + tl.load(rows + r)
-        first = tl.load(starts + lower_bound(keys, m, target - REACH, top))
-        last = tl.load(starts + lower_bound(keys, m, target + REACH + 1, top))
+        first, last = run_of(keys, starts, m, key + tl.load(rows + r), top, REACH)
         if LONG > 0:
             skipped = skipped | (asked & (last - first > LONG))
         going = asked & ~skipped
@@ -121,9 +131,7 @@ def _label_kernel(
     best = tl.full((Q,), NONE, tl.int32)
     skipped = q < 0
     for r in range(n_rows):
-        target = key + tl.load(rows + r)
-        first = tl.load(starts + lower_bound(keys, m, target - REACH, top))
-        last = tl.load(starts + lower_bound(keys, m, target + REACH + 1, top))
+        first, last = run_of(keys, starts, m, key + tl.load(rows + r), top, REACH)
         if LONG > 0:
             skipped = skipped | (asked & (last - first > LONG))
         last = tl.where(asked & ~skipped, last, first)
