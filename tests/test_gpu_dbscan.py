@@ -24,7 +24,7 @@ from modeseek.engines.gpu import cells, components, dbscan, dbscan_pairs  # noqa
 from modeseek.engines.triton import dbscan as kernels  # noqa: E402
 from modeseek.engines.triton import dbscan_links as link_kernels  # noqa: E402
 from modeseek.engines.triton import dbscan_pairs as pair_kernels  # noqa: E402
-from modeseek.engines.triton.union_find import find, find_all, join, join_all  # noqa: E402
+from modeseek.engines.triton.union_find import ALONE, find, find_all, join, join_all  # noqa: E402
 
 DTYPES = [torch.float32, torch.float64]
 
@@ -119,7 +119,7 @@ def test_sets_are_joined_whatever_the_order(device, shape, every, size):
     expected = partition(n, a, b)
     a, b = (torch.from_numpy(numbers).to(device) for numbers in (a, b))
     parent = torch.arange(n, device=device)
-    _join_kernel[(triton_library.cdiv(len(a), size),)](parent, a, b, len(a), ALL=every, B=size)
+    _join_kernel[(triton_library.cdiv(len(a), size),)](parent, a, b, len(a), ALL=every, B=size, **ALONE)
     assert bool((parent <= torch.arange(n, device=device)).all())
     np.testing.assert_array_equal(numpy(components.flattened(parent)), expected)
     np.testing.assert_array_equal(numpy(components.unite(torch.arange(n, device=device), a, b)), expected)

@@ -12,7 +12,7 @@ import triton.language as tl
 
 from modeseek.engines.gpu.dbscan import limits
 from modeseek.engines.triton.dbscan import ROUNDED, lower_bound, near, top_power
-from modeseek.engines.triton.union_find import find, find_all, join
+from modeseek.engines.triton.union_find import ALONE, find, find_all, join
 
 TILE = 16
 LANES = 64  # of a program that looks for the ends of one cell
@@ -116,6 +116,6 @@ def link_cells(cells: Any, boxes: torch.Tensor, eps: float) -> torch.Tensor:
     for steps in cells.steps:  # close cells first: what they join needs no test further away
         _link_kernel[(m,)](
             cells.points, n, cells.keys, cells.starts, m, boxes, steps, len(steps), top_power(cells), values, parent,
-            STEPS=triton.next_power_of_2(len(steps)), D=d, T=TILE, num_warps=1, **ROUNDED,
+            STEPS=triton.next_power_of_2(len(steps)), D=d, T=TILE, **ALONE, **ROUNDED,
         )  # fmt: skip
     return parent

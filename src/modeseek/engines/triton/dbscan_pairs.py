@@ -12,9 +12,10 @@ import triton.language as tl
 
 from modeseek.engines.gpu.dbscan import limits
 from modeseek.engines.triton.dbscan import NONE, ROUNDED
-from modeseek.engines.triton.union_find import find_all, join_all
+from modeseek.engines.triton.union_find import ALONE, find_all, join_all
 
 TILE, WARPS = 64, 8  # a tile has float64 sums too where float32 does not decide
+LINK_TILE = 32  # of one warp
 FAR = tl.constexpr(1e15)  # its square is inside float32, and beyond that of any eps that float32 decides about
 
 
@@ -125,9 +126,9 @@ def link_points(slabs: Any, eps: float) -> torch.Tensor:
     """Return links of points whose ends are the first of those that hang together."""
     d, n = slabs.points.shape
     parent = torch.arange(n, device=slabs.points.device)
-    _, ends = slabs.runs(slabs, TILE)
-    _link_kernel[(triton.cdiv(n, TILE),)](
-        slabs.points, n, ends, limits(eps, 0.0, d, parent.device), parent, d, T=TILE, num_warps=WARPS, **ROUNDED
+    _, ends = slabs.runs(slabs, LINK_TILE)
+    _link_kernel[(triton.cdiv(n, LINK_TILE),)](
+        slabs.points, n, ends, limits(eps, 0.0, d, parent.device), parent, d, T=LINK_TILE, **ALONE, **ROUNDED
     )
     return parent
 

@@ -7,11 +7,16 @@ be. Which sets come out does not depend on who comes first, and the least number
 Links that are read may be old ones: they lead to members of the set all the same, and what the atomic minimum returns
 is never old. A link that is shortened may undo another's minimum, who has the old link and goes on from there.
 
+Programs that read links must be of one warp (`ALONE`): several would each read for themselves, and not agree on when a
+loop ends.
+
 Source: J. Jaiganesh and M. Burtscher, "A high-performance connected components implementation for GPUs", HPDC (2018).
 """
 
 import triton
 import triton.language as tl
+
+ALONE = {"num_warps": 1}
 
 
 @triton.jit
