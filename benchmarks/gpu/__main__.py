@@ -13,7 +13,10 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 
-import torch
+try:
+    import torch
+except ImportError:
+    sys.exit("Torch is missing, and nothing was measured: pip install 'modeseek[torch]'")
 
 from benchmarks import harness
 from benchmarks.gpu import limits

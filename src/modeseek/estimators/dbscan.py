@@ -42,7 +42,8 @@ class DBSCAN(ClusterMixin, BaseEstimator):
     p : float, optional
         Only None or 2.
     n_jobs : int, optional
-        Threads: None and -1 mean every core. Results are the same to the bit for any number.
+        Threads: None and -1 mean every core. Results are the same to the bit for any number. Without effect on a
+        device.
     device : str or torch.device, default="auto"
         Where the work is done: "auto" is where X lies, so a tensor or array of a GPU stays there; "cuda", "cuda:1",
         "xpu" move X to that device first; "torch" is the code of a GPU where X lies, even on the CPU; "cpu" are the
