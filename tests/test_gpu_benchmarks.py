@@ -94,6 +94,19 @@ def test_a_part_that_is_missing_is_named(monkeypatch, capsys, rates):
     assert "MISSING: there is no module benchmarks.gpu.near" in capsys.readouterr().out
 
 
+def test_a_part_that_fails_does_not_take_the_others_along(monkeypatch, capsys, rates):
+    def fails(*_):
+        raise MemoryError("a table needs 2 GiB")
+
+    parts = {"kmeans": fails}
+    monkeypatch.setattr(limits, "measure", lambda device, quick: rates)
+    monkeypatch.setattr(command, "part", lambda name: parts.get(name, lambda *_: [limits.row(name, (3, 2), 2.0, 1.0)]))
+    assert command.main(["--device", "cpu", "--quick"]) == 1
+    said = capsys.readouterr().out
+    assert "a table needs 2 GiB" in said
+    assert all(name in said for name in command.PARTS)
+
+
 def test_the_cpu_is_for_quick_runs():
     with pytest.raises(SystemExit):
         command.main(["--device", "cpu"])

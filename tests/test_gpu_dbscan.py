@@ -20,7 +20,7 @@ import triton.language as tl  # noqa: E402
 
 from modeseek.dbscan import on_device  # noqa: E402
 from modeseek.engines import triton  # noqa: E402
-from modeseek.engines.gpu import cells, components, dbscan, dbscan_pairs  # noqa: E402
+from modeseek.engines.gpu import bounds, cells, components, dbscan, dbscan_pairs  # noqa: E402
 from modeseek.engines.triton import dbscan as kernels  # noqa: E402
 from modeseek.engines.triton import dbscan_links as link_kernels  # noqa: E402
 from modeseek.engines.triton import dbscan_pairs as pair_kernels  # noqa: E402
@@ -48,8 +48,7 @@ def weights_of(kind, n, device):
 
 
 def sorted_cells(X, eps):
-    bounds = np.stack([X.amin(0).double().cpu().numpy(), X.amax(0).double().cpu().numpy()])
-    return cells.sort_cells(X, *on_device._keys(X, bounds, eps))
+    return cells.sort_cells(X, *on_device._keys(X, bounds(X), eps))
 
 
 def core_of(X, eps, least, weights=None):
@@ -206,12 +205,18 @@ def test_long_runs_are_left_to_wide_blocks(device, monkeypatch):
 
 @pytest.mark.parametrize(
     ("d", "n", "kind", "dtype"),
-    [(1, 65, None, SINGLE), (4, 150, None, DOUBLE), (5, 64, "zero", DOUBLE), (4, 130, "signed", SINGLE)],
+    [
+        (1, 65, None, SINGLE),
+        (4, 150, None, DOUBLE),
+        (5, 64, "zero", DOUBLE),
+        (4, 130, "signed", SINGLE),
+        (70, 66, None, SINGLE),
+    ],
 )
 def test_tiles_of_pairs_by_kernel_and_on_tensors(device, d, n, kind, dtype):
     X = torch.from_numpy(crowds(n, d)).to(device, dtype)
-    eps = 0.3 * d
-    slabs, order = dbscan_pairs.sort_slabs(X, d - 1, eps, float(X.abs().max()))
+    eps = 0.3 * d if d < 10 else 8.0
+    slabs, order = dbscan_pairs.sort_slabs(X, bounds(X), eps)
     weights = weights_of(kind, n, device)
     w = None if weights is None else weights[order]
     core = dbscan_pairs._are_core(slabs, w, 5.0, eps)
@@ -231,7 +236,7 @@ def test_what_float32_cannot_tell_is_decided_in_float64(device):
     eps = 0.1
     steps = np.array([0.0, eps, np.nextafter(eps, 0.0), np.nextafter(eps, 1.0), eps * (1 + 1e-9), eps * (1 - 1e-9)])
     X = torch.from_numpy(np.c_[steps, np.zeros(6)]).to(device)
-    slabs, order = dbscan_pairs.sort_slabs(X, 0, eps, 1.0)
+    slabs, order = dbscan_pairs.sort_slabs(X, bounds(X), eps)
     sorted_, rows = sorted_cells(X, eps)
     near = np.square(steps) <= eps * eps
     for least in range(1, 7):
@@ -253,7 +258,7 @@ def test_float32_is_trusted_only_where_its_bound_holds():
         rounded = np.zeros(len(x), np.float32)
         for k in range(d):
             rounded += (x[:, k] - y[:, k]) ** 2
-        square, sure, possible, _ = dbscan.limits(1.0, 0.0, d, "cpu").tolist()
+        square, sure, possible, _, _ = dbscan.limits(1.0, 0.0, d, "cpu").tolist()
         assert square == 1.0
         assert np.abs(rounded / exact - 1.0).max() < min(1.0 - sure, possible - 1.0) / 1.5
     for eps in (1e-13, 1e13):
@@ -271,13 +276,13 @@ COMPILE = """
 import torch
 from tests import compiled
 from tests.test_gpu_dbscan import crowds, sorted_cells
-from modeseek.engines.gpu import dbscan_pairs
+from modeseek.engines.gpu import bounds, dbscan_pairs
 from modeseek.engines.triton import dbscan as kernels, dbscan_links, dbscan_pairs as pairs
 compiled.resources = lambda kernel: "fma.rn.f" in kernel.asm["ptx"]
 kernels._again = lambda *_: None
 X = torch.from_numpy(crowds(90, 3)).float()
 cells, _ = sorted_cells(X, 0.5)
-slabs, _ = dbscan_pairs.sort_slabs(X.double(), 0, 0.5, 9.0)
+slabs, _ = dbscan_pairs.sort_slabs(X.double(), bounds(X), 0.5)
 which, w, box = torch.arange(90), torch.ones(90, dtype=torch.float64), torch.empty(2, 3, len(cells.keys))
 with compiled.compiled_only() as seen:
     kernels.are_core(cells, cells.of_point, w, w, which, 5.0, 0.5, True)
@@ -287,7 +292,9 @@ with compiled.compiled_only() as seen:
     pairs.are_core(slabs, None, 5.0, 0.5)
     pairs.link_points(slabs, 0.5)
     pairs.least_labels(slabs, slabs, which.int(), 0.5)
-assert len(seen) == 8, seen
+    many = torch.rand(1, 70)
+    pairs.are_core(dbscan_pairs.sort_slabs(many, bounds(many), 0.5)[0], None, 5.0, 0.5)
+assert len(seen) == 9, seen
 assert not any(fused for _, fused in seen), seen
 """
 

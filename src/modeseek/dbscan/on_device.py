@@ -1,8 +1,8 @@
 """DBSCAN on a device of Torch: the same labels as on the CPU, number for number; nothing but counts leaves the device.
 
 Up to three columns points are sorted into the cells of `dbscan.cells`; where one far point would make these too many,
-gaps along the axes are left out first. In more columns, or where cells are too many even so, tiles of all pairs within
-eps along the widest axis are compared.
+gaps along the axes are left out first. In more columns, or where cells are too many even so, tiles of pairs are
+compared, of points sorted by slabs.
 """
 
 import math
@@ -123,8 +123,7 @@ def _by_cells(
 def _by_pairs(
     points: torch.Tensor, bounds: NDArray[np.float64], eps: float, min_samples: int, weights: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    axis, furthest = int(np.argmax(bounds[1] - bounds[0])), float(np.abs(bounds).max())
-    slabs, order = dbscan_pairs.sort_slabs(points, axis, eps, furthest)
+    slabs, order = dbscan_pairs.sort_slabs(points, bounds, eps)
     core = dbscan_pairs.core_points(slabs, None if weights is None else weights[order], float(min_samples), eps)
     labels = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
     if bool(core.any()):
@@ -132,7 +131,7 @@ def _by_pairs(
         number = _numbered(dbscan_pairs.link(cores, eps), rows)
         labels[rows] = number.long()
         rest = slabs.take(~core)
-        if len(rest.along):
+        if len(rest.slab):
             labels[order[~core]] = dbscan_pairs.first_labels(rest, cores, number, eps).long()
     return labels, _in_rows(core, order)
 

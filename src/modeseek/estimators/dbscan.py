@@ -78,7 +78,8 @@ class DBSCAN(ClusterMixin, BaseEstimator):
     in scikit-learn. Their sums are rounded; whole numbers are exact.
 
     Up to three columns points are sorted into cells of side eps / sqrt(d) [2]_. In more, they are halved into compact
-    blocks of 32, and blocks within reach are compared; that may be all of them where there are many columns.
+    blocks of 32, and blocks within reach are compared; that may be all of them where there are many columns. A device
+    compares tiles of pairs there, of points sorted by slabs along the widest axes.
 
     Memory beyond X, at the peak: about 33 bytes a point in two columns of float64, of which 16 are ``components_``, 8
     each ``labels_`` and ``core_sample_indices_``. Neighbours are never listed. X is copied where it is not

@@ -18,14 +18,14 @@ SMALLEST, LARGEST = 1e-12, 1e12  # of eps: its square, and an eighth of its roun
 def limits(eps: float, needed: float, d: int, device: torch.device) -> torch.Tensor:
     """Return what float64 and float32 sums of squares are compared with: see `engines.triton.dbscan`.
 
-    eps^2; what float32 must not be above for a pair to be near for sure; above which it surely is not; and the weight
-    of the neighbourhood of a core point.
+    eps^2; what float32 must not be above for a pair to be near for sure; above which it surely is not; the weight of
+    the neighbourhood of a core point; above which squares of distances, summed in any order, are above eps^2.
     """
     square, margin = eps * eps, (d + 8) * 2.0**-23
     sure, possible = square * (1.0 - margin), square * (1.0 + margin)
     if not (SMALLEST <= eps <= LARGEST and margin < 0.5):
         sure, possible = -1.0, torch.inf
-    return torch.tensor([square, sure, possible, needed], dtype=torch.float64, device=device)
+    return torch.tensor([square, sure, possible, needed, square * (1.0 + 1e-9)], dtype=torch.float64, device=device)
 
 
 def squares(X: torch.Tensor, i: torch.Tensor, Y: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
