@@ -79,7 +79,8 @@ class DeviceModeFinder(ModeFinder):
         """Write the mode of each row: by its trap, or by where it rests."""
         rows = torch.cat([r for r, _ in resting])
         if len(rows):
-            index[rows] = self.match_rows(Climbed(*(torch.cat(parts) for parts in zip(*(c for _, c in resting)))))
+            climbs = (c for _, c in resting)
+            index[rows] = self.match_rows(Climbed(*(torch.cat(parts) for parts in zip(*climbs, strict=True))))
         if len(self.points.traps):
             mode_of_trap = self._number(self.points.back(self.points.traps.centres))
             names = torch.from_numpy(mode_of_trap).to(index.device)

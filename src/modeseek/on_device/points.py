@@ -35,9 +35,9 @@ def every_point(problem: DeviceProblem) -> tuple[Floats, torch.Tensor, PointsOnD
     labels : tensor of shape (n,), int32
         The mode of each point, on the device.
     field : PointsOnDevice
-        What labels other points: ``field.label(points, modes)`` and ``field.log_density(points)`` take tensors (n, d) on
-        the device and return tensors (n,), int32 and float64; ``field.n_iter`` and ``field.n_unsettled`` are what the
-        fit needed; ``field.cluster_weights`` is (k,) float64 in NumPy.
+        What labels other points: ``field.label(points, modes)`` and ``field.log_density(points)`` take tensors (n, d)
+        on the device and return tensors (n,), int32 and float64; ``field.n_iter`` and ``field.n_unsettled`` are what
+        the fit needed; ``field.cluster_weights`` is (k,) float64 in NumPy.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def _finder(problem: DeviceProblem, field: PointsOnDevice) -> DeviceModeFinder:
 def _finished(
     field: PointsOnDevice, modes: Floats, index: torch.Tensor, number: torch.Tensor, weights: torch.Tensor | None
 ) -> tuple[Floats, torch.Tensor, PointsOnDevice]:
-    """Number modes by decreasing weight and leave out those that no point climbs to."""
+    """Give modes numbers by decreasing weight, and leave out those that no point climbs to."""
     k = len(modes)
     members = torch.bincount(index, minlength=k).cpu().numpy()
     totals = members.astype(np.float64) if weights is None else sums_by_group(weights, index, k).cpu().numpy()

@@ -177,7 +177,7 @@ def _lists(source: Cloud, queries: torch.Tensor, rows: int) -> tuple[torch.Tenso
 
 def plain(source: Cloud, queries: torch.Tensor) -> Sums:
     """Return the sums over all points, a chunk of queries and of points at a time."""
-    m, d = queries.shape
+    m = len(queries)
     values = VALUES_AT_ONCE.get(queries.device.type, VALUES_ON_GPU)
     columns = min(source.n, max(1 << 10, values // m))
     rows = max(1, values // columns)
