@@ -119,4 +119,4 @@ _recorded: OrderedDict[tuple[object, ...], _Recorded] = OrderedDict()
 def resolved(dtype: torch.dtype, bounds: NDArray[np.float64], bandwidth: float) -> bool:
     """Tell whether coordinates of a dtype are fine enough beside the bandwidth: to 1e-5 of it after some rounds."""
     largest = float(np.abs(bounds).max())
-    return math.isfinite(largest) and largest * torch.finfo(dtype).eps <= 1e-5 * bandwidth
+    return math.isfinite(largest) and largest * torch.finfo(dtype).eps <= 5e-6 * bandwidth

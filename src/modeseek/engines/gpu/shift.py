@@ -213,6 +213,9 @@ def _chunk(source: Cloud, q: torch.Tensor, start: int, stop: int) -> Sums:
     if source.weights is not None:
         g *= source.weights[start:stop]
     totals = g.sum(dim=1)
+    if source.direct and q.dtype == torch.float32:  # differences lose nothing far from the middle
+        offsets = [(g * (x[k] - q[:, k, None])).sum(dim=1) for k in range(len(x))]
+        return Sums(torch.stack(offsets, dim=1), totals, peak)
     return Sums(g @ near_x.T - totals[:, None] * near_q, totals, peak)
 
 
