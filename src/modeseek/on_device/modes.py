@@ -64,8 +64,8 @@ class DeviceModeFinder(ModeFinder):
         self._match_all(index, traps, resting)
         return index
 
-    def _climb_rows(self, starts: torch.Tensor, tol: float, max_iter: int, known: bool = True) -> Climbed:
-        climbed = self.points.climb_rows(starts, tol, max_iter, known)
+    def _climb_rows(self, starts: torch.Tensor, tol: float, max_iter: int) -> Climbed:
+        climbed = self.points.climb_rows(starts, tol, max_iter, self.points.all_pull)
         if len(starts):
             self.n_iter = max(self.n_iter, int(climbed.steps.abs().max()))
         return climbed
@@ -144,7 +144,7 @@ class DeviceRestFinder(DeviceModeFinder):
 
     def find_rows(self) -> torch.Tensor:
         """Let the points of the field climb; return the mode of each, (m,) int64."""
-        return self.match_rows(self._climb_rows(self.points.starts, self.tol, self.max_iter, known=False))
+        return self.match_rows(self._climb_rows(self.points.starts, self.tol, self.max_iter))
 
     def match_rows(self, climbed: Climbed) -> torch.Tensor:
         """Return the mode of each row, adding modes that are new."""

@@ -77,7 +77,7 @@ def plain(x: torch.Tensor, bandwidth: float, n_rounds: int, batch: int) -> torch
     for _ in range(n_rounds):
         for start in range(0, len(x), batch):
             rows = slice(start, start + batch)
-            steps = sums(cloud(scaled), scaled[rows]).steps
+            steps = sums(cloud(scaled), scaled[rows], relative=False).steps
             scaled = torch.cat([scaled[:start], scaled[rows] + steps, scaled[start + batch :]])
     return scaled * bandwidth + middle
 

@@ -62,6 +62,8 @@ class Cloud:
         Name of the weight g.
     low, high : tensors of shape (blocks, d)
         Boxes of the blocks.
+    box : tensor of shape (2, d)
+        The box of all.
     reach : float
         Distance beyond which blocks are left out; infinite: none is.
     """
@@ -73,6 +75,7 @@ class Cloud:
     kernel: str
     low: torch.Tensor
     high: torch.Tensor
+    box: torch.Tensor
     reach: float
 
     @property
@@ -105,10 +108,18 @@ def cloud(
             w = points.new_zeros(padded)
             w[:n] = weights
     low, high = boxes(points, BLOCK)
-    return Cloud(columns, n, w, points.new_full((1,), inverse), kernel, low, high, reach)
+    box = torch.stack([low.amin(dim=0), high.amax(dim=0)])
+    return Cloud(columns, n, w, points.new_full((1,), inverse), kernel, low, high, box, reach)
 
 
-def sums(source: Cloud, queries: torch.Tensor, *, precision: str = "tf32x3", pruned: bool = True) -> Sums:
+def sums(
+    source: Cloud,
+    queries: torch.Tensor,
+    *,
+    precision: str = "tf32x3",
+    pruned: bool = True,
+    relative: bool = True,
+) -> Sums:
     """Return the kernel sums at queries (m, d).
 
     Parameters
@@ -121,15 +132,20 @@ def sums(source: Cloud, queries: torch.Tensor, *, precision: str = "tf32x3", pru
         Of products of float32: "ieee" and "tf32x3" are accurate to float32, "tf32" screens (eleven bits).
     pruned : bool, default=True
         Whether blocks beyond the reach may be left out: not for queries that have no point in reach.
+    relative : bool, default=True
+        Whether a Gaussian is summed relative to its largest term. False is quicker, for queries where the density is at
+        least about the weight of one point: points themselves, and where they climb to.
     """
     if not len(queries):
         return Sums(queries.clone(), queries.new_empty(0), queries.new_empty(0))
     if triton.runs_on(queries) and queries.shape[1] <= WIDEST:
-        return fused(source, queries, precision, pruned)
-    return plain(source, queries)
+        return fused(source, queries, precision, pruned, relative)
+    return plain(source, queries, relative)
 
 
-def fused(source: Cloud, queries: torch.Tensor, precision: str = "tf32x3", pruned: bool = True) -> Sums:
+def fused(
+    source: Cloud, queries: torch.Tensor, precision: str = "tf32x3", pruned: bool = True, relative: bool = True
+) -> Sums:
     """Return the sums by the Triton kernel; parts of what a tile sums are added in order."""
     from modeseek.engines.triton import shift
 
@@ -138,8 +154,8 @@ def fused(source: Cloud, queries: torch.Tensor, precision: str = "tf32x3", prune
     rows = shift.rows_of_tile(queries.dtype, queries.shape[1])
     near = _lists(source, queries, rows) if pruned and math.isfinite(source.reach) else None
     offsets, totals, peaks = shift.sums(
-        queries.T.contiguous(), source.columns, source.n, source.weights, source.inverse, source.kernel,
-        direct=source.direct, near=near, precision=precision,
+        queries.T.contiguous(), source.columns, source.n, source.weights, source.inverse, source.box, source.kernel,
+        direct=source.direct, relative=relative, near=near, precision=precision,
     )  # fmt: skip
     return _added(offsets, totals, peaks)
 
@@ -175,25 +191,26 @@ def _lists(source: Cloud, queries: torch.Tensor, rows: int) -> tuple[torch.Tenso
 # ------------------------------------------------------------------------------------------------ in plain Torch
 
 
-def plain(source: Cloud, queries: torch.Tensor) -> Sums:
+def plain(source: Cloud, queries: torch.Tensor, relative: bool = True) -> Sums:
     """Return the sums over all points, a chunk of queries and of points at a time."""
     m = len(queries)
     values = VALUES_AT_ONCE.get(queries.device.type, VALUES_ON_GPU)
     columns = min(source.n, max(1 << 10, values // m))
     rows = max(1, values // columns)
-    done = [_rows_of(source, queries[start : start + rows], columns) for start in range(0, m, rows)]
+    done = [_rows_of(source, queries[start : start + rows], columns, relative) for start in range(0, m, rows)]
     return done[0] if len(done) == 1 else Sums(*(torch.cat(parts) for parts in zip(*done, strict=True)))
 
 
-def _rows_of(source: Cloud, q: torch.Tensor, columns: int) -> Sums:
-    found = [_chunk(source, q, start, min(start + columns, source.n)) for start in range(0, source.n, columns)]
+def _rows_of(source: Cloud, q: torch.Tensor, columns: int, relative: bool) -> Sums:
+    ends = ((start, min(start + columns, source.n)) for start in range(0, source.n, columns))
+    found = [_chunk(source, q, start, stop, relative) for start, stop in ends]
     return _added(*(torch.stack(parts) for parts in zip(*found, strict=True)))
 
 
-def _chunk(source: Cloud, q: torch.Tensor, start: int, stop: int) -> Sums:
+def _chunk(source: Cloud, q: torch.Tensor, start: int, stop: int, relative: bool) -> Sums:
     """Return the sums over some of the points."""
     x = source.columns[:, start:stop]
-    middle = q.mean(dim=0)
+    middle = torch.minimum(torch.maximum(q, source.box[0]), source.box[1]).mean(dim=0)
     near_q, near_x = q - middle, x - middle[:, None]  # products cancel least about the middle
     if source.direct:
         r2 = q.new_zeros(len(q), stop - start)
@@ -206,8 +223,10 @@ def _chunk(source: Cloud, q: torch.Tensor, start: int, stop: int) -> Sums:
     peak = q.new_zeros(len(q))
     if source.kernel == "gaussian":
         g = r2.mul_(-0.5)
-        peak = g.amax(dim=1)
-        g = g.sub_(torch.where(torch.isinf(peak), 0.0, peak)[:, None]).exp_()
+        if relative:
+            peak = g.amax(dim=1)
+            g.sub_(torch.where(torch.isinf(peak), 0.0, peak)[:, None])
+        g.exp_()
     else:
         g = WEIGHTS[source.kernel](r2)
     if source.weights is not None:
