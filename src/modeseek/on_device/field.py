@@ -25,6 +25,7 @@ from modeseek.on_device.climbs import Climbed, DeviceTraps, climb, nearest_row
 
 FAINT = 1e-6  # of all weight: a lower density may hang on points out of reach
 VALUES_AT_ONCE = 1 << 24  # distances
+HESSIANS_AT_ONCE = 1 << 22  # values
 
 
 def needs_float64(device: str, what: str) -> None:
@@ -169,10 +170,15 @@ class PointsOnDevice:
 
     def newton(self, queries: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Return the Newton step to the stationary point near each query, and whether log f is concave there."""
-        s, hessian = (part.cpu().numpy() for part in hessians(self.cloud, self.tensor(queries)))
-        concave = np.linalg.eigvalsh(hessian)[:, 0] > CONCAVE
-        steps = np.zeros_like(s)
-        steps[concave] = np.linalg.solve(hessian[concave], s[concave][:, :, None])[:, :, 0]
+        q = self.tensor(queries)
+        steps, concave = np.zeros(q.shape), np.zeros(len(q), bool)
+        at_once = max(1, HESSIANS_AT_ONCE // q.shape[1] ** 2)
+        for start in range(0, len(q), at_once):
+            part = np.arange(start, min(start + at_once, len(q)))
+            s, hessian = (found.cpu().numpy() for found in hessians(self.cloud, q[start : start + at_once]))
+            up = np.linalg.eigvalsh(hessian)[:, 0] > CONCAVE
+            concave[part] = up
+            steps[part[up]] = np.linalg.solve(hessian[up], s[up][:, :, None])[:, :, 0]
         return steps * self.bandwidth, concave
 
     # --------------------------------------------------------------------------------------------- what is asked

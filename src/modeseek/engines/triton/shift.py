@@ -4,9 +4,9 @@ r"""Kernel sums over all points, for tiles of queries, as fused attention makes 
 
 A program holds a tile of queries and walks over blocks of points: squared distances, by differences or by a product,
 weights, and the product of these with the coordinates. The Gaussian is summed relative to the largest exponent so far,
-which rises as nearer points are met, so that no sum underflows however far a query is; where every query has weight near
-it, that is left out. Coordinates are taken about the middle of the tile of queries, all brought into the box of the
-points, so that neither product cancels more than it must, and a query far out costs its neighbours nothing.
+which rises as nearer points are met, so that no sum underflows however far a query is; where every query has weight
+near it, that is left out. Coordinates are taken about the middle of the tile of queries, all brought into the box of
+the points, so that neither product cancels more than it must, and a query far out costs its neighbours nothing.
 
 Blocks may be those of a list for each tile (what is out of reach is not in it), and split into parts, for several
 programs to a tile: parts are added by the caller, in order. Dao et al., "FlashAttention" (2022), have the tiling.
