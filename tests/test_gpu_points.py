@@ -1,5 +1,6 @@
 """Sums over all points on a device: kernels against their twins, twins against the textbook, labels against the CPU."""
 
+import os
 import subprocess
 import sys
 import warnings
@@ -196,7 +197,36 @@ def test_the_compact_order_is_an_order_and_compact(device, n, d):
         assert (high - low).prod(dim=1).mean() < 0.7 * (scattered[1] - scattered[0]).prod(dim=1).mean()
 
 
-def test_kernels_compile_for_a_gpu():
+def test_a_gpu_that_is_too_small_for_the_kernel_sums_in_plain_torch(device, monkeypatch):
+    from triton.runtime.errors import OutOfResources
+
+    def too_large(*_, **__):
+        raise OutOfResources(200_000, 100_000, "shared memory")
+
+    monkeypatch.setattr(shift.triton, "runs_on", lambda tensor: True)
+    monkeypatch.setattr(shift, "fused", too_large)
+    monkeypatch.setattr(shift, "_too_small", set())
+    x = points(70, 3, torch.float64, device)
+    source = shift.cloud(x)
+    np.testing.assert_allclose(shift.sums(source, x).steps.cpu(), naive_sums(source, x)[0], atol=1e-12)
+    assert not shift.fuses(x)
+    assert shift.fuses(x.float())
+    assert not shift.fuses(torch.zeros(3, 129))
+
+
+def test_products_are_whole_whatever_the_user_has_set(device):
+    x = points(300, 40, torch.float32, device)
+    source = shift.cloud(x)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        found = shift.plain(source, x).steps
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    np.testing.assert_allclose(found.cpu(), naive_sums(source, x)[0], atol=2e-5)
+
+
+def test_kernels_compile_for_a_gpu(tmp_path):
     """By NVIDIA's assembler, without hardware: shared memory fits, and little spills."""
     code = """
 import torch
@@ -218,7 +248,9 @@ assert len(seen) == 8, seen
 for name, needs in seen:
     assert needs["shared"] <= 227 * 1024 and needs["stack"] <= 512, (name, needs)
 """
-    environment = {"TRITON_INTERPRET": "0", "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path), "HOME": "/tmp"}
+    environment = {
+        **os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path),
+    }  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
 

@@ -10,7 +10,10 @@ the same in plain Torch, in chunks of bounded memory.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -138,9 +141,31 @@ def sums(
     """
     if not len(queries):
         return Sums(queries.clone(), queries.new_empty(0), queries.new_empty(0))
-    if triton.runs_on(queries) and queries.shape[1] <= WIDEST:
-        return fused(source, queries, precision, pruned, relative)
+    if fuses(queries):
+        from modeseek.engines.triton.shift import TooLarge
+
+        try:
+            return fused(source, queries, precision, pruned, relative)
+        except TooLarge:  # a GPU with less memory on its multiprocessors than the kernel was made for
+            _too_small.add((queries.device, queries.dtype, queries.shape[1]))
     return plain(source, queries, relative)
+
+
+def fuses(queries: torch.Tensor) -> bool:
+    """Tell whether the Triton kernel sums at such queries: not on AMD, before Ampere, or beyond `WIDEST` columns."""
+    if not triton.runs_on(queries) or queries.shape[1] > WIDEST:
+        return False
+    if (queries.device, queries.dtype, queries.shape[1]) in _too_small:
+        return False
+    return not queries.is_cuda or _multiplies_tf32(queries.device)
+
+
+@lru_cache
+def _multiplies_tf32(device: torch.device) -> bool:
+    return torch.version.hip is None and torch.cuda.get_device_capability(device)[0] >= 8
+
+
+_too_small: set[tuple[torch.device, torch.dtype, int]] = set()
 
 
 def fused(
@@ -197,8 +222,23 @@ def plain(source: Cloud, queries: torch.Tensor, relative: bool = True) -> Sums:
     values = VALUES_AT_ONCE.get(queries.device.type, VALUES_ON_GPU)
     columns = min(source.n, max(1 << 10, values // m))
     rows = max(1, values // columns)
-    done = [_rows_of(source, queries[start : start + rows], columns, relative) for start in range(0, m, rows)]
+    with _whole_products():
+        done = [_rows_of(source, queries[start : start + rows], columns, relative) for start in range(0, m, rows)]
     return done[0] if len(done) == 1 else Sums(*(torch.cat(parts) for parts in zip(*done, strict=True)))
+
+
+@contextmanager
+def _whole_products() -> Iterator[None]:
+    """Have products of float32 be those of float32, whatever the user has set."""
+    before = torch.get_float32_matmul_precision()
+    if before == "highest":
+        yield
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _rows_of(source: Cloud, q: torch.Tensor, columns: int, relative: bool) -> Sums:

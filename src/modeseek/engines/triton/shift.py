@@ -17,6 +17,9 @@ from typing import Any
 import torch
 import triton
 import triton.language as tl
+from triton.runtime.errors import OutOfResources as TooLarge
+
+__all__ = ["TooLarge", "rows_of_tile", "sums"]
 
 WIDEST = 128  # columns: beyond, a tile of sums does not fit into registers
 BLOCK = 64  # points
