@@ -612,6 +612,18 @@ def test_float32_that_is_too_coarse_is_summed_in_float64(device):
     np.testing.assert_array_equal(moved, ms.blur(there, h))
 
 
+@pytest.mark.parametrize("spread", [1.0, 30.0])
+def test_many_columns_are_summed_in_float32_only_where_squares_do_not_cancel(device, spread):
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(12, 24))[rng.integers(0, 12, 200)] * spread + rng.normal(size=(200, 24))).astype(np.float32)
+    h = 2.0
+    given, name = on(device, X)
+    moved = ms.blur(given, h, n_rounds=2, device=name)
+    moved = np.asarray(moved.cpu()) if device == "cuda" else moved
+    np.testing.assert_allclose(moved, ms.blur(X.astype(float), h, n_rounds=2), atol=1e-5 * h)
+    assert rounds.resolved(torch.float32, np.array([X.min(axis=0), X.max(axis=0)], float), h) == (spread == 1.0)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_what_is_not_finite_is_refused(device, dtype, value):

@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from modeseek.engines import triton
-from modeseek.engines.gpu.shift import cloud, sums
+from modeseek.engines.gpu.shift import DIFFERENCES, cloud, sums
 
 FEW = 1 << 14  # points: beyond, launches no longer count, and what a graph holds does
 KEPT = 8  # graphs
+FINE = 5e-6  # bandwidths
 WARM_UP = 2  # rounds before recording: kernels are compiled, and libraries loaded
 
 
@@ -119,4 +120,9 @@ _recorded: OrderedDict[tuple[object, ...], _Recorded] = OrderedDict()
 def resolved(dtype: torch.dtype, bounds: NDArray[np.float64], bandwidth: float) -> bool:
     """Tell whether coordinates of a dtype are fine enough beside the bandwidth: to 1e-5 of it after some rounds."""
     largest = float(np.abs(bounds).max())
-    return math.isfinite(largest) and largest * torch.finfo(dtype).eps <= 5e-6 * bandwidth
+    if not math.isfinite(largest) or largest * torch.finfo(dtype).eps > FINE * bandwidth:
+        return False
+    if bounds.shape[1] <= DIFFERENCES:
+        return True
+    radius2 = float(np.square(0.5 * (bounds[1] - bounds[0]) / bandwidth).sum())  # of what squared distances cancel from
+    return 0.1 * radius2 * torch.finfo(dtype).eps <= FINE
