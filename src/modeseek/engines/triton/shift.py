@@ -93,7 +93,7 @@ def _sums(
     peak = tl.full((ROWS,), float("-inf"), q.dtype)
     total = tl.zeros((ROWS,), q.dtype)
     sums = tl.zeros((ROWS, WIDE), q.dtype)
-    if D == WIDE and not RELATIVE:
+    if D == WIDE and DIRECT and not RELATIVE:
         lanes = tl.zeros((ROWS, BLOCK), q.dtype)
     for i in range(begin, tl.minimum(begin + length, last)):
         block = i
@@ -137,14 +137,14 @@ def _sums(
             g = tl.where(there[None, :], _weight(exponent, KERNEL), 0.0)
         if WEIGHTED:
             g = g * tl.load(w_ptr + columns64)[None, :]
-        if D == WIDE and RELATIVE:
+        if D == WIDE and (RELATIVE or not DIRECT):
             total += tl.sum(g, axis=1)
         elif D == WIDE:
             lanes += g
         sums += _product(g, tl.trans(x), PRECISION)
     if D < WIDE:
         total = tl.sum(tl.where((axis == D)[None, :], sums, 0.0), axis=1)
-    elif not RELATIVE:
+    elif DIRECT and not RELATIVE:
         total = tl.sum(lanes, axis=1)
     if not RELATIVE:
         peak = tl.zeros((ROWS,), q.dtype)
@@ -166,7 +166,7 @@ def _shape(dtype: torch.dtype, d: int) -> tuple[int, int, int]:
     wide = max(16, triton.next_power_of_2(d))
     if dtype == torch.float64:
         return wide, *{64: (64, 8), 128: (32, 8)}.get(wide, (32, 4))
-    return wide, *((64, 4) if wide <= 32 else (128, 8))
+    return wide, *((64, 4) if wide <= 64 else (128, 8))  # two programs to a multiprocessor: one multiplies meanwhile
 
 
 def sums(
