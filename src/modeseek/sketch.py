@@ -172,13 +172,30 @@ class DensitySketch(SmallPickles):
     def add_scanned(self, points: NDArray[Any], weights: Floats, bounds: Floats, n_jobs: int | None = None) -> Self:
         """Deposit points whose bounds (2, d) are known; ``weights`` of length 0 means unit weights."""
         n, d = points.shape
+        self._make_room(n, d, float(weights.sum()) if weights.size else float(n), bounds)
+        self._deposit(points, weights, n_jobs)
+        return self
+
+    def add_tensor(self, points: Any, weights: Any, bounds: Floats) -> Self:
+        """Deposit points that a device of Torch holds, there; ``weights`` is None or a tensor. Only the grid moves."""
+        from modeseek.engines.gpu import deposit as kernels
+
+        n, d = points.shape
+        self._make_room(n, d, float(n) if weights is None else float(weights.sum()), bounds)
+        assert self.origin is not None
+        lattice = kernels.lattice_of(self.origin, self.delta, self.box.lower, self.box.shape)
+        masses = kernels.deposit(points, weights, lattice, 2.0**UNIT_BITS / self.weight_scale, self.degree)
+        self.masses.reshape(-1)[:] += masses.cpu().numpy()
+        return self
+
+    def _make_room(self, n: int, d: int, total: float, bounds: Floats) -> None:
+        """Grow the grid for so many points of so much weight, or refuse them."""
         if d > 3:
             raise ValueError(f"DensitySketch holds 1, 2 or 3 features, got {d}: a grid in {d}-D is too large.")
         if self.origin is None:
             self.origin = np.zeros(d)
         if len(self.origin) != d or (self._box is not None and len(self._box.shape) != d):
             raise ValueError(f"X has {d} features, but this DensitySketch has {len(self.origin)}.")
-        total = float(weights.sum()) if weights.size else float(n)
         units = int((total / self.weight_scale + 9e-9 * n) * 2**UNIT_BITS)
         if self._units + units > MAX_MASS:
             raise ValueError(
@@ -187,8 +204,6 @@ class DensitySketch(SmallPickles):
             )
         self._cover(node_box(bounds[0], bounds[1], self.origin, self.delta))
         self._units += units
-        self._deposit(points, weights, n_jobs)
-        return self
 
     def add_placed(self, points: NDArray[Any], bounds: Floats, n_jobs: int | None = None) -> Places | None:
         """Fill an empty sketch of cubic splines with very many points of weight one, and tell where they lie.
@@ -412,7 +427,7 @@ class Bins:
     means: Floats  # (m, 2), of the occupied bins
     counts: Floats  # (m,)
     lost_variance: float  # mean variance within bins, per axis
-    places: Places
+    places: Places | None  # None: not kept, as points are read again as quickly
 
 
 def bin_points(points: NDArray[Any], bounds: Floats, delta: float, n_jobs: int | None = None) -> Bins | None:
