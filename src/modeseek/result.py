@@ -241,10 +241,14 @@ class Clustering(Clusters):
 
     def label(self, points: NDArray[Any], **climbing: Any) -> NDArray[np.int32]:
         """Label points: by table where the fit has settled their place, by climbing elsewhere."""
+        return self.by_cluster(self.by_mode(points, **climbing))
+
+    def by_mode(self, points: NDArray[Any], **climbing: Any) -> NDArray[np.int32]:
+        """Return the mode that each point belongs to."""
         out = np.full(len(points), UNKNOWN, np.int32)
         if self.table.assign(points, out, climbing["n_jobs"]).unknown:
             climb_unknown(points, out, self.field, self.modes, **climbing)
-        return self.by_cluster(out)
+        return out
 
     def log_density(self, points: NDArray[Any], n_jobs: int | None = None) -> Floats:
         """Return the log of the normalised density of the fit at points, old or new."""
