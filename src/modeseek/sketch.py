@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modeseek.engines import data
+from modeseek.engines.devices import device_of
 from modeseek.engines.packed import SmallPickles
 from modeseek.engines.threads import n_workers, run_chunks, workers_with_grids
 from modeseek.fields.grid import GridField
@@ -142,7 +143,14 @@ class DensitySketch(SmallPickles):
         """Sum of the weights deposited so far."""
         return 0.0 if self._masses is None else float(self._masses.sum()) * self.weight_scale * 2.0**-UNIT_BITS
 
-    def add(self, X: ArrayLike, sample_weight: ArrayLike | None = None, *, n_jobs: int | None = None) -> Self:
+    def add(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        n_jobs: int | None = None,
+        device: Any = "auto",
+    ) -> Self:
         """Deposit points.
 
         Parameters
@@ -153,6 +161,8 @@ class DensitySketch(SmallPickles):
             Weights, at least 0.
         n_jobs : int, optional
             Threads; None means all cores. The result does not depend on it.
+        device : str or torch.device, default="auto"
+            Where to sum: "auto" is where X lies. Of points on a GPU only the grid of masses goes to the CPU.
 
         Returns
         -------
@@ -165,6 +175,13 @@ class DensitySketch(SmallPickles):
             If X is not a finite (n, 1..3) array, has another number of columns than before, or would need
             too many nodes or too much mass.
         """
+        on = device_of(device, X)
+        if on is not None:
+            from modeseek.engines import gpu
+
+            tensor = gpu.as_tensor(X, on)
+            own = gpu.as_tensor_weights(sample_weight, len(tensor), on)
+            return self.add_tensor(tensor, own, gpu.bounds(tensor))
         points = data.as_points(X)
         weights = data.as_weights(sample_weight, len(points))
         return self.add_scanned(points, weights, data.bounds(points, n_jobs), n_jobs)
@@ -180,6 +197,7 @@ class DensitySketch(SmallPickles):
         """Deposit points that a device of Torch holds, there; ``weights`` is None or a tensor. Only the grid moves."""
         from modeseek.engines.gpu import deposit as kernels
 
+        kernels.needs_float64(points)
         n, d = points.shape
         self._make_room(n, d, float(n) if weights is None else float(weights.sum()), bounds)
         assert self.origin is not None

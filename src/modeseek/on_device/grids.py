@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from modeseek.certify import ProvenLabels
 from modeseek.engines.gpu import deposit, lookup
+from modeseek.engines.gpu.density import interpolate
 from modeseek.engines.gpu.sums import sums_over
-from modeseek.fields import REACH, Field, Floats, Ints
+from modeseek.fields import REACH, TAIL, Field, Floats, Ints, log_normaliser
 from modeseek.fields.grid import mean_of
 from modeseek.fields.nodes import cell_corner, node_box
+from modeseek.fields.table import TableField
 from modeseek.label import UNKNOWN, CellLabels, Counts
 from modeseek.on_device.problem import DeviceProblem
 from modeseek.places import Places
@@ -223,6 +225,25 @@ def label(found: Clustering, tensor: torch.Tensor, **climbing: Any) -> torch.Ten
     if found.clusters is not None:
         lookup.rename(labels, found.clusters)
     return labels
+
+
+def log_density(field: TableField, tensor: torch.Tensor, n_jobs: int | None = None) -> torch.Tensor:
+    """Return the log density of a table at points on a device, float64, to the accuracy of the sketch.
+
+    Points with next to nothing around them go to the CPU, at most `ROWS_AT_ONCE` at once, and are summed over the
+    nodes there.
+    """
+    nodes = field.nodes
+    density = torch.from_numpy(field.table.reshape(*nodes.box.shape, -1)[..., 0].copy()).to(tensor.device)
+    out = interpolate(tensor, nodes.corner, nodes.delta, density)
+    faint = torch.nonzero(~(out > field.negligible / TAIL)).flatten()
+    out = torch.log(out / nodes.units_per_weight)
+    out -= log_normaliser(nodes.total_weight, len(nodes.box.shape), field.kernel_bandwidth)
+    for start in range(0, len(faint), ROWS_AT_ONCE):
+        rows = faint[start : start + ROWS_AT_ONCE]
+        logs = field.log_density(tensor[rows].double().cpu().numpy(), n_jobs)
+        out[rows] = torch.from_numpy(logs).to(out.device)
+    return out
 
 
 def labels_by_cell(found: object) -> bool:

@@ -70,4 +70,3 @@ def sums_twin(
         for k, i, j in moments:
             total[:, k] += (g * dx[:, :, i] * dx[:, :, j]).sum(dim=1)
     return total
-
