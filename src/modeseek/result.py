@@ -173,7 +173,7 @@ class Clusters(SmallPickles):
 
     modes: Floats  # (k, d), by decreasing weight
     weights: Floats  # (k,), of the points that climb to each mode
-    labels: NDArray[np.int32]  # (n,), by cluster
+    labels: Any  # (n,) int32, by cluster: an array, or a tensor where the points are
     sketch: DensitySketch | None = dataclasses.field(default=None, kw_only=True)
     certificate: Certificate | None = dataclasses.field(default=None, kw_only=True)
     clusters: NDArray[np.int32] | None = dataclasses.field(default=None, kw_only=True)  # of each mode, -1: noise

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.engines import data
-from modeseek.geometry import number_of
+from modeseek.engines.devices import refuse_on
+from modeseek.geometry import number_of, per_point
+from modeseek.result import Clustering
 from modeseek.streams import Stream
 from modeseek.varying import RULES
 
@@ -20,12 +22,23 @@ def unknown_to_devices(model: Any) -> list[str]:
         settings.append(f"metric={model.metric!r}")
     if model.assign == "nearest":
         settings.append('assign="nearest"')
-    by_rule = isinstance(model.bandwidth, str) and model.bandwidth in RULES
-    if by_rule:
+    if isinstance(model.bandwidth, str) and model.bandwidth in RULES:
         settings.append(f"bandwidth={model.bandwidth!r}")
     if callable(model.kernel):
         settings.append("a kernel that is a function")
     return settings
+
+
+def refuse_own_bandwidths(model: Any, points: Any, device: str | None) -> None:
+    """Refuse one bandwidth for each point on a device."""
+    several = device is not None and number_of(model.bandwidth) is None
+    if several and per_point(model.bandwidth, *points.shape) is not None:
+        refuse_on(device, "one bandwidth for each point")
+
+
+def rests_on_device(found: Any) -> bool:
+    """Tell whether what a fit found is asked on a device, and not by a grid on the CPU."""
+    return not isinstance(found.labels, np.ndarray) and not isinstance(found, Clustering)
 
 
 def cluster_on_device(
@@ -64,10 +77,3 @@ def add_on_device(stream: Stream, points: Any, sample_weight: Any) -> None:
     bounds = gpu.bounds(points)
     data.check_scale(bounds, stream.sketch.bandwidth)
     stream.add_tensor(points, weights, bounds)
-
-
-def as_several(bandwidth: Any, n: int, d: int) -> bool:
-    """Tell whether a bandwidth is one for each point."""
-    return (
-        number_of(bandwidth) is None and np.shape(bandwidth) not in ((d,), (d, d)) and np.shape(bandwidth)[:1] == (n,)
-    )

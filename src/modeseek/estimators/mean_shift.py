@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,13 +24,15 @@ from modeseek.certificate import Certificate
 from modeseek.engines import data, namespaces
 from modeseek.engines.devices import device_of, refuse_on
 from modeseek.engines.weights import as_kernel
-from modeseek.estimators.drop_in import check_assign, find_seeds
 from modeseek.estimators.devices import (
     cluster_on_device,
     density_on_device,
     label_on_device,
+    refuse_own_bandwidths,
+    rests_on_device,
     unknown_to_devices,
 )
+from modeseek.estimators.drop_in import check_assign, find_seeds
 from modeseek.estimators.streaming import Streaming, of_the_gaussian
 from modeseek.forms import choose, warn_of_scales
 from modeseek.kernels import GAUSSIAN, KERNELS
@@ -331,6 +333,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         device = device_of(self.device, X)
         refuse_on(device, *unknown_to_devices(self))
         points, weights, bounds = self._read(X, sample_weight, device)
+        refuse_own_bandwidths(self, points, device)
         stages("choose the bandwidth")
 
         def estimate(inside: Any) -> float:
@@ -502,7 +505,9 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
             Positions at every step, the first being X; points that rest stay where they are.
         """
         points = self._inside(self._points(X, reset=False))
-        if isinstance(self._clustering, BlurredClusters):
+        if rests_on_device(self._clustering):
+            steps = cast(Any, self._clustering).path(np.asarray(points, np.float64), self.tol, self.max_iter)
+        elif isinstance(self._clustering, BlurredClusters):
             steps = self._clustering.path(points, self.n_jobs)
         elif isinstance(self._clustering, SeededClusters):
             steps = self._clustering.path(np.asarray(points, np.float64), self.tol, self.max_iter)

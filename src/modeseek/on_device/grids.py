@@ -7,7 +7,7 @@ bounds and the tubes are those of every other fit, on the same integers, and so 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -59,10 +59,11 @@ class GridProblem(Problem):
     @classmethod
     def of(cls, problem: DeviceProblem) -> "GridProblem":
         """Return the same problem, for the routes on grids."""
+        rows = cast(Any, Rows(problem.points))
         return cls(
-            Rows(problem.points), np.empty(0), problem.bounds, problem.bandwidth, problem.tol, problem.max_iter,
-            problem.n_jobs, problem.report, problem.kernel, tensor=problem.points, own_weights=problem.weights,
-        )  # type: ignore[arg-type]  # fmt: skip
+            rows, np.empty(0), problem.bounds, problem.bandwidth, problem.tol, problem.max_iter, problem.n_jobs,
+            problem.report, problem.kernel, tensor=problem.points, own_weights=problem.weights,
+        )  # fmt: skip
 
     @property
     def speed(self) -> float:  # type: ignore[override]

@@ -1,6 +1,7 @@
 r"""Sums over all points around a few places, in float64: the kernel of `engines.gpu.sums`.
 
-A lane holds a place and its ten sums in registers, and walks over a slice of the points, one after the other, which all lanes read at once.
+A lane holds a place and its ten sums in registers, and walks over a slice of the points, one after the other, which all
+lanes read at once.
 Every slice writes sums of its own, which are added up in their order: the same bits each time.
 """
 
