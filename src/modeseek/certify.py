@@ -52,10 +52,10 @@ class Tubes:
     n_steps: int = 0  # of all tubes
 
     @classmethod
-    def of(cls, field: TableField, bounds: CellBounds, found: Flood) -> "Tubes":
-        """Start from what the flood has proven."""
+    def of(cls, field: TableField, bounds: CellBounds, found: Flood, finer: int = 1) -> "Tubes":
+        """Start from what the flood has proven; sub-cells may be finer than `SPLIT` by a power of 2."""
         nodes = field.nodes
-        split = SPLIT[len(field.shape)]
+        split = finer * SPLIT[len(field.shape)]
         table = CellLabels(nodes.origin, nodes.delta, nodes.box, split, found.certified, np.empty(0, np.int32))
         return cls(field, bounds, found.traps, table)
 

@@ -42,6 +42,7 @@ STOPGAP = 1 / 9  # where only the coarsest spacing in the plane is affordable
 MANY = 1_000_000  # points: with so many in three columns the coarsest spacing of several leaves too many open
 MAX_NODES = 1 << 23
 CUBIC_POINTS = 3_000_000  # up to these cubic splines, with low bounds of error; beyond patches, or quadratic splines
+CROWDED, FINER = 1 << 24, 4  # points of a device from which sub-cells may be finer, and how much: fewer are left open
 TAIL = 1e-6  # of the lightest point: the most that what is out of reach may weigh
 MOST_LOST = 0.01  # of a few points: with more of their tubes lost a finer table is taken at once
 MOST_UNDECIDED = 1e-3  # of all points: with more open in the end a finer table is taken too
@@ -151,7 +152,8 @@ def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes, Pla
     problem.report("bound the errors")
     bounds = cell_bounds(field, problem.lightest, problem.n_jobs)
     problem.report("flood")
-    return sketch, Tubes.of(field, bounds, flood(field, bounds, problem.lightest)), places
+    finer = FINER if problem.on_device and problem.n > CROWDED else 1
+    return sketch, Tubes.of(field, bounds, flood(field, bounds, problem.lightest), finer), places
 
 
 def sketch_and_places(problem: Problem, spacing: float) -> tuple[DensitySketch, Places | None]:

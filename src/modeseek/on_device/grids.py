@@ -27,7 +27,7 @@ from modeseek.places import Places
 from modeseek.result import Clustering, Problem
 from modeseek.sketch import POINTS_PER_BIN, SAMPLES_PER_BIN, VARIANCE_SAMPLE, Bins, DensitySketch
 
-SPEED = 1000.0  # of sums over all points on a GPU, beside the CPU: an estimate that is not measured yet
+SPEED = 200.0  # of sums over all points on a GPU, beside the CPU: an estimate that is not measured yet
 ROWS_AT_ONCE = 1 << 20  # of points without a label that go to the CPU
 OFFSET = 2.0**20  # offsets in a bin are summed as integers of so many to its side
 REST = 1e-9  # bandwidths: steps shorter than this lead nowhere
@@ -55,14 +55,18 @@ class GridProblem(Problem):
     on_device = True
     tensor: torch.Tensor | None = None
     own_weights: torch.Tensor | None = None
+    scale: tuple[float, float, float] = (0.0, 1.0, 1.0)  # sum of the weights, the least above 0, and the greatest
 
     @classmethod
     def of(cls, problem: DeviceProblem) -> "GridProblem":
         """Return the same problem, for the routes on grids."""
-        rows = cast(Any, Rows(problem.points))
+        rows, w = cast(Any, Rows(problem.points)), problem.weights
+        scale = (float(problem.n), 1.0, 1.0)
+        if w is not None:
+            scale = (problem.total_weight, problem.lightest, float(w.max()))
         return cls(
             rows, np.empty(0), problem.bounds, problem.bandwidth, problem.tol, problem.max_iter, problem.n_jobs,
-            problem.report, problem.kernel, tensor=problem.points, own_weights=problem.weights,
+            problem.report, problem.kernel, tensor=problem.points, own_weights=w, scale=scale,
         )  # fmt: skip
 
     @property
@@ -83,18 +87,17 @@ class GridProblem(Problem):
     @property
     def total_weight(self) -> float:
         """Sum of the weights."""
-        return float(self.n) if self.own_weights is None else float(self.own_weights.sum())
+        return self.scale[0]
 
     @property
     def lightest(self) -> float:
         """Least weight above 0."""
-        w = self.own_weights
-        return 1.0 if w is None else float(torch.where(w > 0.0, w, torch.inf).min())
+        return self.scale[1]
 
     @property
     def heaviest(self) -> float:
         """Greatest weight."""
-        return 1.0 if self.own_weights is None else float(self.own_weights.max())
+        return self.scale[2]
 
     def add_to(self, sketch: DensitySketch) -> DensitySketch:
         """Deposit all points."""

@@ -32,7 +32,7 @@ from modeseek.result import Clustering, Clusters, Problem, SketchProblem
 from modeseek.sketch import DensitySketch
 
 STEPS = 30  # of a climb until a trap ends it, about
-PAIR = {"cuda": 1e-11, "cpu": 1e-7}  # seconds of a pair in float64, about: estimates that are not measured yet
+PAIR = {"cuda": 5e-12, "cpu": 1e-7}  # seconds of a pair in float64, about: estimates that are not measured yet
 PATIENCE = 600.0  # seconds of climbs that nobody asked for
 FEW = 20_000  # points that may go to the CPU, where something small is decided
 ORPHANS = (1 / 8, 1 / 4, 1 / 2)  # spacings of the nodes that stand for more, in bandwidths
@@ -68,8 +68,8 @@ def every_point(problem: DeviceProblem) -> Clusters:
 def blur(problem: DeviceProblem, batch_size: int | None) -> Clusters:
     """Let points move each other until they come together."""
     found = cluster_by_blurring(problem, batch_size)
-    weights = found.cluster_weights
-    return DeviceClusters(found.centers, weights, found.labels, found, found.n_iter, found.n_unsettled)
+    labels = found.labels.clone()  # those of clusters may be renamed
+    return DeviceClusters(found.centers, found.cluster_weights, labels, found, found.n_iter, found.n_unsettled)
 
 
 @dataclass

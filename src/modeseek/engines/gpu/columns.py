@@ -80,8 +80,9 @@ def few(points: torch.Tensor, weights: torch.Tensor | None, most: int) -> tuple[
         return np.asarray(points.cpu().numpy()), None if weights is None else np.asarray(weights.cpu().numpy())
     counts = as_counts(weights)
     sample = evenly(points, counts, most)
-    each = (float(n) if counts is None else float(counts.sum())) / len(sample)
-    return sample, np.full(len(sample), max(1.0, np.rint(each)))
+    total = max(float(n) if counts is None else float(counts.sum()), float(len(sample)))
+    # whole weights, which count points, and add up to as many as there are
+    return sample, np.diff(np.floor(np.arange(len(sample) + 1) * (np.rint(total) / len(sample))))
 
 
 def take(
