@@ -188,17 +188,20 @@ def table_on(tensor: torch.Tensor, table: CellLabels) -> lookup.Table:
 
 
 def bin_tensor(points: torch.Tensor, bounds: Floats, delta: float) -> Bins | None:
-    """Do as `modeseek.sketch.bin_points` on a device: counts of bins there; means from every s-th point."""
+    """Do as `modeseek.sketch.bin_points`, in one to three columns: counts on the device, means from every s-th point.
+
+    A deposit is (p + 1)^d additions a point, a count is one, and very many points wait for the same few addresses.
+    """
     n, d = points.shape
     box = node_box(bounds[0], bounds[1], bounds[0], delta)
-    n_bins = 4 * box.n_nodes
-    if d != 2 or n_bins * POINTS_PER_BIN > n:
+    n_bins = 2**d * box.n_nodes
+    if d > 3 or n_bins * POINTS_PER_BIN > n:
         return None
     corner, per_unit = tuple(cell_corner(bounds[0], box, delta).tolist()), 2.0 / delta
     shape = tuple(2 * side for side in box.shape)
     counts = deposit.count_bins(points, corner, per_unit, shape).cpu().numpy()
     stride = max(1, n // (n_bins * SAMPLES_PER_BIN)) | 1  # odd: rows may come in pairs or fours
-    sums = torch.zeros((n_bins, 3), dtype=torch.int64, device=points.device)
+    sums = torch.zeros((n_bins, d + 1), dtype=torch.int64, device=points.device)
     for start in range(0, n, stride * ROWS_AT_ONCE):
         flat, offset = deposit.bins_of(points[start : start + stride * ROWS_AT_ONCE : stride], corner, per_unit, shape)
         sums.index_add_(0, flat, torch.cat([torch.ones_like(flat)[:, None], (offset * OFFSET).long()], dim=1))
