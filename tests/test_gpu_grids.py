@@ -1,7 +1,10 @@
 """Mean shift on grids of a device: every kernel against its twin, twins against the CPU, fits against fits."""
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -539,3 +542,36 @@ def test_every_point_climbs_where_that_is_asked_for(device):
             model = ms.MeanShift(**setting, device="torch").fit(tensor)
             np.testing.assert_array_equal(model.labels_.cpu().numpy(), wanted.labels_)
             assert torch.equal(model.predict(tensor), model.labels_)
+
+
+COMPILE = """
+import torch
+from modeseek.engines.gpu.deposit import Lattice
+from modeseek.engines.gpu.lookup import Table
+from modeseek.engines.triton import deposit, lookup, sums
+from tests.compiled import compiled_only
+
+X, w = torch.rand(300, {d}), torch.ones(300, dtype=torch.float64)
+lattice = Lattice((0.0,) * {d}, 4.0, (-3,) * {d}, (9,) * {d})
+cells = torch.zeros(9**{d}, dtype=torch.int32)
+table = Table((0.0,) * {d}, 4.0, (9,) * {d}, 4, cells, cells)
+with compiled_only() as kernels:
+    deposit.deposit(X, None, lattice, 2.0**30, 3, patched={d} == 2)
+    deposit.deposit(X.double(), w, lattice, 2.0**30, 2)
+    deposit.count_bins(X, (0.0,) * {d}, 4.0, (9,) * {d})
+    lookup.label(X, table, torch.empty(300, dtype=torch.int32), 5)
+    lookup.rename(torch.zeros(300, dtype=torch.int32), torch.zeros(9, dtype=torch.int32))
+    sums.sums_over(X, w, 0.5, X[:5].double(), 8.0)
+print(sum(used["local"] + used["stack"] for _, used in kernels), len(kernels))
+"""
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_kernels_are_accepted_by_the_compiler_of_a_gpu(d, tmp_path):
+    pytest.importorskip("triton.backends.nvidia")
+    environment = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE.format(d=d)], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split() == ["0", "6"]  # nothing is kept in memory for want of registers

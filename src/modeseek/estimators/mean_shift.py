@@ -497,7 +497,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Where to start.
+            Where to start. A few points: those of a GPU are copied to the CPU.
 
         Returns
         -------
@@ -534,7 +534,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_points, n_features)
-            The points of the fit, in the same order: the model does not keep them.
+            The points of the fit, in the same order: the model does not keep them. Points of a GPU are copied to the
+            CPU once, where the audit works.
         n_samples : int, default=3000
             Points to check; all of them if there are fewer.
         confidence : float, default=0.95
