@@ -30,10 +30,14 @@ def test_the_precision_of_products_is_put_back(rates):
     assert torch.get_float32_matmul_precision() == "highest"
 
 
-def test_the_median_is_of_calls_after_the_first():
-    calls = []
-    assert limits.median_seconds(lambda: calls.append(1), "cpu", rounds=3, calls=4) > 0.0
+def test_the_median_is_of_calls_after_the_first(monkeypatch):
+    calls, waits = [], []
+    monkeypatch.setattr(limits, "synchronize", waits.append)
+    assert limits.median_seconds(lambda: calls.append(1), "cuda", rounds=3, calls=4) > 0.0
     assert len(calls) == 1 + 3 * 4
+    assert waits == ["cuda"] * 6
+    assert limits.median_seconds(lambda: calls.append(1), "cpu", rounds=3, calls=4) > 0.0
+    assert len(calls) == 1 + 3 * 4 + 1
 
 
 @pytest.mark.parametrize(
