@@ -24,6 +24,7 @@ from modeseek.on_device.modes import cells
 from modeseek.on_device.problem import DeviceProblem
 from modeseek.on_device.rounds import DeviceBlurred, carried, move
 
+SPREAD = 1e6  # of weights: beyond, float32 does not hold them side by side
 TOGETHER = 0.1  # bandwidths: at the end, points linked by shorter distances have come together
 
 
@@ -48,7 +49,10 @@ def blur_on_device(
     data.check_scale(ends, bandwidth)
     if n_rounds == 0:
         return points.clone()
-    dtype = torch.float32 if single and resolved(torch.float32, ends, bandwidth) else torch.float64
+    single = single and resolved(torch.float32, ends, bandwidth)
+    if weights is not None:
+        single = single and float(weights.max()) <= SPREAD * float(weights[weights > 0.0].min())
+    dtype = torch.float32 if single else torch.float64
     if dtype == torch.float64:
         needs_float64(device, "Blurring at this bandwidth")
     problem = DeviceProblem(points, weights, ends, bandwidth, tol=-1.0, max_iter=n_rounds)

@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 from modeseek.engines.gpu.compact import compact_order
 from modeseek.engines.gpu.distinct import RowTable
 from modeseek.engines.gpu.moments import hessians
-from modeseek.engines.gpu.shift import BLOCK, WORTH_LISTS, Sums, cloud, sums
+from modeseek.engines.gpu.shift import BLOCK, DIFFERENCES, WORTH_LISTS, Sums, cloud, sums
 from modeseek.fields import CONCAVE, REACH, Floats, Ints, log_normaliser
+from modeseek.fields.block_sums import WIDEST
+from modeseek.fields.logs import FARTHEST
 from modeseek.fields.radial import ROUNDING, SLACK, TINY, inverse_square
 from modeseek.kernels import GAUSSIAN, Kernel
 from modeseek.on_device.climbs import Climbed, DeviceTraps, climb, nearest_row
 
 FAINT = 1e-6  # of all weight: a lower density may hang on points out of reach
 VALUES_AT_ONCE = 1 << 24  # distances
+HESSIANS_AT_ONCE = 1 << 22  # values
 
 
 def needs_float64(device: str, what: str) -> None:
@@ -47,6 +50,8 @@ class PointsOnDevice:
 
     Attributes
     ----------
+    all_pull : bool
+        Whether every point has a weight above 0.
     traps : DeviceTraps
         Balls around modes that end climbs of a Gaussian.
     n_iter, n_unsettled : int
@@ -62,10 +67,13 @@ class PointsOnDevice:
         self.unit = bandwidth if self.gaussian else 2.0 ** round(math.log2(bandwidth))
         self.starts = self.into(x)
         pulling, own = self.starts, weights
+        self.all_pull = own is None or bool((own > 0.0).all())
         if own is not None:
             kept = torch.nonzero(own > 0.0)[:, 0]
             pulling, own = pulling[kept], own[kept].double()
-        self.compactly = len(pulling) >= WORTH_LISTS
+        extent = pulling.amax(dim=0) - pulling.amin(dim=0)
+        wide = pulling.shape[1] > DIFFERENCES and float(extent.max()) > WIDEST  # products would cancel in a wide tile
+        self.compactly = len(pulling) >= WORTH_LISTS or wide
         if self.compactly:
             order = compact_order(pulling, BLOCK)
             pulling, own = pulling[order], None if own is None else own[order]
@@ -104,19 +112,17 @@ class PointsOnDevice:
     def climb_rows(self, starts: torch.Tensor, tol: float, max_iter: int, known: bool = False) -> Climbed:
         """Climb in the coordinates of the sums; ``known`` says that starts have points of their own or climbed."""
         if known or not self.compactly or not self.gaussian:
-            return self._climb(starts, tol, max_iter, pruned=True, landing=not known)
+            return self._climb(starts, tol, max_iter, known)
         found = sums(self.cloud, starts, pruned=False)
         faint = found.totals * torch.exp(found.peaks) < min(FAINT * self.total, 0.5 * self.lightest)
         rows = torch.nonzero(faint)[:, 0]
-        climbed = self._climb(starts, tol, max_iter, pruned=True)
+        climbed = self._climb(starts, tol, max_iter, True)
         if len(rows):  # what is near them may be out of reach all the way
-            for whole, part in zip(climbed, self._climb(starts[rows], tol, max_iter, pruned=False), strict=True):
+            for whole, part in zip(climbed, self._climb(starts[rows], tol, max_iter, False), strict=True):
                 whole[rows] = part
         return climbed
 
-    def _climb(
-        self, starts: torch.Tensor, tol: float, max_iter: int, *, pruned: bool, landing: bool = False
-    ) -> Climbed:
+    def _climb(self, starts: torch.Tensor, tol: float, max_iter: int, known: bool) -> Climbed:
         tol = tol if self.gaussian else tol * self.bandwidth / self.unit
         tiny = 1e-9 * tol if self.gaussian else self.tiny
 
@@ -125,10 +131,10 @@ class PointsOnDevice:
             return (length <= tol) & (short | (length <= tiny)) if self.gaussian else short | (length <= tiny)
 
         def shift(x: torch.Tensor) -> Sums:
-            return sums(self.cloud, x, pruned=pruned)
+            return sums(self.cloud, x, pruned=known or not self.gaussian, relative=not known)
 
         order = compact_order(starts, BLOCK) if self.compactly and len(starts) > BLOCK else None
-        lands = self._nearest_point if landing and not self.gaussian else None
+        lands = None if known or self.gaussian else self._nearest_point
         climbed = climb(
             shift, starts if order is None else starts[order], self.traps, rests, max_iter,
             landing=lands, compactly=self.compactly,
@@ -164,10 +170,15 @@ class PointsOnDevice:
 
     def newton(self, queries: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Return the Newton step to the stationary point near each query, and whether log f is concave there."""
-        s, hessian = (part.cpu().numpy() for part in hessians(self.cloud, self.tensor(queries)))
-        concave = np.linalg.eigvalsh(hessian)[:, 0] > CONCAVE
-        steps = np.zeros_like(s)
-        steps[concave] = np.linalg.solve(hessian[concave], s[concave][:, :, None])[:, :, 0]
+        q = self.tensor(queries)
+        steps, concave = np.zeros(q.shape), np.zeros(len(q), bool)
+        at_once = max(1, HESSIANS_AT_ONCE // q.shape[1] ** 2)
+        for start in range(0, len(q), at_once):
+            part = np.arange(start, min(start + at_once, len(q)))
+            s, hessian = (found.cpu().numpy() for found in hessians(self.cloud, q[start : start + at_once]))
+            up = np.linalg.eigvalsh(hessian)[:, 0] > CONCAVE
+            concave[part] = up
+            steps[part[up]] = np.linalg.solve(hessian[up], s[up][:, :, None])[:, :, 0]
         return steps * self.bandwidth, concave
 
     # --------------------------------------------------------------------------------------------- what is asked
@@ -194,5 +205,8 @@ class PointsOnDevice:
         """Return the log of the normalised density at points (n, d), float64, finite however far away they are."""
         if not self.gaussian:
             raise ValueError("The log density is that of the Gaussian kernel.")
-        found = sums(self.cloud, self.into(points), pruned=False)
-        return found.peaks + found.totals.log() - log_normaliser(self.total, points.shape[1], self.bandwidth)
+        x = self.into(points)
+        overflows = (x.abs() > FARTHEST).any(dim=1)  # the square of its distance does
+        found = sums(self.cloud, torch.where(overflows[:, None], 0.0, x), pruned=False)
+        logs = found.peaks + found.totals.log() - log_normaliser(self.total, points.shape[1], self.bandwidth)
+        return torch.where(overflows, -torch.inf, logs)

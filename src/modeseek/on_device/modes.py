@@ -19,7 +19,7 @@ from modeseek.on_device.climbs import Climbed
 from modeseek.on_device.field import PointsOnDevice
 from modeseek.resting import CONVERGED
 
-AT_ONCE = 1 << 12  # starts up to which all climb together, to rest
+AT_ONCE = 1 << 11  # starts up to which all climb together, to rest
 ROUNDED = 1.0 + 1e-9  # what rounding may add to a contraction, generously
 
 
@@ -64,8 +64,8 @@ class DeviceModeFinder(ModeFinder):
         self._match_all(index, traps, resting)
         return index
 
-    def _climb_rows(self, starts: torch.Tensor, tol: float, max_iter: int, known: bool = True) -> Climbed:
-        climbed = self.points.climb_rows(starts, tol, max_iter, known)
+    def _climb_rows(self, starts: torch.Tensor, tol: float, max_iter: int) -> Climbed:
+        climbed = self.points.climb_rows(starts, tol, max_iter, self.points.all_pull)
         if len(starts):
             self.n_iter = max(self.n_iter, int(climbed.steps.abs().max()))
         return climbed
@@ -90,8 +90,8 @@ class DeviceModeFinder(ModeFinder):
     def match_rows(self, climbed: Climbed) -> torch.Tensor:
         """Return the mode of each row that rests in no trap, adding modes that are new."""
         ends, steps, caught = climbed
-        cell, reached, confirmed = self._polished(ends)
-        doubtful = torch.nonzero(~confirmed[cell])[:, 0]
+        group, reached, confirmed = self._polished(ends)
+        doubtful = torch.nonzero(~confirmed[group])[:, 0]
         if len(doubtful):
             more = self._climb_rows(ends[doubtful], self.tol * FINER[0], PATIENCE * self.max_iter)
             total = steps[doubtful].abs() + more.steps.abs()
@@ -101,15 +101,22 @@ class DeviceModeFinder(ModeFinder):
             trapped = caught >= 0
             if len(self.points.traps):
                 ends = torch.where(trapped[:, None], self.points.traps.centres[caught.clamp(min=0)], ends)
-            cell, reached, confirmed = self._polished(ends)
-        self.n_unsettled += int(((steps < 0) & ~confirmed[cell]).sum())
-        return torch.from_numpy(self._numbered(reached, confirmed.cpu().numpy())).to(ends.device)[cell]
+            group, reached, confirmed = self._polished(ends)
+        self.n_unsettled += int(((steps < 0) & ~confirmed[group]).sum())
+        return torch.from_numpy(self._numbered(reached, confirmed.cpu().numpy())).to(ends.device)[group]
 
     def _polished(self, ends: torch.Tensor) -> tuple[torch.Tensor, Floats, torch.Tensor]:
-        """Return the cell of each row, where Newton's method gets to from each cell, and where it finds a maximum."""
+        """Return the group of each row, where Newton's method gets to from each group, and where it finds a maximum."""
+        group, leaders = self._grouped(ends)
+        reached, confirmed = polish(self.points, self.points.back(ends[leaders]), self.points.bandwidth)
+        return group, reached, torch.from_numpy(confirmed).to(ends.device)
+
+    def _grouped(self, ends: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Link rows that rest near each other; return the group of each, and the first row of each group."""
         cell, first = cells(ends, 0.25 * self.link / self.points.unit)
-        reached, confirmed = polish(self.points, self.points.back(ends[first]), self.points.bandwidth)
-        return cell, reached, torch.from_numpy(confirmed).to(ends.device)
+        linked = group_by_location(self.points.back(ends[first]), self.link)
+        group, leaders = (torch.from_numpy(part).to(ends.device) for part in linked)
+        return group[cell], first[leaders]
 
     def _numbered(self, reached: Floats, confirmed: np.ndarray) -> Ints:
         """Return the mode of each place; a connected set of places that are no maxima is one mode."""
@@ -144,7 +151,7 @@ class DeviceRestFinder(DeviceModeFinder):
 
     def find_rows(self) -> torch.Tensor:
         """Let the points of the field climb; return the mode of each, (m,) int64."""
-        return self.match_rows(self._climb_rows(self.points.starts, self.tol, self.max_iter, known=False))
+        return self.match_rows(self._climb_rows(self.points.starts, self.tol, self.max_iter))
 
     def match_rows(self, climbed: Climbed) -> torch.Tensor:
         """Return the mode of each row, adding modes that are new."""
@@ -156,20 +163,20 @@ class DeviceRestFinder(DeviceModeFinder):
             self.n_unsettled += int((steps < 0).sum())
         if not continuous:
             ends, steps = self._on(ends, steps, CONVERGED)
-        cell, first = cells(ends, 0.25 * self.link / self.points.unit)
-        group, first_of_group = group_by_location(self.points.back(ends[first]), self.link)
-        leaders = first[torch.from_numpy(first_of_group).to(first.device)]
+        group, leaders = self._grouped(ends)
         tops, _ = self._on(ends[leaders], steps[leaders], CONVERGED)
-        number = self._number(self.points.back(tops))
-        group_of_row = torch.from_numpy(group).to(cell.device)[cell]
-        mode = torch.from_numpy(number).to(cell.device)[group_of_row]
-        apart = (ends - tops[group_of_row]).square().sum(dim=1) > (self.link / self.points.unit) ** 2
+        mode = self._numbers(tops)[group]
+        apart = (ends - tops[group]).square().sum(dim=1) > (self.link / self.points.unit) ** 2
         slow = torch.nonzero(apart)[:, 0]
         if continuous and len(slow):
             tops, _ = self._on(ends[slow], steps[slow], CONVERGED)
-            cell, first = cells(tops, 0.25 * self.link / self.points.unit)
-            mode[slow] = torch.from_numpy(self._number(self.points.back(tops[first]))).to(cell.device)[cell]
+            group, leaders = self._grouped(tops)
+            mode[slow] = self._numbers(tops[leaders])[group]
         return mode
+
+    def _numbers(self, tops: torch.Tensor) -> torch.Tensor:
+        """Return the mode of each place of rest, adding modes that are new."""
+        return torch.from_numpy(self._number(self.points.back(tops))).to(tops.device)
 
     def _on(self, places: torch.Tensor, steps: torch.Tensor, tol: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Climb on; return where to, and the steps in all, negative where these were not enough."""

@@ -103,7 +103,7 @@ def _simultaneous(blurred: DeviceBlurred) -> Iterator[tuple[Cloud, torch.Tensor]
         _reorder(blurred, compact_order(blurred.positions, BLOCK))
     while True:
         moved_by = cloud(blurred.positions, blurred.weights, reach=reach)
-        steps = sums(moved_by, blurred.positions).steps
+        steps = sums(moved_by, blurred.positions, relative=False).steps
         blurred.positions = blurred.positions + steps
         _merge(blurred)
         yield moved_by, steps.square().sum(dim=1).sqrt()
@@ -120,7 +120,7 @@ def _in_batches(blurred: DeviceBlurred, batch: int) -> Iterator[tuple[Cloud, tor
         moved_by = cloud(before, blurred.weights)
         x = before.clone()
         for rows in places:
-            x[rows] = x[rows] + sums(moved_by, x[rows], pruned=False).steps
+            x[rows] = x[rows] + sums(moved_by, x[rows], pruned=False, relative=False).steps
             moved_by.columns[:, rows] = x[rows].T
         blurred.positions = x
         yield moved_by, (x - before).square().sum(dim=1).sqrt()

@@ -9,6 +9,8 @@ import torch
 
 from modeseek.engines.gpu.shift import VALUES_AT_ONCE, VALUES_ON_GPU, Cloud, sums
 
+GRAMS_AT_ONCE = 1 << 24  # values
+
 
 def hessians(source: Cloud, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return m(z) - z, (k, d), and I - J, (k, d, d), the negative Hessian of log f times h^2, at each place."""
@@ -28,6 +30,12 @@ def contractions(source: Cloud, modes: torch.Tensor, radii: Sequence[float]) -> 
 
     y_i is the offset of point i from the mode, w_i its weight there, W their sum: `fields.traps` has the reason.
     """
+    d = modes.shape[1]
+    at_once = max(1, GRAMS_AT_ONCE // (len(radii) * d * d))
+    return torch.cat([_contractions(source, part, radii) for part in modes.split(at_once)])
+
+
+def _contractions(source: Cloud, modes: torch.Tensor, radii: Sequence[float]) -> torch.Tensor:
     k, d = modes.shape
     found = sums(source, modes, pruned=False)
     gram = modes.new_zeros(len(radii), k, d, d)

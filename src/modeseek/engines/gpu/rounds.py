@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from modeseek.engines import triton
-from modeseek.engines.gpu.shift import cloud, sums
+from modeseek.engines.gpu.shift import DIFFERENCES, cloud, sums
 
 FEW = 1 << 14  # points: beyond, launches no longer count, and what a graph holds does
 KEPT = 8  # graphs
+FINE = 5e-6  # bandwidths
 WARM_UP = 2  # rounds before recording: kernels are compiled, and libraries loaded
 
 
@@ -77,7 +78,7 @@ def plain(x: torch.Tensor, bandwidth: float, n_rounds: int, batch: int) -> torch
     for _ in range(n_rounds):
         for start in range(0, len(x), batch):
             rows = slice(start, start + batch)
-            steps = sums(cloud(scaled), scaled[rows]).steps
+            steps = sums(cloud(scaled), scaled[rows], relative=False).steps
             scaled = torch.cat([scaled[:start], scaled[rows] + steps, scaled[start + batch :]])
     return scaled * bandwidth + middle
 
@@ -119,4 +120,9 @@ _recorded: OrderedDict[tuple[object, ...], _Recorded] = OrderedDict()
 def resolved(dtype: torch.dtype, bounds: NDArray[np.float64], bandwidth: float) -> bool:
     """Tell whether coordinates of a dtype are fine enough beside the bandwidth: to 1e-5 of it after some rounds."""
     largest = float(np.abs(bounds).max())
-    return math.isfinite(largest) and largest * torch.finfo(dtype).eps <= 1e-5 * bandwidth
+    if not math.isfinite(largest) or largest * torch.finfo(dtype).eps > FINE * bandwidth:
+        return False
+    if bounds.shape[1] <= DIFFERENCES:
+        return True
+    radius2 = float(np.square(0.5 * (bounds[1] - bounds[0]) / bandwidth).sum())  # of what squared distances cancel from
+    return 0.1 * radius2 * torch.finfo(dtype).eps <= FINE

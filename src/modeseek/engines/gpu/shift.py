@@ -10,7 +10,10 @@ the same in plain Torch, in chunks of bounded memory.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -62,6 +65,8 @@ class Cloud:
         Name of the weight g.
     low, high : tensors of shape (blocks, d)
         Boxes of the blocks.
+    box : tensor of shape (2, d)
+        The box of all.
     reach : float
         Distance beyond which blocks are left out; infinite: none is.
     """
@@ -73,6 +78,7 @@ class Cloud:
     kernel: str
     low: torch.Tensor
     high: torch.Tensor
+    box: torch.Tensor
     reach: float
 
     @property
@@ -105,10 +111,18 @@ def cloud(
             w = points.new_zeros(padded)
             w[:n] = weights
     low, high = boxes(points, BLOCK)
-    return Cloud(columns, n, w, points.new_full((1,), inverse), kernel, low, high, reach)
+    box = torch.stack([low.amin(dim=0), high.amax(dim=0)])
+    return Cloud(columns, n, w, points.new_full((1,), inverse), kernel, low, high, box, reach)
 
 
-def sums(source: Cloud, queries: torch.Tensor, *, precision: str = "tf32x3", pruned: bool = True) -> Sums:
+def sums(
+    source: Cloud,
+    queries: torch.Tensor,
+    *,
+    precision: str = "tf32x3",
+    pruned: bool = True,
+    relative: bool = True,
+) -> Sums:
     """Return the kernel sums at queries (m, d).
 
     Parameters
@@ -121,15 +135,42 @@ def sums(source: Cloud, queries: torch.Tensor, *, precision: str = "tf32x3", pru
         Of products of float32: "ieee" and "tf32x3" are accurate to float32, "tf32" screens (eleven bits).
     pruned : bool, default=True
         Whether blocks beyond the reach may be left out: not for queries that have no point in reach.
+    relative : bool, default=True
+        Whether a Gaussian is summed relative to its largest term. False is quicker, for queries where the density is at
+        least about the weight of one point: points themselves, and where they climb to.
     """
     if not len(queries):
         return Sums(queries.clone(), queries.new_empty(0), queries.new_empty(0))
-    if triton.runs_on(queries) and queries.shape[1] <= WIDEST:
-        return fused(source, queries, precision, pruned)
-    return plain(source, queries)
+    if fuses(queries):
+        from modeseek.engines.triton.shift import TooLarge
+
+        try:
+            return fused(source, queries, precision, pruned, relative)
+        except TooLarge:  # a GPU with less memory on its multiprocessors than the kernel was made for
+            _too_small.add((queries.device, queries.dtype, queries.shape[1]))
+    return plain(source, queries, relative)
 
 
-def fused(source: Cloud, queries: torch.Tensor, precision: str = "tf32x3", pruned: bool = True) -> Sums:
+def fuses(queries: torch.Tensor) -> bool:
+    """Tell whether the Triton kernel sums at such queries: not on AMD, before Ampere, or beyond `WIDEST` columns."""
+    if not triton.runs_on(queries) or queries.shape[1] > WIDEST:
+        return False
+    if (queries.device, queries.dtype, queries.shape[1]) in _too_small:
+        return False
+    return not queries.is_cuda or _multiplies_tf32(queries.device)
+
+
+@lru_cache
+def _multiplies_tf32(device: torch.device) -> bool:
+    return torch.version.hip is None and torch.cuda.get_device_capability(device)[0] >= 8
+
+
+_too_small: set[tuple[torch.device, torch.dtype, int]] = set()
+
+
+def fused(
+    source: Cloud, queries: torch.Tensor, precision: str = "tf32x3", pruned: bool = True, relative: bool = True
+) -> Sums:
     """Return the sums by the Triton kernel; parts of what a tile sums are added in order."""
     from modeseek.engines.triton import shift
 
@@ -138,8 +179,8 @@ def fused(source: Cloud, queries: torch.Tensor, precision: str = "tf32x3", prune
     rows = shift.rows_of_tile(queries.dtype, queries.shape[1])
     near = _lists(source, queries, rows) if pruned and math.isfinite(source.reach) else None
     offsets, totals, peaks = shift.sums(
-        queries.T.contiguous(), source.columns, source.n, source.weights, source.inverse, source.kernel,
-        direct=source.direct, near=near, precision=precision,
+        queries.T.contiguous(), source.columns, source.n, source.weights, source.inverse, source.box, source.kernel,
+        direct=source.direct, relative=relative, near=near, precision=precision,
     )  # fmt: skip
     return _added(offsets, totals, peaks)
 
@@ -175,25 +216,41 @@ def _lists(source: Cloud, queries: torch.Tensor, rows: int) -> tuple[torch.Tenso
 # ------------------------------------------------------------------------------------------------ in plain Torch
 
 
-def plain(source: Cloud, queries: torch.Tensor) -> Sums:
+def plain(source: Cloud, queries: torch.Tensor, relative: bool = True) -> Sums:
     """Return the sums over all points, a chunk of queries and of points at a time."""
     m = len(queries)
     values = VALUES_AT_ONCE.get(queries.device.type, VALUES_ON_GPU)
     columns = min(source.n, max(1 << 10, values // m))
     rows = max(1, values // columns)
-    done = [_rows_of(source, queries[start : start + rows], columns) for start in range(0, m, rows)]
+    with _whole_products():
+        done = [_rows_of(source, queries[start : start + rows], columns, relative) for start in range(0, m, rows)]
     return done[0] if len(done) == 1 else Sums(*(torch.cat(parts) for parts in zip(*done, strict=True)))
 
 
-def _rows_of(source: Cloud, q: torch.Tensor, columns: int) -> Sums:
-    found = [_chunk(source, q, start, min(start + columns, source.n)) for start in range(0, source.n, columns)]
+@contextmanager
+def _whole_products() -> Iterator[None]:
+    """Have products of float32 be those of float32, whatever the user has set."""
+    before = torch.get_float32_matmul_precision()
+    if before == "highest":
+        yield
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _rows_of(source: Cloud, q: torch.Tensor, columns: int, relative: bool) -> Sums:
+    ends = ((start, min(start + columns, source.n)) for start in range(0, source.n, columns))
+    found = [_chunk(source, q, start, stop, relative) for start, stop in ends]
     return _added(*(torch.stack(parts) for parts in zip(*found, strict=True)))
 
 
-def _chunk(source: Cloud, q: torch.Tensor, start: int, stop: int) -> Sums:
+def _chunk(source: Cloud, q: torch.Tensor, start: int, stop: int, relative: bool) -> Sums:
     """Return the sums over some of the points."""
     x = source.columns[:, start:stop]
-    middle = q.mean(dim=0)
+    middle = torch.minimum(torch.maximum(q, source.box[0]), source.box[1]).mean(dim=0)
     near_q, near_x = q - middle, x - middle[:, None]  # products cancel least about the middle
     if source.direct:
         r2 = q.new_zeros(len(q), stop - start)
@@ -206,13 +263,18 @@ def _chunk(source: Cloud, q: torch.Tensor, start: int, stop: int) -> Sums:
     peak = q.new_zeros(len(q))
     if source.kernel == "gaussian":
         g = r2.mul_(-0.5)
-        peak = g.amax(dim=1)
-        g = g.sub_(torch.where(torch.isinf(peak), 0.0, peak)[:, None]).exp_()
+        if relative:
+            peak = g.amax(dim=1)
+            g.sub_(torch.where(torch.isinf(peak), 0.0, peak)[:, None])
+        g.exp_()
     else:
         g = WEIGHTS[source.kernel](r2)
     if source.weights is not None:
         g *= source.weights[start:stop]
     totals = g.sum(dim=1)
+    if source.direct and q.dtype == torch.float32:  # differences lose nothing far from the middle
+        offsets = [(g * (x[k] - q[:, k, None])).sum(dim=1) for k in range(len(x))]
+        return Sums(torch.stack(offsets, dim=1), totals, peak)
     return Sums(g @ near_x.T - totals[:, None] * near_q, totals, peak)
 
 
