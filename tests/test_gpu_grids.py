@@ -536,7 +536,13 @@ def test_every_point_climbs_where_that_is_asked_for(device):
     tensor = on(device, X)[0]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for setting in ({}, {"blurring": True}, {"kernel": "flat", "bandwidth": 3.0}, {"min_cluster_size": 10}):
+        for setting in (
+            {},
+            {"blurring": True, "min_cluster_size": 10},
+            {"blurring": True},
+            {"kernel": "flat", "bandwidth": 3.0},
+            {"min_cluster_size": 10},
+        ):
             setting = {"bandwidth": 1.2} | setting
             wanted = ms.MeanShift(**setting).fit(X)
             model = ms.MeanShift(**setting, device="torch").fit(tensor)
