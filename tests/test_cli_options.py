@@ -226,3 +226,15 @@ def test_the_bandwidth_command_refuses_in_one_line(points, tmp_path):
     assert_one_line(run("bandwidth", tmp_path / "missing.csv"), "missing.csv")
     assert_one_line(run("bandwidth", points, "--columns", "x,z"), "z")
     assert_one_line(run("bandwidth", points, "--columns", "x,y", "--plot", tmp_path / "scales.xyz"), "xyz")
+
+
+def test_a_device_works_as_the_cpu_does(points, tmp_path):
+    torch = pytest.importorskip("torch")
+    labels, _ = cluster(points, "--columns", "x,y", "-b", "5")
+    there, said = cluster(points, "--columns", "x,y", "-b", "5", "--device", "torch", "--audit", "100")
+    np.testing.assert_array_equal(there, labels)
+    assert "0 of 100 sampled points disagree" in said
+    assert_one_line(run("cluster", points, "-o", tmp_path / "out.csv", "--device", "gpu"), "one of auto, cpu, cuda")
+    if not torch.cuda.is_available():
+        refused = run("cluster", tmp_path / "not looked for.csv", "-o", tmp_path / "out.csv", "--device", "cuda")
+        assert_one_line(refused, "device='cuda' asks for a device that Torch .* does not find")

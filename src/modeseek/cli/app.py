@@ -94,6 +94,9 @@ FidelityOption = Annotated[
     ),
 ]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Threads; default: all. Same result for any.")]
+Device = Annotated[
+    str, typer.Option(metavar="auto|cpu|cuda|cuda:1|...", help="Where to work: with Torch installed, on a GPU, too.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
 
 
@@ -172,6 +175,7 @@ def cluster(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw the clusters into this picture.")] = None,
     jobs: Jobs = None,
+    device: Device = "auto",
     label_column: Annotated[str, typer.Option(help="Name of the new column.")] = "label",
     header: Annotated[
         bool | None,
@@ -191,6 +195,7 @@ def cluster(
         "min_cluster_size": min_cluster_size,
         "cluster_all": not noise,
         "n_jobs": jobs,
+        "device": device,
     }
     units = table.choose_units(options, standardize, degrees)
     table.check_options(options, audit)

@@ -9,7 +9,7 @@ from pathlib import Path
 import modeseek
 
 NEEDED = ("numpy", "numba", "scikit-learn")
-OPTIONAL = ("pyarrow", "matplotlib", "pillow", "typer", "rich", "torch")
+OPTIONAL = ("pyarrow", "matplotlib", "pillow", "typer", "rich", "torch", "triton")
 
 
 def facts() -> dict[str, str]:

@@ -29,7 +29,10 @@ def choose_units(options: Mapping[str, Any], standardize: bool, degrees: bool) -
 
 
 def check_options(options: Mapping[str, Any], audit: int | None) -> None:
-    """Say before the work what the audit after it would refuse."""
+    """Say before the work what comes after it would refuse: a device that is not here, the audit."""
+    from modeseek.engines.devices import device_of
+
+    device_of(options["device"], None)
     if audit is not None and options["assign"] == "nearest":
         raise ValueError("--audit checks which mode rows climb to, not --assign nearest")
     if audit is not None and isinstance(options["bandwidth"], str) and options["bandwidth"] in RULES:

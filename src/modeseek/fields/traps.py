@@ -13,7 +13,7 @@ mode in it, and every path that enters ends there. q is convex in s, so the trap
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,6 +116,11 @@ def trap_radius(
         grown = weights * np.exp(s * distances)
         return _largest(points, near, mode, grown, grown * squares) + tail
 
+    return radius_of(bound, contraction)
+
+
+def radius_of(bound: Callable[[float], float], contraction: float = CONTRACTION) -> float:
+    """Return the radius up to which the integral of a convex bound q(s) keeps Q(r) at ``contraction`` or less."""
     radius, integral, before = 0.0, 0.0, bound(0.0)
     if before >= contraction:
         return 0.0
