@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.sparse import issparse
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import modeseek as ms
 from modeseek.neighbors.brute import AllPairs
@@ -318,6 +319,16 @@ def test_whole_searches_by_the_kernels(device, name, monkeypatch):
         radius.count_within(points, points.X[:40], own[:40], radii).cpu(),
         AllPairs(X).count_within(X[:40], expected[0][:40, 3]) - 1,
     )
+
+
+@parametrize_with_checks(
+    [
+        ms.NearestNeighbors(device="torch"),
+        ms.LSHIndex(device="torch", random_state=0),
+    ]
+)
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
 
 
 # ---- the estimator ------------------------------------------------------------------------------------------------

@@ -43,8 +43,8 @@ class Frame:
         low, high = (end.double() for end in torch.aminmax(X, dim=0))
         step = -(-len(X) // min(len(X), SAMPLE))
         sample = X[::step].double()
-        self.middle = sample.median(dim=0).values
-        most = float((sample - self.middle).abs().amax(dim=1).median())
+        self.middle = _median(sample)
+        most = float(_median((sample - self.middle).abs().amax(dim=1)))
         largest = float(torch.maximum(high - self.middle, self.middle - low).max())
         unit = max(most, largest / FARTHEST) or largest
         self.scale = math.ldexp(1.0, -math.frexp(unit)[1]) if unit > 1e-290 else 1.0
@@ -52,6 +52,11 @@ class Frame:
     def into(self, X: torch.Tensor) -> torch.Tensor:
         """Return rows in these coordinates, float64."""
         return (X.double() - self.middle) * self.scale
+
+
+def _median(values: torch.Tensor) -> torch.Tensor:
+    """Return the middle of the sorted values of each column."""
+    return torch.sort(values, dim=0).values[len(values) // 2]
 
 
 class Screen:

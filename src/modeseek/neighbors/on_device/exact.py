@@ -10,7 +10,7 @@ import torch
 from modeseek.engines.gpu import nearest, pairs, radius
 from modeseek.engines.namespaces import Home
 
-MOST = 1 << 31  # points: their positions are int32
+MOST = 1 << 30  # points: their positions are int32
 ROWS_AT_ONCE = 1 << 16
 
 
