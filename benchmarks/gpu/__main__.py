@@ -9,11 +9,15 @@ right. Writes benchmarks/results/gpu_PART.csv and gpu_machine.csv. Without a CUD
 
 import argparse
 import sys
+import traceback
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 
-import torch
+try:
+    import torch
+except ImportError:
+    sys.exit("Torch is missing, and nothing was measured: pip install 'modeseek[torch]'")
 
 from benchmarks import harness
 from benchmarks.gpu import limits
@@ -52,7 +56,12 @@ def run(device: str, quick: bool, names: tuple[str, ...]) -> int:
             print(f"{name}\nMISSING: there is no module benchmarks.gpu.{name}\n")
             failed = True
             continue
-        rows = measure(rates, device, quick)
+        try:
+            rows = measure(rates, device, quick)
+        except Exception:  # the others are measured all the same
+            print(f"{name}\nFAILED: {traceback.format_exc()}", flush=True)
+            failed = True
+            continue
         report(name, rows, timed)
         failed |= any(row["passed"] == "FAIL" for row in rows)
         if timed:

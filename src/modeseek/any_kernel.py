@@ -112,11 +112,12 @@ def _by_cells(problem: Problem, spacing: float) -> Clustering:
     problem.report("climb")
     cells = label_cells(field, finder)
     problem.report("climb the borders")
-    table = label_sub_cells(problem.points, field, finder, cells, SPLIT[problem.d], problem.n_jobs)
+    first = problem.first_in_sub_cells
+    table = label_sub_cells(problem.n, first, field, finder, cells, SPLIT[problem.d])
     problem.report("polish")
     finder.positions = _polished(problem, field, finder.positions)
     problem.report("label")
-    labels, counts, _ = table.label(problem.points, bins.places if bins else None, problem.n_jobs)
+    labels, counts, _ = problem.look_up(table, bins.places if bins else None)
     return finish(problem, finder, table, labels, counts, sketch)
 
 

@@ -13,9 +13,10 @@ from modeseek import rules
 from modeseek.cells import cell_means
 from modeseek.coverage import self_coverage
 from modeseek.engines import data
+from modeseek.engines.devices import device_of
 from modeseek.fields import Floats
 from modeseek.neighbor_distance import half_distance_of_distinct, mean_neighbor_distance, of_masses
-from modeseek.scale_space import evenly, path_of
+from modeseek.scale_space import BandwidthPath, evenly, path_of, path_on_device
 
 METHODS = ("auto", "third", "quantile", "normal", "plugin", "silverman", "scott", "knn", "self-coverage")
 EXACT = 20_000  # points up to which scikit-learn's rule looks at all pairs
@@ -32,6 +33,7 @@ def estimate_bandwidth(
     sample_weight: ArrayLike | None = None,
     random_state: int | np.random.RandomState | None = None,
     n_jobs: int | None = None,
+    device: Any = "auto",
 ) -> float:
     """Estimate a bandwidth for `MeanShift` from the data.
 
@@ -63,6 +65,9 @@ def estimate_bandwidth(
         Decides which points are drawn; None is 0, scikit-learn's default, so that results repeat.
     n_jobs : int, optional
         Threads; None means all cores.
+    device : str or torch.device, default="auto"
+        Where to work: "auto" is where X lies. On a GPU "auto" sums the points there; for the
+        other rules up to 20 000 of them, evenly spaced in the order given, stand for all, and go to the CPU.
 
     Returns
     -------
@@ -99,13 +104,22 @@ def estimate_bandwidth(
     >>> round(float(ms.estimate_bandwidth([[1, 1], [2, 1], [1, 0], [4, 7], [3, 5], [3, 6]], quantile=0.5)), 4)
     1.6191
     """
+    method = _method(method, quantile)
+    on = device_of(device, X)
+    if on is not None:
+        from modeseek.engines import gpu
+        from modeseek.engines.gpu import columns
+
+        tensor = gpu.as_tensor(X, on)
+        own = gpu.as_tensor_weights(sample_weight, len(tensor), on)
+        if n_samples is not None:
+            tensor, own = columns.take(tensor, own, _drawn(len(tensor), n_samples, random_state))
+        return estimate_on_device(tensor, own, method, quantile, n_jobs)
     points = data.as_points(X)
     weights = data.as_weights(sample_weight, len(points))
     data.bounds(points, n_jobs)  # refuses what is not finite
-    method = _method(method, quantile)
     if n_samples is not None:
-        data.whole(n_samples, "n_samples", 1)
-        rows = check_random_state(0 if random_state is None else random_state).permutation(len(points))[:n_samples]
+        rows = _drawn(len(points), n_samples, random_state)
         points, weights = points[rows], weights[rows] if weights.size else weights
     if weights.size:
         points, weights = points[weights > 0.0], weights[weights > 0.0]
@@ -126,6 +140,30 @@ def estimate_bandwidth(
     return found
 
 
+def estimate_on_device(
+    points: Any, weights: Any, method: str = "auto", quantile: float | None = None, n_jobs: int | None = None
+) -> float:
+    """Do as `estimate_bandwidth` for tensors; weights are None or a tensor."""
+    from modeseek.engines import gpu
+    from modeseek.engines.gpu import columns
+
+    bounds = gpu.bounds(points)
+    points, weights = columns.of_weight(points, weights)
+    if method == "auto":
+        if (bounds[0] == bounds[1]).all():
+            return 1.0
+        return _chosen(path_on_device(points, weights, bounds, n_jobs=n_jobs))
+    some, own = columns.few(points, weights, EXACT)
+    return estimate_bandwidth(some, method=method, quantile=quantile, sample_weight=own, n_jobs=n_jobs)
+
+
+def _drawn(n: int, n_samples: int, random_state: int | np.random.RandomState | None) -> NDArray[np.int64]:
+    """Return the rows of a random sample."""
+    data.whole(n_samples, "n_samples", 1)
+    drawn = check_random_state(0 if random_state is None else random_state).permutation(n)[:n_samples]
+    return np.asarray(drawn, np.int64)
+
+
 def _method(method: str, quantile: object) -> str:
     """Return the rule that the parameters select, or say what is wrong with them."""
     if method not in METHODS:
@@ -143,13 +181,17 @@ def _by_path(points: NDArray[Any], weights: Floats, n_jobs: int | None) -> float
     """Return what the path chooses; say so where it is one cluster."""
     if not (points != points[0]).any():
         return 1.0
-    path = path_of(points, weights, n_jobs=n_jobs)
+    return _chosen(path_of(points, weights, n_jobs=n_jobs))
+
+
+def _chosen(path: BandwidthPath) -> float:
+    """Return the bandwidth of a path; say so where it is one cluster."""
     if path.chosen is None:
         warnings.warn(
             f"At no scale do clusters stand out from chance for long: the bandwidth {path.bandwidth:g}, the spread of "
             "the data, makes one cluster of them. ms.bandwidth_path(X) shows every scale.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return path.bandwidth
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from modeseek.cells import distinct_rows
 from modeseek.climb import ascend, group_by_location, polish
 from modeseek.engines.threads import run_chunks
-from modeseek.fields import Floats, Ints
+from modeseek.fields import Field, Floats, Ints
 from modeseek.fields.bounds import CellBounds
 from modeseek.fields.grid import GridField
 from modeseek.fields.near import NearBounds
@@ -52,10 +52,10 @@ class Tubes:
     n_steps: int = 0  # of all tubes
 
     @classmethod
-    def of(cls, field: TableField, bounds: CellBounds, found: Flood) -> "Tubes":
-        """Start from what the flood has proven."""
+    def of(cls, field: TableField, bounds: CellBounds, found: Flood, finer: int = 1) -> "Tubes":
+        """Start from what the flood has proven; sub-cells may be finer than `SPLIT` by a power of 2."""
         nodes = field.nodes
-        split = SPLIT[len(field.shape)]
+        split = finer * SPLIT[len(field.shape)]
         table = CellLabels(nodes.origin, nodes.delta, nodes.box, split, found.certified, np.empty(0, np.int32))
         return cls(field, bounds, found.traps, table)
 
@@ -235,7 +235,7 @@ class Tubes:
         return tops[part], confirmed[part]
 
     def climb_exactly(
-        self, exact: GridField, points: NDArray[Any], most: float, n_jobs: int | None = None
+        self, exact: Field, points: NDArray[Any], most: float, n_jobs: int | None = None
     ) -> NDArray[np.int32]:
         """Climb on the points themselves until a tube from there arrives; UNKNOWN where none does.
 

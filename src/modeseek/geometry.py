@@ -100,7 +100,11 @@ class Whitened:
     bandwidth: float = 1.0
 
     def into(self, points: NDArray[Any], n_jobs: int | None = None) -> NDArray[Any]:
-        """Solve factor @ u = x - origin, column by column."""
+        """Solve factor @ u = x - origin, column by column; of a tensor, where it lies."""
+        if not isinstance(points, np.ndarray):
+            from modeseek.engines.gpu.columns import whiten
+
+            return whiten(points, self.origin, self.factor)
         n, d = points.shape
         white = np.empty((n, d))
         diagonal = not np.tril(self.factor, -1).any()
@@ -119,6 +123,10 @@ class Whitened:
 
     def bounds(self, points: NDArray[Any], bounds: Floats, n_jobs: int | None = None) -> Floats:
         """Return the bounds of the whitened points."""
+        if not isinstance(points, np.ndarray):
+            from modeseek.engines.gpu import bounds as bounds_on_device
+
+            return bounds_on_device(points)
         return data.bounds(points, n_jobs)
 
     def back(self, places: Floats) -> Floats:

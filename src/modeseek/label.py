@@ -48,7 +48,8 @@ class CellLabels(SmallPickles):
     cells: NDArray[np.int32]  # flat: label, UNKNOWN, or -2 - block
     blocks: NDArray[np.int32]  # flat: labels of the sub-cells of mixed cells
 
-    def _geometry(self) -> tuple[Floats, NDArray[np.int64]]:
+    def geometry(self) -> tuple[Floats, NDArray[np.int64]]:
+        """Return the lower corner of the first node's cell, and the number of nodes along each axis."""
         return cell_corner(self.origin, self.box, self.delta), np.array(self.box.shape, np.int64)
 
     def masses(self, node_masses: NDArray[np.int64], k: int) -> Floats:
@@ -62,7 +63,7 @@ class CellLabels(SmallPickles):
         share = node_masses[mixed] / np.maximum(known.sum(axis=-1), 1)
         return total + np.bincount(sub[known], np.broadcast_to(share[:, None], sub.shape)[known], k)
 
-    def _highest(self) -> int:
+    def highest(self) -> int:
         """Return the highest label."""
         return max(int(self.cells.max()), int(self.blocks.max(initial=UNKNOWN)))
 
@@ -70,7 +71,7 @@ class CellLabels(SmallPickles):
         """Write the label of each row to ``out``, UNKNOWN where there is none; return the rows of each label."""
         from modeseek.engines.cpu.lookup import resolve
 
-        counts = np.zeros((n_workers(len(points), n_jobs), self._highest() + 2), np.int64)
+        counts = np.zeros((n_workers(len(points), n_jobs), self.highest() + 2), np.int64)
 
         def work(worker: int, entries: NDArray[np.int32], start: int) -> None:
             resolve(entries, self.blocks, counts[worker])
@@ -99,9 +100,9 @@ class CellLabels(SmallPickles):
         """Turn ``places.index`` into labels in place, as `assign` would give them."""
         from modeseek.engines.cpu.lookup import resolve_bins_2d
 
-        corner, shape = self._geometry()
+        corner, shape = self.geometry()
         entries = self.of_bins(places.per_node)
-        counts = np.zeros((n_workers(len(points), n_jobs), self._highest() + 2), np.int64)
+        counts = np.zeros((n_workers(len(points), n_jobs), self.highest() + 2), np.int64)
         open_rows: dict[int, NDArray[np.int64]] = {}
 
         def work(worker: int, start: int, stop: int) -> None:
@@ -159,7 +160,7 @@ class CellLabels(SmallPickles):
         from modeseek.engines.cpu.lookup import ENTRIES
 
         kernel = ENTRIES[points.shape[1]]
-        corner, shape = self._geometry()
+        corner, shape = self.geometry()
 
         def work(worker: int, start: int, stop: int) -> None:
             rows = np.ascontiguousarray(points[start:stop])
@@ -203,14 +204,17 @@ def label_cells(field: TableField, finder: ModeFinder) -> NDArray[np.int32]:
 
 
 def label_sub_cells(
-    points: NDArray[Any],
+    n: int,
+    first: Callable[[CellLabels], tuple[NDArray[np.int64], Floats]],
     field: TableField,
     finder: ModeFinder,
     labels: NDArray[np.int32],
     split: int,
-    n_jobs: int | None,
 ) -> CellLabels:
-    """Cut the cells whose neighbours have another label into split^d sub-cells, and climb for those with points."""
+    """Cut the cells whose neighbours have another label into split^d sub-cells, and climb for those with points.
+
+    ``first`` finds the sub-cells that hold some of the ``n`` points, and one point in each.
+    """
     nodes = field.nodes
     mixed = np.flatnonzero(mixed_cells(labels, nodes.box.shape))
     cells = labels.copy()
@@ -221,11 +225,11 @@ def label_sub_cells(
     table = CellLabels(nodes.origin, nodes.delta, nodes.box, split, cells, blocks)
     if not len(mixed):
         return table
-    if len(points) > POINTS_PER_CENTRE * len(blocks):
+    if n > POINTS_PER_CENTRE * len(blocks):
         blocks[:] = finder.find_or_absorb(table.sub_centres(), cells)
     else:
-        owners, rows = table.first_rows(points, n_jobs)
-        blocks[owners] = finder.find_or_absorb(np.asarray(points[rows], np.float64), cells)
+        owners, places = first(table)
+        blocks[owners] = finder.find_or_absorb(places, cells)
     return table
 
 

@@ -73,7 +73,7 @@ def cluster(problem: Problem, fidelity: str) -> Clustering:
             return by_proof(problem)
         return _every_point(problem) if exact <= PATIENCE else _by_sparse_cells(problem)
     spacings = affordable_spacings(problem, SPACINGS[problem.d])
-    return _by_cells(problem, spacings[0]) if spacings else _as_costs_least(problem)
+    return by_table(problem, spacings[0]) if spacings else _as_costs_least(problem)
 
 
 def _as_costs_least(problem: Problem) -> Clustering:
@@ -84,7 +84,7 @@ def _as_costs_least(problem: Problem) -> Clustering:
     on_points, sparse = seconds_of_climbs(problem.points, reach, SPARSE_SPACING * h)
     for spacing in affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)[-1:]:
         if seconds_of_table(problem.n, n_nodes(problem, spacing), problem.d) < min(on_points, sparse):
-            return _by_cells(problem, spacing)
+            return by_table(problem, spacing)
     return _every_point(problem) if on_points < sparse else _by_sparse_cells(problem)
 
 
@@ -118,7 +118,7 @@ def _finder_on_points(problem: Problem, points: Floats, weights: Floats) -> tupl
     return ModeFinder(field, field, **problem.climbing), why
 
 
-def _by_cells(problem: Problem, spacing: float) -> Clustering:
+def by_table(problem: Problem, spacing: float) -> Clustering:
     """Sketch the points, tabulate its kernel sums, climb for whole cells and label by cell."""
     problem.report("sketch")
     sketch, bins = make_sketch(problem, spacing)
@@ -131,11 +131,12 @@ def _by_cells(problem: Problem, spacing: float) -> Clustering:
     problem.report("climb")
     cells = label_cells(field, finder)
     problem.report("climb the borders")
-    table = label_sub_cells(problem.points, field, finder, cells, SPLIT[problem.d], problem.n_jobs)
+    first = problem.first_in_sub_cells
+    table = label_sub_cells(problem.n, first, field, finder, cells, SPLIT[problem.d])
     problem.report("polish")
     _polish_and_order(problem, finder, table, sketch)
     problem.report("label")
-    labels, counts, _ = table.label(problem.points, bins.places if bins else None, problem.n_jobs)
+    labels, counts, _ = problem.look_up(table, bins.places if bins else None)
     return finish(problem, finder, table, labels, counts, sketch)
 
 

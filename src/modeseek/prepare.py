@@ -3,10 +3,10 @@
 import numpy as np
 
 from modeseek.fields import Floats
-from modeseek.fields.grid import newton_over_all
+from modeseek.fields.grid import newton_to
 from modeseek.fields.nodes import node_box
 from modeseek.result import Problem
-from modeseek.sketch import MAX_MASS, UNIT_BITS, Bins, DensitySketch, bin_points
+from modeseek.sketch import MAX_MASS, UNIT_BITS, Bins, DensitySketch
 
 MIN_NODES, NODES_PER_POINT, MAX_NODES = 1 << 18, 16, 1 << 23  # what a table may cost
 SPARE_BITS = 12  # that masses get besides, as far as their sum allows: rounding is what bounds on fine tables end at
@@ -29,8 +29,7 @@ def make_sketch(
     problem: Problem, spacing: float, degree: int = 2, *, bins: bool = True
 ) -> tuple[DensitySketch, Bins | None]:
     """Sketch the points; by way of ``bins`` where these are allowed and quicker."""
-    heaviest = float(problem.weights.max()) if problem.weights.size else 1.0
-    scale = 2.0 ** np.ceil(np.log2(heaviest))
+    scale = 2.0 ** np.ceil(np.log2(problem.heaviest))
     spare = int(np.clip(np.log2(MAX_MASS / 2**UNIT_BITS * scale / problem.total_weight) - 1.0, 0, SPARE_BITS))
     sketch = DensitySketch(
         problem.bandwidth,
@@ -39,15 +38,14 @@ def make_sketch(
         weight_scale=scale if bins else scale / 2**spare,
         degree=degree,
     )
-    binned = None
-    if bins and not problem.weights.size:
-        binned = bin_points(problem.points, problem.bounds, sketch.delta, problem.n_jobs)
-    points, weights = (binned.means, binned.counts) if binned else (problem.points, problem.weights)
-    return sketch.add_scanned(points, weights, problem.bounds, problem.n_jobs), binned
+    binned = problem.bins(sketch.delta) if bins and not problem.weighted else None
+    if binned:
+        return sketch.add_scanned(binned.means, binned.counts, problem.bounds, problem.n_jobs), binned
+    return problem.add_to(sketch), None
 
 
 def polish_modes(problem: Problem, modes: Floats) -> Floats:
     """Move modes by one Newton step on all points, unless there are too many of both."""
-    if len(modes) * problem.n > POLISH_PAIRS:
+    if len(modes) * problem.n > POLISH_PAIRS * problem.speed:
         return modes
-    return newton_over_all(problem.points, problem.weights, problem.bandwidth, modes, problem.n_jobs)
+    return newton_to(modes, problem.sums(modes), problem.bandwidth)

@@ -20,11 +20,10 @@ from modeseek.costs import (
     SORTED_POINT,
     TUBE_STEP,
     UNSORTED_PAIR,
-    pairs_within_reach,
 )
 from modeseek.fields import Ints, reach_of_tail
 from modeseek.fields.bounds import cell_bounds
-from modeseek.fields.grid import GridField, shift_over_all
+from modeseek.fields.grid import mean_of
 from modeseek.fields.near import NearBounds
 from modeseek.fields.table import TableField
 from modeseek.flood import flood
@@ -43,6 +42,7 @@ STOPGAP = 1 / 9  # where only the coarsest spacing in the plane is affordable
 MANY = 1_000_000  # points: with so many in three columns the coarsest spacing of several leaves too many open
 MAX_NODES = 1 << 23
 CUBIC_POINTS = 3_000_000  # up to these cubic splines, with low bounds of error; beyond patches, or quadratic splines
+CROWDED, FINER = 1 << 24, 4  # points of a device from which sub-cells may be finer, and how much: fewer are left open
 TAIL = 1e-6  # of the lightest point: the most that what is out of reach may weigh
 MOST_LOST = 0.01  # of a few points: with more of their tubes lost a finer table is taken at once
 MOST_UNDECIDED = 1e-3  # of all points: with more open in the end a finer table is taken too
@@ -56,8 +56,7 @@ def tables(problem: Problem) -> list[float]:
 
     There are none where a point may be so light beside others that the integer masses of a sketch lose it.
     """
-    heaviest = float(problem.weights.max()) if problem.weights.size else 1.0
-    if 4.0**problem.d * 2.0 * heaviest > 2.0**UNIT_BITS * problem.lightest:
+    if 4.0**problem.d * 2.0 * problem.heaviest > 2.0**UNIT_BITS * problem.lightest:
         return []
     spacings = affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)
     if problem.d == 2 and len(spacings) == 1:
@@ -92,7 +91,7 @@ def by_proof(problem: Problem) -> Clustering:
             tubes.settle_cells(cells, points, problem.n_jobs)
         _number_modes(problem, tubes, sketch.masses.reshape(-1) if in_cells is None else in_cells)
         problem.report("look up")
-        labels, counts, rows = tubes.table.label(problem.points, places, problem.n_jobs)
+        labels, counts, rows = problem.look_up(tubes.table, places)
         problem.report(f"prove {counts.unknown} points")
         settled = tubes.settle_points(problem.points, rows, problem.n_jobs)
         codes = np.where(settled == UNKNOWN, UNDECIDED, BOUNDARY).astype(np.uint8)
@@ -105,7 +104,7 @@ def by_proof(problem: Problem) -> Clustering:
         if lost.size:
             settled[lost] = found = settle(problem, table, rows[lost])
             codes[lost[found != UNKNOWN]] = code
-    labels[rows] = settled
+    problem.write(labels, rows, settled)
     finder = ModeFinder(tubes.field, None, **problem.climbing)
     finder.positions, finder.n_iter = tubes.traps.centres, tubes.n_iter
     result = finish(problem, finder, table, labels, recount(counts, settled), sketch)
@@ -126,19 +125,18 @@ def _finer_pays(problem: Problem, tubes: Tubes, n_lost: int, spacing: float, fin
     if not _may_climb(problem, n_lost):
         return too_many
     table = _seconds_of_table(problem, finer) + TUBE_STEP * tubes.n_steps * spacing / finer
-    if quick and n_lost * problem.n <= STEP_PAIRS:
-        return table < UNSORTED_PAIR * n_lost * problem.n
-    steps = n_lost * (EXACT_STEPS if quick else tubes.n_iter)
-    pairs = pairs_within_reach(steps, problem.n, problem.bounds, problem.bandwidth)
-    if table < SORTED_POINT * problem.n + GRID_PAIR * min(pairs, EXACT_PAIRS):
+    if quick and n_lost * problem.n <= STEP_PAIRS * problem.speed:
+        return table < UNSORTED_PAIR / problem.speed * n_lost * problem.n
+    pairs, most = problem.pairs(n_lost * (EXACT_STEPS if quick else tubes.n_iter)), EXACT_PAIRS * problem.speed
+    sorting = 0.0 if problem.on_device else SORTED_POINT * problem.n
+    if table < sorting + GRID_PAIR / problem.speed * min(pairs, most):
         return True
-    return too_many and pairs > EXACT_PAIRS
+    return too_many and pairs > most
 
 
 def _may_climb(problem: Problem, n: int) -> bool:
-    """Tell whether one step of so many climbs on the sorted points is affordable, and sorting them."""
-    pairs = pairs_within_reach(n, problem.n, problem.bounds, problem.bandwidth)
-    return problem.n <= EXACT_POINTS and pairs <= EXACT_PAIRS
+    """Tell whether one step of so many climbs on the points is affordable, and sorting them where that is needed."""
+    return (problem.on_device or problem.n <= EXACT_POINTS) and problem.pairs(n) <= EXACT_PAIRS * problem.speed
 
 
 def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes, Places | None]:
@@ -154,17 +152,19 @@ def flooded(problem: Problem, spacing: float) -> tuple[DensitySketch, Tubes, Pla
     problem.report("bound the errors")
     bounds = cell_bounds(field, problem.lightest, problem.n_jobs)
     problem.report("flood")
-    return sketch, Tubes.of(field, bounds, flood(field, bounds, problem.lightest)), places
+    finer = FINER if problem.on_device and problem.n > CROWDED else 1
+    return sketch, Tubes.of(field, bounds, flood(field, bounds, problem.lightest), finer), places
 
 
 def sketch_and_places(problem: Problem, spacing: float) -> tuple[DensitySketch, Places | None]:
     """Sketch the points, in one pass with their places where they are many."""
-    if problem.n > CUBIC_POINTS and not problem.weights.size:
+    few = problem.on_device or problem.n <= CUBIC_POINTS
+    if not few and not problem.weighted:
         sketch = DensitySketch(problem.bandwidth, spacing=spacing, origin=problem.bounds[0], degree=3)
-        places = sketch.add_placed(problem.points, problem.bounds, problem.n_jobs)
+        places = problem.place_in(sketch)
         if places is not None:
             return sketch, places
-    cubic = problem.n <= CUBIC_POINTS or problem.d == 3  # where depositing is never most of the work
+    cubic = few or problem.d == 3  # where depositing is never most of the work
     sketch, _ = make_sketch(problem, spacing, 3 if cubic else 2, bins=False)
     return sketch, None
 
@@ -185,16 +185,15 @@ def _climb_exactly(problem: Problem, table: ProvenLabels, rows: Ints) -> NDArray
     """
     keys = KeyLabels(problem.points[rows], bit_patterns)
     places = problem.points[rows[keys.first_rows]].astype(np.float64)
-    if len(places) * problem.n <= STEP_PAIRS:
+    if len(places) * problem.n <= STEP_PAIRS * problem.speed:
         problem.report(f"step from {len(places)} points exactly")
-        places = shift_over_all(problem.points, problem.weights, problem.bandwidth, places, problem.n_jobs)
+        places = mean_of(places, problem.sums(places))
         keys.labels[:] = table.tubes.settle_points(places, np.arange(len(places)), problem.n_jobs)
     lost = np.flatnonzero(keys.labels == UNKNOWN)
     if lost.size and _may_climb(problem, lost.size):
         problem.report(f"climb {lost.size} points exactly")
-        exact = GridField(problem.points, problem.weights, problem.bandwidth)
-        most = EXACT_PAIRS / pairs_within_reach(1, problem.n, problem.bounds, problem.bandwidth)
-        keys.labels[lost] = table.tubes.climb_exactly(exact, places[lost], most, problem.n_jobs)
+        most = EXACT_PAIRS * problem.speed / problem.pairs(1)
+        keys.labels[lost] = table.tubes.climb_exactly(problem.exact_field(), places[lost], most, problem.n_jobs)
     table.climbed = keys
     return keys.labels[keys.numbers]
 

@@ -1,4 +1,8 @@
-"""What a clustering starts from and what it gives: the problem, the result, and how modes are numbered."""
+"""What a clustering starts from and what it gives: the problem, the result, and how modes are numbered.
+
+A problem knows what a route on grids asks of all points: to add them to a sketch, to sum over them, to look their
+labels up. On a device of Torch the same is done there (`modeseek.on_device.grids`), and the routes are the same code.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,18 +15,24 @@ from scipy.spatial import cKDTree
 
 from modeseek.certificate import Certificate
 from modeseek.climb import ModeFinder
+from modeseek.costs import pairs_within_reach
 from modeseek.engines.data import SMALL
 from modeseek.engines.packed import SmallPickles
 from modeseek.engines.threads import run_chunks
 from modeseek.fields import Field, Floats, GaussianField, Ints
+from modeseek.fields.grid import GridField, sums_over_points
 from modeseek.kernels import GAUSSIAN, Kernel
-from modeseek.label import UNKNOWN, Counts
-from modeseek.sketch import DensitySketch
+from modeseek.label import UNKNOWN, CellLabels, Counts
+from modeseek.places import Places
+from modeseek.sketch import Bins, DensitySketch, bin_points
 
 
 @dataclass(frozen=True)
 class Problem:
     """Points, weights (length 0: all one), their bounds, and how to climb."""
+
+    speed: ClassVar[float] = 1.0  # of sums over all points: how many times as many cost as much as on the CPU
+    on_device: ClassVar[bool] = False  # whether a device of Torch sums, which sorts nothing and deposits quickly
 
     points: NDArray[Any]
     weights: Floats
@@ -47,6 +57,11 @@ class Problem:
         return int(self.points.shape[1])
 
     @property
+    def weighted(self) -> bool:
+        """Whether points have weights."""
+        return bool(self.weights.size)
+
+    @property
     def total_weight(self) -> float:
         """Sum of the weights."""
         return float(self.weights.sum()) if self.weights.size else float(self.n)
@@ -55,6 +70,56 @@ class Problem:
     def lightest(self) -> float:
         """Least weight above 0."""
         return float(self.weights[self.weights > 0].min()) if self.weights.size else 1.0
+
+    @property
+    def heaviest(self) -> float:
+        """Greatest weight."""
+        return float(self.weights.max()) if self.weights.size else 1.0
+
+    def add_to(self, sketch: DensitySketch) -> DensitySketch:
+        """Deposit all points."""
+        return sketch.add_scanned(self.points, self.weights, self.bounds, self.n_jobs)
+
+    def place_in(self, sketch: DensitySketch) -> Places | None:
+        """Deposit all points, and tell where they lie, if that pays."""
+        return sketch.add_placed(self.points, self.bounds, self.n_jobs)
+
+    def bins(self, delta: float) -> Bins | None:
+        """Sum all points up in bins, if that pays."""
+        return bin_points(self.points, self.bounds, delta, self.n_jobs)
+
+    def sums(self, places: Floats) -> Floats:
+        """Return sums over all points around a few places, as `GridField.sums` does."""
+        return sums_over_points(self.points, self.weights, self.bandwidth, places, self.n_jobs)
+
+    def exact_field(self) -> Field:
+        """Return all points as they are, to climb on."""
+        return GridField(self.points, self.weights, self.bandwidth)
+
+    def pairs(self, starts: int) -> float:
+        """Estimate the pairs that one step of so many starts sums on the `exact_field`."""
+        return pairs_within_reach(starts, self.n, self.bounds, self.bandwidth)
+
+    def look_up(self, table: CellLabels, places: Places | None = None) -> tuple[Any, Counts, Ints]:
+        """Return the label of each row, the rows of each label, and which have none."""
+        return table.label(self.points, places, self.n_jobs)
+
+    def first_in_sub_cells(self, table: CellLabels) -> tuple[Ints, Floats]:
+        """Return the sub-cells that hold points, and the first point in each."""
+        owners, rows = table.first_rows(self.points, self.n_jobs)
+        return owners, np.asarray(self.points[rows], np.float64)
+
+    def write(self, labels: Any, rows: Ints, found: NDArray[Any]) -> None:
+        """Set the labels of some rows."""
+        labels[rows] = found
+
+    def unknown(self, labels: Any) -> Ints:
+        """Return the rows that have no label."""
+        return np.flatnonzero(labels == UNKNOWN)
+
+    def weigh(self, labels: Any, k: int, weights: bool = True) -> Floats:
+        """Return the weight of the points of each label; without ``weights`` their number."""
+        return np.bincount(labels, self.weights if weights else None, k).astype(np.float64)
 
     def as_wide(self) -> "Problem":
         """Return the problem with the bandwidth of a Gaussian as wide as the kernel: grids are measured in it."""
@@ -108,7 +173,7 @@ class Clusters(SmallPickles):
 
     modes: Floats  # (k, d), by decreasing weight
     weights: Floats  # (k,), of the points that climb to each mode
-    labels: NDArray[np.int32]  # (n,), by cluster
+    labels: Any  # (n,) int32, by cluster: an array, or a tensor where the points are
     sketch: DensitySketch | None = dataclasses.field(default=None, kw_only=True)
     certificate: Certificate | None = dataclasses.field(default=None, kw_only=True)
     clusters: NDArray[np.int32] | None = dataclasses.field(default=None, kw_only=True)  # of each mode, -1: noise
@@ -176,10 +241,14 @@ class Clustering(Clusters):
 
     def label(self, points: NDArray[Any], **climbing: Any) -> NDArray[np.int32]:
         """Label points: by table where the fit has settled their place, by climbing elsewhere."""
+        return self.by_cluster(self.by_mode(points, **climbing))
+
+    def by_mode(self, points: NDArray[Any], **climbing: Any) -> NDArray[np.int32]:
+        """Return the mode that each point belongs to."""
         out = np.full(len(points), UNKNOWN, np.int32)
         if self.table.assign(points, out, climbing["n_jobs"]).unknown:
             climb_unknown(points, out, self.field, self.modes, **climbing)
-        return self.by_cluster(out)
+        return out
 
     def log_density(self, points: NDArray[Any], n_jobs: int | None = None) -> Floats:
         """Return the log of the normalised density of the fit at points, old or new."""
@@ -191,15 +260,20 @@ def climb_unknown(
 ) -> None:
     """Give every UNKNOWN row the mode that its point climbs to."""
     rows = np.flatnonzero(labels == UNKNOWN)
-    ends, _ = field.climb(np.asarray(points[rows], np.float64), **climbing)
-    labels[rows] = cKDTree(modes).query(ends)[1]
+    labels[rows] = _modes_of(points[rows], field, modes, **climbing)
+
+
+def _modes_of(points: NDArray[Any], field: Field, modes: Floats, **climbing: Any) -> Ints:
+    """Return the mode that each point climbs to."""
+    ends, _ = field.climb(np.asarray(points, np.float64), **climbing)
+    return np.asarray(cKDTree(modes).query(ends)[1], np.int64)
 
 
 def finish(
     problem: Problem,
     finder: ModeFinder,
     table: LabelTable,
-    labels: NDArray[np.int32],
+    labels: Any,
     counts: Counts,
     sketch: DensitySketch | None = None,
 ) -> Clustering:
@@ -208,11 +282,12 @@ def finish(
     members = np.zeros(k, np.int64)
     members[: len(counts.members)] = counts.members
     if counts.unknown:
-        climb_unknown(problem.points, labels, finder.field, modes, **problem.climbing)
-        members = np.bincount(labels, minlength=k)
+        rows = problem.unknown(labels)
+        problem.write(labels, rows, _modes_of(problem.points[rows], finder.field, modes, **problem.climbing))
+        members = problem.weigh(labels, k, weights=False).astype(np.int64)
     weights = members.astype(np.float64)
-    if problem.weights.size:
-        weights[:] = np.bincount(labels, problem.weights, minlength=k)
+    if problem.weighted:
+        weights[:] = problem.weigh(labels, k)
     order = np.lexsort((*modes.T[::-1], -weights, members == 0))
     kept = order[: int((members > 0).sum())]
     names = np.full(k, UNKNOWN, np.int32)  # a cell without points whose climb found a mode that no point has
@@ -225,8 +300,13 @@ def finish(
     )
 
 
-def rename(labels: NDArray[np.int32], names: NDArray[np.int32], n_jobs: int | None) -> None:
+def rename(labels: Any, names: NDArray[np.int32], n_jobs: int | None) -> None:
     """Replace label i by names[i], in place; -1 stands for the last name."""
+    if not isinstance(labels, np.ndarray):
+        from modeseek.engines.gpu import lookup as on_device
+
+        on_device.rename(labels, names)
+        return
     if len(labels) <= SMALL:  # quicker than loading a compiled kernel
         labels[:] = names[labels]
         return

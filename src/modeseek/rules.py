@@ -26,6 +26,7 @@ Statistics and Data Analysis" (1986); D. W. Scott, "Multivariate Density Estimat
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +44,12 @@ QUARTILES = 1.349  # their distance in a normal density, in standard deviations
 ROWS_AT_ONCE = 1 << 16
 
 
-def variances(points: NDArray, weights: Floats) -> tuple[float, Floats]:
-    """Return the number of points and the variance of each column."""
+def variances(points: Any, weights: Any) -> tuple[float, Floats]:
+    """Return the number of points and the variance of each column; of tensors (weights: or None), where they lie."""
+    if not isinstance(points, np.ndarray):
+        from modeseek.engines.gpu import columns
+
+        return columns.variances(points, weights)
     w = as_counts(weights) if weights.size else np.ones(len(points))
     total, origin = float(w.sum()), np.asarray(points[0], np.float64)
     first, second = np.zeros(points.shape[1]), np.zeros(points.shape[1])

@@ -11,13 +11,15 @@ The bandwidth is taken from the range of the largest number of clusters that do,
 their width to where they become fewer; where none do, as along arcs, it is the middle of the longest range.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from modeseek.engines import data
+from modeseek.engines.devices import device_of
 from modeseek.fields import Floats, Ints
 from modeseek.prepare import affordable_spacings, make_sketch
 from modeseek.result import Problem
@@ -144,6 +146,7 @@ def bandwidth_path(
     *,
     sample_weight: ArrayLike | None = None,
     n_jobs: int | None = None,
+    device: Any = "auto",
 ) -> BandwidthPath:
     """Cluster X at a series of bandwidths, in one pass over the data.
 
@@ -162,6 +165,9 @@ def bandwidth_path(
         the effective number of points, (sum w)^2 / sum w^2 (Kish).
     n_jobs : int, optional
         Threads; None means all cores. The result is the same for any number.
+    device : str or torch.device, default="auto"
+        Where to work: "auto" is where X lies. On a GPU points are summed there, and the grid
+        and up to 1000 of the points go to the CPU.
 
     Returns
     -------
@@ -188,10 +194,17 @@ def bandwidth_path(
     >>> path.chosen.low < path.bandwidth < path.chosen.high
     True
     """
+    given = None if bandwidths is None else _checked(bandwidths)
+    on = device_of(device, X)
+    if on is not None:
+        from modeseek.engines import gpu
+
+        tensor = gpu.as_tensor(X, on)
+        own = gpu.as_tensor_weights(sample_weight, len(tensor), on)
+        return path_on_device(tensor, own, gpu.bounds(tensor), given, n_jobs)
     points = data.as_points(X)
     weights = data.as_weights(sample_weight, len(points))
     data.bounds(points, n_jobs)  # refuses what is not finite
-    given = None if bandwidths is None else _checked(bandwidths)
     if weights.size and not weights.all():
         points, weights = points[weights > 0.0], weights[weights > 0.0]
     return path_of(points, weights, given, n_jobs)
@@ -202,14 +215,32 @@ def path_of(
 ) -> BandwidthPath:
     """Do as `bandwidth_path` with what is checked already; weights are above 0."""
     weights = as_counts(weights)
-    sample = evenly(points, weights)
+    problem = Problem(points, weights, data.bounds(points, n_jobs), np.nan, n_jobs=n_jobs)
+    return _path_of(problem, evenly(points, weights), bandwidths)
+
+
+def path_on_device(
+    points: Any, weights: Any, bounds: Floats, bandwidths: Floats | None = None, n_jobs: int | None = None
+) -> BandwidthPath:
+    """Do as `path_of` for tensors; weights are None or at least 0."""
+    from modeseek.engines.gpu import columns
+    from modeseek.on_device.grids import GridProblem
+    from modeseek.on_device.problem import DeviceProblem
+
+    points, weights = columns.of_weight(points, columns.as_counts(weights))
+    problem = GridProblem.of(DeviceProblem(points, weights, bounds, np.nan, n_jobs=n_jobs))
+    return _path_of(problem, columns.evenly(points, weights, SAMPLE), bandwidths)
+
+
+def _path_of(problem: Problem, sample: Floats, bandwidths: Floats | None) -> BandwidthPath:
+    """Return the path of points of which some are a sample, of a series of its own if none is given."""
     series = _series(sample) if bandwidths is None else bandwidths
-    problem = Problem(points, weights, data.bounds(points, n_jobs), float(series[0]), n_jobs=n_jobs)
+    problem = replace(problem, bandwidth=float(series[0]))
     if problem.d <= 3 and affordable_spacings(problem, (SPACING,), MAX_NODES[problem.d]):
         sketch, _ = make_sketch(problem, SPACING)
         return BandwidthPath(scales_of_grid(sketch, series), sketch.total_weight_)
     middle, unit = sample.mean(axis=0), spread_of(sample) or 1.0
-    scales = scales_of_sample((sample - middle) / unit, series / unit, n_jobs)
+    scales = scales_of_sample((sample - middle) / unit, series / unit, problem.n_jobs)
     return BandwidthPath([scale.in_units(unit, middle) for scale in scales], float(len(sample)))
 
 

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modeseek.engines import data
+from modeseek.engines.devices import device_of
 from modeseek.engines.packed import SmallPickles
 from modeseek.engines.threads import n_workers, run_chunks, workers_with_grids
 from modeseek.fields.grid import GridField
@@ -142,7 +143,14 @@ class DensitySketch(SmallPickles):
         """Sum of the weights deposited so far."""
         return 0.0 if self._masses is None else float(self._masses.sum()) * self.weight_scale * 2.0**-UNIT_BITS
 
-    def add(self, X: ArrayLike, sample_weight: ArrayLike | None = None, *, n_jobs: int | None = None) -> Self:
+    def add(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        n_jobs: int | None = None,
+        device: Any = "auto",
+    ) -> Self:
         """Deposit points.
 
         Parameters
@@ -153,6 +161,8 @@ class DensitySketch(SmallPickles):
             Weights, at least 0.
         n_jobs : int, optional
             Threads; None means all cores. The result does not depend on it.
+        device : str or torch.device, default="auto"
+            Where to sum: "auto" is where X lies. Of points on a GPU only the grid of masses goes to the CPU.
 
         Returns
         -------
@@ -165,6 +175,13 @@ class DensitySketch(SmallPickles):
             If X is not a finite (n, 1..3) array, has another number of columns than before, or would need
             too many nodes or too much mass.
         """
+        on = device_of(device, X)
+        if on is not None:
+            from modeseek.engines import gpu
+
+            tensor = gpu.as_tensor(X, on)
+            own = gpu.as_tensor_weights(sample_weight, len(tensor), on)
+            return self.add_tensor(tensor, own, gpu.bounds(tensor))
         points = data.as_points(X)
         weights = data.as_weights(sample_weight, len(points))
         return self.add_scanned(points, weights, data.bounds(points, n_jobs), n_jobs)
@@ -172,13 +189,31 @@ class DensitySketch(SmallPickles):
     def add_scanned(self, points: NDArray[Any], weights: Floats, bounds: Floats, n_jobs: int | None = None) -> Self:
         """Deposit points whose bounds (2, d) are known; ``weights`` of length 0 means unit weights."""
         n, d = points.shape
+        self._make_room(n, d, float(weights.sum()) if weights.size else float(n), bounds)
+        self._deposit(points, weights, n_jobs)
+        return self
+
+    def add_tensor(self, points: Any, weights: Any, bounds: Floats) -> Self:
+        """Deposit points that a device of Torch holds, there; ``weights`` is None or a tensor. Only the grid moves."""
+        from modeseek.engines.gpu import deposit as kernels
+
+        kernels.needs_float64(points)
+        n, d = points.shape
+        self._make_room(n, d, float(n) if weights is None else float(weights.sum()), bounds)
+        assert self.origin is not None
+        lattice = kernels.lattice_of(self.origin, self.delta, self.box.lower, self.box.shape)
+        masses = kernels.deposit(points, weights, lattice, 2.0**UNIT_BITS / self.weight_scale, self.degree)
+        self.masses.reshape(-1)[:] += masses.cpu().numpy()
+        return self
+
+    def _make_room(self, n: int, d: int, total: float, bounds: Floats) -> None:
+        """Grow the grid for so many points of so much weight, or refuse them."""
         if d > 3:
             raise ValueError(f"DensitySketch holds 1, 2 or 3 features, got {d}: a grid in {d}-D is too large.")
         if self.origin is None:
             self.origin = np.zeros(d)
         if len(self.origin) != d or (self._box is not None and len(self._box.shape) != d):
             raise ValueError(f"X has {d} features, but this DensitySketch has {len(self.origin)}.")
-        total = float(weights.sum()) if weights.size else float(n)
         units = int((total / self.weight_scale + 9e-9 * n) * 2**UNIT_BITS)
         if self._units + units > MAX_MASS:
             raise ValueError(
@@ -187,8 +222,6 @@ class DensitySketch(SmallPickles):
             )
         self._cover(node_box(bounds[0], bounds[1], self.origin, self.delta))
         self._units += units
-        self._deposit(points, weights, n_jobs)
-        return self
 
     def add_placed(self, points: NDArray[Any], bounds: Floats, n_jobs: int | None = None) -> Places | None:
         """Fill an empty sketch of cubic splines with very many points of weight one, and tell where they lie.
@@ -412,7 +445,7 @@ class Bins:
     means: Floats  # (m, 2), of the occupied bins
     counts: Floats  # (m,)
     lost_variance: float  # mean variance within bins, per axis
-    places: Places
+    places: Places | None  # None: not kept, as points are read again as quickly
 
 
 def bin_points(points: NDArray[Any], bounds: Floats, delta: float, n_jobs: int | None = None) -> Bins | None:

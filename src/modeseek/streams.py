@@ -32,7 +32,7 @@ class Stream:
     sketch: DensitySketch
     lightest: float
     dtype: np.dtype[Any]
-    batch: NDArray[Any]  # a copy: it is labelled when labels are asked for
+    batch: Any  # a copy, where the points are: it is labelled when labels are asked for
 
     @classmethod
     def begin(cls, bandwidth: object, d: int, dtype: np.dtype[Any]) -> "Stream":
@@ -61,15 +61,30 @@ class Stream:
     def add(self, points: NDArray[Any], weights: Floats, bounds: Floats, n_jobs: int | None = None) -> None:
         """Deposit a batch; ``weights`` of length 0 means unit weights."""
         lightest = float(weights[weights > 0.0].min()) if weights.size else 1.0
+        self._check(lightest)
+        self.sketch.add_scanned(points, weights, bounds, n_jobs)
+        self._added(lightest, points.dtype, points.copy())
+
+    def add_tensor(self, points: Any, weights: Any, bounds: Floats) -> None:
+        """Deposit a batch that a device of Torch holds, there; ``weights`` is None or a tensor."""
+        lightest = 1.0 if weights is None else float(weights[weights > 0.0].min())
+        self._check(lightest)
+        self.sketch.add_tensor(points, weights, bounds)
+        self._added(lightest, data.numpy_dtype(points), points.clone())
+
+    def _check(self, lightest: float) -> None:
+        """Refuse weights that the masses would lose."""
         if lightest < LIGHTEST * self.sketch.weight_scale:
             raise ValueError(
                 f"sample_weight holds {lightest:g}, too light for masses in units of "
                 f"{self.sketch.weight_scale * 2.0**-UNIT_BITS:g}: multiply all weights of the stream by one number."
             )
-        self.sketch.add_scanned(points, weights, bounds, n_jobs)
+
+    def _added(self, lightest: float, dtype: np.dtype[Any], batch: Any) -> None:
+        """Remember what was added."""
         self.lightest = min(self.lightest, lightest)
-        self.dtype = np.result_type(self.dtype, points.dtype)
-        self.batch = points.copy()
+        self.dtype = np.result_type(self.dtype, dtype)
+        self.batch = batch
 
     def problem(self, **climbing: Any) -> SketchProblem:
         """Return the nodes as the points to cluster."""

@@ -63,13 +63,7 @@ def cluster(
     >>> print(*cluster(x, np.array([[0.0], [9.0]]), 1.0, 3, np.empty(0)))
     [ 0  0  0 -1] [False  True False False]
     """
-    with np.errstate(over="ignore"):
-        spread = float((bounds[1] - bounds[0]).max())
-    if spread > 0.0 and (eps < SMALLEST or not spread < LARGEST):
-        raise ValueError(
-            f"With eps={eps:g} and data that span {spread:g} in one column, squares of distances underflow or "
-            f"overflow. Divide X and eps by a common scale first."
-        )
+    check_scale(bounds, eps)
     if len(points) <= FEW:
         return pairs.cluster(points, eps, min_samples, weights)
     points = np.ascontiguousarray(points)
@@ -77,3 +71,14 @@ def cluster(
     if grid is None:
         return blocks.cluster(points, eps, min_samples, weights, n_jobs)
     return cells.cluster(points, grid, eps, min_samples, weights, n_jobs)
+
+
+def check_scale(bounds: NDArray[np.float64], eps: float) -> None:
+    """Raise ValueError where squares of eps or of the data's extent cannot be told from 0 or infinity."""
+    with np.errstate(over="ignore"):
+        spread = float((bounds[1] - bounds[0]).max())
+    if spread > 0.0 and (eps < SMALLEST or not spread < LARGEST):
+        raise ValueError(
+            f"With eps={eps:g} and data that span {spread:g} in one column, squares of distances underflow or "
+            f"overflow. Divide X and eps by a common scale first."
+        )

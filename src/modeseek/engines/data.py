@@ -125,3 +125,8 @@ def _refuse_nonfinite(points: NDArray[Any], name: str, rows: int = 1 << 20) -> N
                 f"Input {name} contains {what} (first at row {row}, column {column}). "
                 "Drop or impute such rows before clustering."
             )
+
+
+def numpy_dtype(points: Any) -> np.dtype[Any]:
+    """Return NumPy's name of the type of an array or a tensor."""
+    return points.dtype if isinstance(points, np.ndarray) else np.dtype(str(points.dtype).removeprefix("torch."))

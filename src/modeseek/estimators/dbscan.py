@@ -10,7 +10,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from modeseek import dbscan
-from modeseek.engines import data, namespaces
+from modeseek.engines import data, devices, namespaces
+from modeseek.estimators.tensors import is_tensor, tensor_of
 
 
 class DBSCAN(ClusterMixin, BaseEstimator):
@@ -41,7 +42,12 @@ class DBSCAN(ClusterMixin, BaseEstimator):
     p : float, optional
         Only None or 2.
     n_jobs : int, optional
-        Threads: None and -1 mean every core. Results are the same to the bit for any number.
+        Threads: None and -1 mean every core. Results are the same to the bit for any number. Without effect on a
+        device.
+    device : str or torch.device, default="auto"
+        Where the work is done: "auto" is where X lies, so a tensor or array of a GPU stays there; "cuda", "cuda:1",
+        "xpu" move X to that device first; "torch" is the code of a GPU where X lies, even on the CPU; "cpu" are the
+        compiled kernels, to which data of a GPU are copied. Labels are the same on all.
 
     Attributes
     ----------
@@ -72,7 +78,8 @@ class DBSCAN(ClusterMixin, BaseEstimator):
     in scikit-learn. Their sums are rounded; whole numbers are exact.
 
     Up to three columns points are sorted into cells of side eps / sqrt(d) [2]_. In more, they are halved into compact
-    blocks of 32, and blocks within reach are compared; that may be all of them where there are many columns.
+    blocks of 32, and blocks within reach are compared; that may be all of them where there are many columns. A device
+    compares tiles of pairs there, of points sorted by slabs along the widest axes.
 
     Memory beyond X, at the peak: about 33 bytes a point in two columns of float64, of which 16 are ``components_``, 8
     each ``labels_`` and ``core_sample_indices_``. Neighbours are never listed. X is copied where it is not
@@ -96,7 +103,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):
     array([0, 1, 2, 3, 4])
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "eps": [Interval(Real, 0.0, None, closed="neither")],
         "min_samples": [Interval(Integral, 1, None, closed="left")],
         "metric": [StrOptions({"euclidean", "l2", "minkowski"})],
@@ -105,6 +112,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):
         "leaf_size": [Interval(Integral, 1, None, closed="left")],
         "p": [Interval(Real, 0.0, None, closed="left"), None],
         "n_jobs": [Integral, None],
+        "device": "no_validation",  # by `device_of`, which knows the devices of Torch
     }
 
     def __init__(
@@ -118,6 +126,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):
         leaf_size: int = 30,
         p: float | None = None,
         n_jobs: int | None = None,
+        device: Any = "auto",
     ):
         self.eps = eps
         self.min_samples = min_samples
@@ -127,6 +136,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):
         self.leaf_size = leaf_size
         self.p = p
         self.n_jobs = n_jobs
+        self.device = device
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Cluster X.
@@ -149,17 +159,21 @@ class DBSCAN(ClusterMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is empty, not finite or not two-dimensional, a parameter is out of range, a weight is not finite, or
-            squares of distances under- or overflow.
+            If X is empty, not finite or not two-dimensional, a parameter is out of range, a weight is not finite,
+            squares of distances under- or overflow, or there is no such device.
         TypeError
             If X is sparse, or does not hold real numbers.
+        MemoryError
+            If the device has not enough memory.
         """
         self._validate_params()
         if self.p not in (None, 2) or self.metric_params:
             raise ValueError(
                 f"p={self.p!r} and metric_params={self.metric_params!r} are not supported: distances are Euclidean."
             )
-        home = namespaces.Home.of(X)
+        home, device = namespaces.Home.of(X), devices.device_of(self.device, X)
+        if device is not None:
+            return self._fit_on(device, home, X, sample_weight)
         X = namespaces.as_numpy(X)
         # finiteness is checked together with the bounds, in one read instead of two
         points: NDArray[Any] = validate_data(self, X, dtype=namespaces.precision(X), ensure_all_finite=False)
@@ -170,6 +184,27 @@ class DBSCAN(ClusterMixin, BaseEstimator):
         eps, least = float(self.eps), int(self.min_samples)
         labels, core = dbscan.cluster(points, bounds, eps, least, weights, self.n_jobs)
         rows = np.flatnonzero(core)
+        self.labels_ = home.back(labels)
+        self.core_sample_indices_ = home.back(rows)
+        self.components_ = home.back(points[rows])
+        return self
+
+    def _fit_on(self, device: str, home: namespaces.Home, X: Any, sample_weight: Any) -> Self:
+        """Cluster on a device of Torch."""
+        from modeseek.dbscan import on_device
+        from modeseek.engines import gpu
+
+        if is_tensor(X):
+            points = tensor_of(self, X, device, reset=True)
+        else:
+            array = validate_data(self, X, dtype=namespaces.precision(X), ensure_all_finite=False)
+            points = gpu.as_tensor(array, device)
+        weights = sample_weight
+        if weights is not None and not is_tensor(weights):
+            weights = _check_sample_weight(namespaces.as_numpy(weights), np.empty((len(points), 0)), dtype=np.float64)
+        bounds, eps, least = gpu.bounds(points), float(self.eps), int(self.min_samples)
+        labels, core = on_device.cluster(points, bounds, eps, least, on_device.as_weights(weights, len(points), device))
+        rows = core.nonzero().flatten()
         self.labels_ = home.back(labels)
         self.core_sample_indices_ = home.back(rows)
         self.components_ = home.back(points[rows])
@@ -190,6 +225,6 @@ class DBSCAN(ClusterMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,), int64
-            ``labels_``.
+            ``labels_``: a tensor or array of the kind of X, on its device.
         """
         return self.fit(X, sample_weight=sample_weight).labels_

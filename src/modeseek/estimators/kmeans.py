@@ -14,11 +14,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek.engines import data, namespaces
+from modeseek.engines.devices import device_of
+from modeseek.estimators.tensors import is_tensor, tensor_of
 from modeseek.kmeans.batches import step
 from modeseek.kmeans.cells import Places, places_of
 from modeseek.kmeans.lloyd import Found, better, lloyd
 from modeseek.kmeans.nearest import Points, check_span, distances, nearest, own_squares
-from modeseek.kmeans.seeding import plus_plus, random_rows, scalable
+from modeseek.kmeans.seeding import check_start, plus_plus, random_rows, scalable
 
 RESTARTS = 10  # with n_init="auto", where starts are random
 
@@ -56,6 +58,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         Taken for compatibility: the results are the same, and bounds are always used.
     n_jobs : int, optional
         Threads; None means all cores. Results are the same to the bit for any number.
+    device : str or torch.device, default="auto"
+        Where to compute. "auto": on the GPU that X lies on, else on the CPU; "cuda", "cuda:1": there (NumPy is moved
+        once); "cpu": by the kernels of the CPU (a tensor is copied, results go back to where it lies); "torch": the
+        code of a GPU where X lies, even on the CPU.
 
     Attributes
     ----------
@@ -85,6 +91,11 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     same, float64 where not. Sums are float64 whatever the dtype of X. Memory beside X: 12 bytes a point; in one, two or
     three columns also a copy of X sorted by cells.
 
+    On a GPU products are made of halves, on its matrix units, with a bound; float64 decides what they leave open, so
+    labels are the same there (`engines.gpu.assign`). Every round sorts the rows by label and adds them up in float64,
+    in one order: the same bits every time. About 48 bytes a point beside X. Of several clusters that are empty in the
+    same round, the first gets the furthest point; the CPU's order among them is not defined.
+
     References
     ----------
     S. P. Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28 (1982); D. Arthur and S. Vassilvitskii,
@@ -102,7 +113,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     [1 0]
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
         "init": [StrOptions({"k-means++", "k-means||", "random"}), callable, "array-like"],
         "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -113,6 +124,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         "copy_x": ["boolean"],
         "algorithm": [StrOptions({"lloyd", "elkan"})],
         "n_jobs": [Integral, None],
+        "device": "no_validation",  # `device_of` says what is wrong with it
     }
 
     cluster_centers_: NDArray[Any]
@@ -135,6 +147,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         copy_x: bool = True,
         algorithm: str = "lloyd",
         n_jobs: int | None = None,
+        device: Any = "auto",
     ):
         self.n_clusters = n_clusters
         self.init = init
@@ -146,6 +159,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         self.copy_x = copy_x
         self.algorithm = algorithm
         self.n_jobs = n_jobs
+        self.device = device
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Find centres.
@@ -170,6 +184,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             If X holds NaN or infinity or has fewer rows than clusters, a weight is negative, or a parameter is wrong.
         """
         self._validate_params()
+        device = device_of(self.device, X)
+        if device is not None:
+            return self._fit_on(device, X, sample_weight)
         x = self._points(X, reset=True)
         weights = data.as_weights(namespaces.as_numpy(sample_weight), len(x))
         self._check_rows(x)
@@ -184,14 +201,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             if best is None or better(found, best):
                 best = found
         assert best is not None
-        distinct = np.count_nonzero(np.bincount(best.labels, minlength=self.n_clusters))
-        if distinct < self.n_clusters:
-            warnings.warn(
-                f"Number of distinct clusters ({distinct}) found smaller than n_clusters ({self.n_clusters}). "
-                "Possibly due to duplicate points in X.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        self._warn_of_few(int(np.count_nonzero(np.bincount(best.labels, minlength=self.n_clusters))))
         self._masses, self.n_iter_ = best.masses, best.n_iter
         self.n_steps_ = 0
         self._publish(best.centres, best.labels, best.inertia, namespaces.Home.of(X))
@@ -221,6 +231,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         """
         self._validate_params()
         first = not hasattr(self, "cluster_centers_")
+        device = device_of(self.device, X)
+        if device is not None:
+            return self._batch_on(device, X, sample_weight, first)
         x = self._points(X, reset=first)
         weights = data.as_weights(namespaces.as_numpy(sample_weight), len(x))
         check_span(data.bounds(x, self.n_jobs))
@@ -251,6 +264,12 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         ndarray of shape (n_samples,), int32
             Labels.
         """
+        device = device_of(self.device, X)
+        if device is not None:
+            from modeseek.kmeans import on_device
+
+            points = on_device.Points.plain(self._tensor(X, device, reset=False))
+            return namespaces.Home.of(X).back(on_device.labelled(points, self.cluster_centers_))
         x = self._points(X, reset=False)
         data.bounds(x, self.n_jobs)
         return namespaces.Home.of(X).back(nearest(x, self._centres(), self.n_jobs))
@@ -268,6 +287,12 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         ndarray of shape (n_samples, n_clusters)
             Distances, in the dtype of X; computed by differences, so that they are right far from 0.
         """
+        device = device_of(self.device, X)
+        if device is not None:
+            from modeseek.kmeans import on_device
+
+            tensor = on_device.Points.plain(self._tensor(X, device, reset=False)).x
+            return namespaces.Home.of(X).back(on_device.distances(tensor, self.cluster_centers_))
         x = self._points(X, reset=False)
         data.bounds(x, self.n_jobs)
         return namespaces.Home.of(X).back(distances(x, self._centres(), self.n_jobs))
@@ -327,6 +352,12 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         float
             - sum_i w_i min_j |x_i - c_j|^2.
         """
+        device = device_of(self.device, X)
+        if device is not None:
+            from modeseek.kmeans import on_device
+
+            points = self._weighed_on(device, X, sample_weight, reset=False)
+            return -on_device.inertia_from(points, self.cluster_centers_)
         x = self._points(X, reset=False)
         weights = data.as_weights(namespaces.as_numpy(sample_weight), len(x))
         data.bounds(x, self.n_jobs)
@@ -342,15 +373,84 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         check_is_fitted(self)
         return np.asarray(namespaces.as_numpy(self.cluster_centers_))
 
-    def _publish(
-        self, centres: NDArray[Any], labels: NDArray[np.int32], inertia: float, home: namespaces.Home, exact: Any = None
-    ) -> None:
+    def _fit_on(self, device: str, X: ArrayLike, sample_weight: ArrayLike | None) -> Self:
+        """Find centres on a device of Torch."""
+        from modeseek.kmeans import on_device
+
+        points = self._weighed_on(device, X, sample_weight, reset=True, whole=True)
+        self._check_rows(points.x)
+        random = check_random_state(self.random_state)
+        home = namespaces.Home.of(X)
+        seen = home.back(points.x) if is_tensor(X) else X
+
+        def start() -> Any:
+            return on_device.start_of(points, self.init, self.n_clusters, random, seen)
+
+        report = print if self.verbose else None
+        best = on_device.fit(points, [start] * self._starts(), self.max_iter, self.tol, report)
+        self._warn_of_few(best.distinct)
+        self._masses, self.n_iter_ = best.masses, best.n_iter
+        self.n_steps_ = 0
+        self._publish(best.centres, best.labels, best.inertia, home)
+        return self
+
+    def _batch_on(self, device: str, X: ArrayLike, sample_weight: ArrayLike | None, first: bool) -> Self:
+        """Move centres by one batch, on a device of Torch."""
+        from modeseek.kmeans import on_device
+
+        points = self._weighed_on(device, X, sample_weight, reset=first)
+        if first:
+            self._check_rows(points.x)
+            random = check_random_state(self.random_state)
+            start = on_device.start_of(points, self.init, self.n_clusters, random, X)
+            self._exact = start.double().cpu().numpy()
+            self._dtype = start.cpu().numpy().dtype
+            self._masses, self.n_steps_ = np.zeros(self.n_clusters), 0
+        self._exact, self._masses = on_device.step(points, self._exact, self._masses)
+        self.n_steps_ += 1
+        centres = self._exact.astype(self._dtype)
+        labels = on_device.labelled(points, centres)
+        inertia = on_device.inertia_of(points, on_device.centres_on(centres, points.x), labels)
+        self._publish(centres, labels, inertia, namespaces.Home.of(X), self._exact)
+        return self
+
+    def _publish(self, centres: Any, labels: Any, inertia: float, home: namespaces.Home, exact: Any = None) -> None:
         """Set the fitted attributes, where the data came from; batches go on from float64."""
-        self._exact, self._dtype = (centres.astype(np.float64) if exact is None else exact), centres.dtype
+        own = np.asarray(namespaces.as_numpy(centres))
+        self._exact, self._dtype = (own.astype(np.float64) if exact is None else exact), own.dtype
         self.cluster_centers_, self.labels_ = home.back(centres), home.back(labels)
         self.inertia_ = inertia
 
-    def _check_rows(self, x: NDArray[Any]) -> None:
+    def _weighed_on(
+        self, device: str, X: ArrayLike, sample_weight: ArrayLike | None, reset: bool, whole: bool = False
+    ) -> Any:
+        """Return points and weights on a device, with all that a fit needs to know, or what is enough to label."""
+        from modeseek.engines.gpu import as_tensor_weights
+        from modeseek.kmeans import on_device
+
+        x = self._tensor(X, device, reset)
+        weights = as_tensor_weights(sample_weight, len(x), device)
+        return on_device.Points.of(x, weights) if whole else on_device.Points.plain(x, weights)
+
+    def _tensor(self, X: ArrayLike, device: str, reset: bool) -> Any:
+        from modeseek.engines.gpu import as_tensor
+
+        if not is_tensor(X):
+            return as_tensor(self._points(X, reset), device)
+        if not reset:
+            check_is_fitted(self)
+        return tensor_of(self, X, device, reset)
+
+    def _warn_of_few(self, distinct: int) -> None:
+        if distinct < self.n_clusters:
+            warnings.warn(
+                f"Number of distinct clusters ({distinct}) found smaller than n_clusters ({self.n_clusters}). "
+                "Possibly due to duplicate points in X.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def _check_rows(self, x: Any) -> None:
         if len(x) < self.n_clusters:
             raise ValueError(f"n_samples={len(x)} should be >= n_clusters={self.n_clusters}.")
 
@@ -384,13 +484,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             return x[plus_plus(x, weights, self.n_clusters, random, self.n_jobs, places=places)]
         given = self.init(x, self.n_clusters, random_state=random) if callable(self.init) else self.init
         start = np.array(namespaces.as_numpy(given), dtype=x.dtype, order="C")
-        if start.shape != (self.n_clusters, x.shape[1]):
-            raise ValueError(
-                f"The shape of the initial centers {start.shape} does not match the number of clusters "
-                f"{self.n_clusters} and the number of features of the data {x.shape[1]}."
-            )
-        if not np.isfinite(start).all():
-            raise ValueError("The initial centers contain NaN or infinity.")
+        check_start(start.shape, bool(np.isfinite(start).all()), (self.n_clusters, x.shape[1]))
         return start
 
     def _points(self, X: ArrayLike, reset: bool) -> NDArray[Any]:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,11 +18,20 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek import climb
 from modeseek.audit import Audit, audit
-from modeseek.bandwidth import METHODS, estimate_bandwidth
+from modeseek.bandwidth import METHODS, estimate_bandwidth, estimate_on_device
 from modeseek.blurring import BlurredClusters, cluster_by_blurring
 from modeseek.certificate import Certificate
 from modeseek.engines import data, namespaces
+from modeseek.engines.devices import device_of, refuse_on
 from modeseek.engines.weights import as_kernel
+from modeseek.estimators.devices import (
+    cluster_on_device,
+    density_on_device,
+    label_on_device,
+    refuse_own_bandwidths,
+    rests_on_device,
+    unknown_to_devices,
+)
 from modeseek.estimators.drop_in import check_assign, find_seeds
 from modeseek.estimators.streaming import Streaming, of_the_gaussian
 from modeseek.forms import choose, warn_of_scales
@@ -30,7 +39,7 @@ from modeseek.kernels import GAUSSIAN, KERNELS
 from modeseek.orphans import settle_orphans
 from modeseek.persistence import merge_by_persistence
 from modeseek.pipeline import cluster
-from modeseek.result import Clustering
+from modeseek.result import Clustering, Problem
 from modeseek.seeded import SeededClusters, cluster_from_seeds
 from modeseek.sketch import DensitySketch
 from modeseek.sphere import normalise
@@ -132,6 +141,13 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         their accuracy does not depend on it.
     n_jobs : int, optional
         Threads; None and -1 mean all cores. The result is the same to the bit for any number.
+    device : str or torch.device, default="auto"
+        Where to work. "auto": where X lies. "cpu": on the CPU, whereto data of a GPU are copied. "cuda", "cuda:1" and
+        the like: on that device, whereto data are copied if they are elsewhere. What is fitted to points of a GPU is
+        of their kind, and lies there. Labels are those of the CPU. To the CPU go what is small, the grid of masses or
+        the modes, and up to three columns the points that no cell of the grid settles: few, unless clusters hardly
+        stand apart. A device knows ``metric="euclidean"``, ``assign="basin"``, built-in kernels, and every form of
+        ``bandwidth`` but one for each point.
     verbose : bool, default=False
         Print the stages and their times to standard error.
 
@@ -195,7 +211,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     ((6, 2), 1500)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "kernel": [StrOptions(set(KERNELS)), callable],
         "bandwidth": [
             Interval(Real, 0, None, closed="neither"),
@@ -219,6 +235,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "tol": [Interval(Real, 0, 0.1, closed="right")],
         "n_jobs": [Integral, None],
+        "device": "no_validation",
         "verbose": ["boolean"],
     }
 
@@ -252,6 +269,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         max_iter: int = 300,
         tol: float = 1e-3,
         n_jobs: int | None = None,
+        device: Any = "auto",
         verbose: bool = False,
     ):
         self.bandwidth = bandwidth
@@ -272,6 +290,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         self.max_iter = max_iter
         self.tol = tol
         self.n_jobs = n_jobs
+        self.device = device
         self.verbose = verbose
 
     def fit(self, X: ArrayLike | DensitySketch, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -311,26 +330,28 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         stages("check")
         if isinstance(X, DensitySketch):
             return self._fit_sketch(X, sample_weight)
-        points = self._points(X, reset=True)
-        weights = data.as_weights(namespaces.as_numpy(sample_weight), len(points))
-        bounds = data.bounds(points, self.n_jobs)
+        device = device_of(self.device, X)
+        refuse_on(device, *unknown_to_devices(self))
+        points, weights, bounds = self._read(X, sample_weight, device)
+        refuse_own_bandwidths(self, points, device)
         stages("choose the bandwidth")
-        dtype = points.dtype
 
-        def estimate(inside: NDArray[Any]) -> float:
+        def estimate(inside: Any) -> float:
             rule = self.bandwidth if isinstance(self.bandwidth, str) and self.bandwidth in METHODS else "auto"
             rule = "quantile" if self.assign == "nearest" else rule
             if self.metric == "euclidean" and not self.standardize:
                 warn_of_scales(points, weights)
-            found = estimate_bandwidth(
-                inside, method=rule, sample_weight=weights if weights.size else None, n_jobs=self.n_jobs
-            )
+            if device is None:
+                of_all = weights if weights.size else None
+                found = estimate_bandwidth(inside, method=rule, sample_weight=of_all, n_jobs=self.n_jobs)
+            else:
+                found = estimate_on_device(inside, weights, rule, n_jobs=self.n_jobs)
             if self.assign == "nearest":
                 return found
             of_gaussian = as_kernel("flat").of_gaussian(inside.shape[1]) if rule == "quantile" else 1.0
             return found / of_gaussian * kernel.of_gaussian(inside.shape[1])
 
-        form, points, bounds = choose(
+        form, inside, bounds = choose(
             self.bandwidth, self.metric, points, weights, bounds, estimate, self.n_jobs, standardize=self.standardize
         )
         form.refuse(
@@ -338,33 +359,50 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
             *['merge="persistence"'] * (self.merge == "persistence"),
             *[f"kernel={self.kernel!r}"] * (kernel is not GAUSSIAN),
         )
-        problem = form.problem(points, weights, bounds, report=stages, kernel=kernel, **self._climbing())
         self.bandwidth_ = form.shown
+        options: dict[str, Any] = {"report": stages, "kernel": kernel, **self._climbing()}
+        found: Any
+        if device is None:
+            found = self._cluster(form.problem(inside, weights, bounds, **options), points, weights)
+        else:
+            found = cluster_on_device(self, inside, weights, bounds, form.bandwidth, options)
+        stages("")
+        if found.n_unsettled:
+            self._warn(found.n_unsettled)
+        self._stream, self._form = None, form
+        self._publish(found, found.labels, data.numpy_dtype(points), namespaces.Home.of(X))
+        self.sketch_ = found.sketch
+        return self
+
+    def _cluster(
+        self, problem: Problem, points: NDArray[Any], weights: NDArray[Any]
+    ) -> Clustering | BlurredClusters | SeededClusters:
+        """Cluster by the route that the parameters ask for, and put modes into clusters."""
         found: Clustering | BlurredClusters | SeededClusters
         if self.assign == "nearest":
             found = cluster_from_seeds(problem, find_seeds(self, points, weights), bool(self.cluster_all))
-            unsettled = f"seeds were still moved by the last step by more than tol={self.tol:g} bandwidths"
         elif self.blurring:
             found = cluster_by_blurring(problem, self.batch_size)
-            unsettled = f"points were still moved by the last round by more than tol={self.tol:g} bandwidths"
         else:
             found = cluster(problem, self.fidelity)
-            unsettled = "of the climbs did not come to rest at a mode"
         if self.merge == "persistence":
             merge_by_persistence(problem, found, float(self.min_persistence))
         settle_orphans(problem, found, float(self.min_cluster_size), bool(self.cluster_all))
-        stages("")
-        if found.n_unsettled:
-            warnings.warn(
-                f"{found.n_unsettled} {unsettled}; their labels are guessed from where they stood. "
-                f"Increase max_iter={self.max_iter}.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        self._stream, self._form = None, form
-        self._publish(found, found.labels, dtype, namespaces.Home.of(X))
-        self.sketch_ = found.sketch
-        return self
+        return found
+
+    def _warn(self, n_unsettled: int) -> None:
+        """Say how many climbs, seeds or points were cut short."""
+        if self.assign == "nearest":
+            what = f"seeds were still moved by the last step by more than tol={self.tol:g} bandwidths"
+        elif self.blurring:
+            what = f"points were still moved by the last round by more than tol={self.tol:g} bandwidths"
+        else:
+            what = "of the climbs did not come to rest at a mode"
+        warnings.warn(
+            f"{n_unsettled} {what}; their labels are guessed from where they stood. Increase max_iter={self.max_iter}.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
 
     def predict(self, X: ArrayLike) -> NDArray[np.int32]:
         """Label points by the mode that they climb to on the density of the fit.
@@ -379,8 +417,9 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         ndarray of shape (n_samples,), int32
             Labels.
         """
-        points = self._points(X, reset=False)
-        return namespaces.Home.of(X).back(self._clustering.label(self._inside(points), **self._climbing()))
+        device = device_of(self.device, X)
+        inside = self._inside(self._points(X, reset=False, device=device))
+        return namespaces.Home.of(X).back(self._label(inside, device))
 
     @available_if(of_the_gaussian)
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -419,8 +458,13 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         >>> model.score_samples([[0.0], [8.0], [20.0]]).round(4)
         array([ -1.3244,  -2.0176, -74.0176])
         """
-        points = self._points(X, reset=False)
-        logs = self._clustering.log_density(self._inside(points), self.n_jobs) + self._form.geometry.log_scale()
+        device = device_of(self.device, X)
+        inside = self._inside(self._points(X, reset=False, device=device))
+        if device is None:
+            logs = self._clustering.log_density(inside, self.n_jobs)
+        else:
+            logs = density_on_device(self._clustering, inside, self.n_jobs)
+        logs = logs + self._form.geometry.log_scale()
         return namespaces.Home.of(X).back(logs)
 
     @available_if(of_the_gaussian)
@@ -453,7 +497,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Where to start.
+            Where to start. A few points: those of a GPU are copied to the CPU.
 
         Returns
         -------
@@ -461,7 +505,9 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
             Positions at every step, the first being X; points that rest stay where they are.
         """
         points = self._inside(self._points(X, reset=False))
-        if isinstance(self._clustering, BlurredClusters):
+        if rests_on_device(self._clustering):
+            steps = cast(Any, self._clustering).path(np.asarray(points, np.float64), self.tol, self.max_iter)
+        elif isinstance(self._clustering, BlurredClusters):
             steps = self._clustering.path(points, self.n_jobs)
         elif isinstance(self._clustering, SeededClusters):
             steps = self._clustering.path(np.asarray(points, np.float64), self.tol, self.max_iter)
@@ -488,7 +534,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_points, n_features)
-            The points of the fit, in the same order: the model does not keep them.
+            The points of the fit, in the same order: the model does not keep them. Points of a GPU are copied to the
+            CPU once, where the audit works.
         n_samples : int, default=3000
             Points to check; all of them if there are fewer.
         confidence : float, default=0.95
@@ -552,17 +599,44 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         )
         return replace(checked, ends=self._form.geometry.back(checked.ends))
 
-    def _inside(self, points: NDArray[Any]) -> NDArray[Any]:
-        """Return points in the coordinates of the fit."""
-        data.bounds(points, self.n_jobs)
+    def _read(self, X: ArrayLike, sample_weight: Any, device: str | None) -> tuple[Any, Any, NDArray[np.float64]]:
+        """Return points, weights and bounds: in NumPy, or as tensors on a device (weights: or None) and bounds."""
+        points = self._points(X, reset=True, device=device)
+        if device is None:
+            weights = data.as_weights(namespaces.as_numpy(sample_weight), len(points))
+            return points, weights, data.bounds(points, self.n_jobs)
+        from modeseek.engines import gpu
+
+        return points, gpu.as_tensor_weights(sample_weight, len(points), device), gpu.bounds(points)
+
+    def _inside(self, points: Any) -> Any:
+        """Return points, in NumPy or on a device, in the coordinates of the fit."""
+        if isinstance(points, np.ndarray):
+            data.bounds(points, self.n_jobs)
+        else:
+            from modeseek.engines import gpu
+
+            gpu.bounds(points)
         return self._form.geometry.into(points, self.n_jobs)
 
     def _climbing(self) -> dict[str, Any]:
         return {"tol": self.tol, "max_iter": self.max_iter, "n_jobs": self.n_jobs}
 
-    def _points(self, X: ArrayLike, reset: bool) -> NDArray[Any]:
+    def _label(self, inside: Any, device: str | None) -> Any:
+        """Label points in the coordinates of the fit: a tensor, where they are one."""
+        if device is None:
+            return self._clustering.label(inside, **self._climbing())
+        return label_on_device(self._clustering, inside, self._climbing())
+
+    def _points(self, X: ArrayLike, reset: bool, device: str | None = None) -> Any:
         if not reset:
             check_is_fitted(self)
+        if device is not None:
+            from modeseek.engines.gpu import as_tensor
+
+            tensor = as_tensor(X, device)
+            validate_data(self, X if hasattr(X, "shape") else tensor, reset=reset, skip_check_array=True)
+            return tensor
         # finiteness is checked together with the bounds, in one read instead of two
         X = namespaces.as_numpy(X)
         return validate_data(self, X, reset=reset, dtype=namespaces.precision(X), ensure_all_finite=False)
@@ -597,6 +671,7 @@ def mean_shift(
     max_iter: int = 300,
     tol: float = 1e-3,
     n_jobs: int | None = None,
+    device: Any = "auto",
     sample_weight: ArrayLike | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.int32]]:
     """Cluster X by mean shift: the functional form of `MeanShift`, which describes the parameters.
@@ -632,6 +707,8 @@ def mean_shift(
         Tolerance of a climb in bandwidths.
     n_jobs : int, optional
         Threads.
+    device : str or torch.device, default="auto"
+        Where to work; "auto" is where X lies.
     sample_weight : array-like of shape (n_samples,), optional
         Weights.
 
@@ -664,6 +741,7 @@ def mean_shift(
         max_iter=max_iter,
         tol=tol,
         n_jobs=n_jobs,
+        device=device,
     )
     model.fit(X, sample_weight=sample_weight)
     return model.cluster_centers_, model.labels_

@@ -10,8 +10,10 @@ from sklearn.utils.metaestimators import available_if
 
 from modeseek.blurring import BlurredClusters
 from modeseek.engines import data, namespaces
+from modeseek.engines.devices import device_of
 from modeseek.engines.packed import opened, pack
 from modeseek.engines.weights import as_kernel
+from modeseek.estimators.devices import add_on_device, label_on_device
 from modeseek.forms import PLAIN
 from modeseek.kernels import GAUSSIAN
 from modeseek.orphans import settle_orphans
@@ -61,6 +63,7 @@ class Streaming:
         min_cluster_size: float
         blurring: bool
         n_jobs: int | None
+        device: Any
         sketch_: DensitySketch | None
         _clustering: Clustering | BlurredClusters | SeededClusters
         _validate_params: Any
@@ -135,13 +138,17 @@ class Streaming:
         self._validate_params()
         self._check_stream()
         stream = self._stream
-        points = self._points(X, reset=stream is None)
+        device = device_of(self.device, X)
+        points = self._points(X, reset=stream is None, device=device)
         if stream is None:
-            stream = Stream.begin(self.bandwidth, points.shape[1], points.dtype)
-        weights = data.as_weights(namespaces.as_numpy(sample_weight), len(points))
-        bounds = data.bounds(points, self.n_jobs)
-        data.check_scale(bounds, stream.sketch.bandwidth)
-        stream.add(points, weights, bounds, self.n_jobs)
+            stream = Stream.begin(self.bandwidth, points.shape[1], data.numpy_dtype(points))
+        if device is None:
+            weights = data.as_weights(namespaces.as_numpy(sample_weight), len(points))
+            bounds = data.bounds(points, self.n_jobs)
+            data.check_scale(bounds, stream.sketch.bandwidth)
+            stream.add(points, weights, bounds, self.n_jobs)
+        else:
+            add_on_device(stream, points, sample_weight)
         for name in LAZY:
             self.__dict__.pop(name, None)
         self._stream, self._form, self._home = stream, PLAIN, namespaces.Home.of(X)
@@ -214,7 +221,8 @@ class Streaming:
         """Cluster what was seen so far, and label the last batch."""
         stream = self._stream
         assert stream is not None
-        problem = stream.problem(**self._climbing())
+        climbing = self._climbing()
+        problem = stream.problem(**climbing)
         found = cluster_sketch(problem)
         if self.merge == "persistence":
             merge_by_persistence(problem, found, float(self.min_persistence))
@@ -226,16 +234,17 @@ class Streaming:
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        labels = np.empty(0, np.int32)
+        labels: Any = np.empty(0, np.int32)
         if len(stream.batch):
-            labels = found.label(stream.batch, **self._climbing())
+            on_cpu = isinstance(stream.batch, np.ndarray)
+            labels = found.label(stream.batch, **climbing) if on_cpu else label_on_device(found, stream.batch, climbing)
         self._publish(found, labels, stream.dtype, self._home)
-        stream.batch = stream.batch[:0].copy()
+        stream.batch = np.empty((0, stream.batch.shape[1]), stream.dtype)
 
     def _publish(
         self,
         found: Clustering | BlurredClusters | SeededClusters,
-        labels: NDArray[np.int32],
+        labels: Any,
         dtype: np.dtype[Any],
         home: namespaces.Home,
     ) -> None:

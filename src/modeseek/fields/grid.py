@@ -206,18 +206,20 @@ def newton_over_all(
     points: NDArray[Any], weights: Floats, bandwidth: float, queries: Floats, n_jobs: int | None = None
 ) -> Floats:
     """Make one Newton step from each query on all points as they lie in memory."""
-    step, concave = newton_steps(sums_over_points(points, weights, bandwidth, queries, n_jobs), bandwidth)
+    return newton_to(queries, sums_over_points(points, weights, bandwidth, queries, n_jobs), bandwidth)
+
+
+def newton_to(queries: Floats, sums: Floats, bandwidth: float) -> Floats:
+    """Make one Newton step from each query, with these sums around it, where log f is concave and the step small."""
+    step, concave = newton_steps(sums, bandwidth)
     small = concave & (np.square(step).sum(axis=1) < np.square(MAX_REFINEMENT * bandwidth))
-    return queries + np.where(small[:, None], step[:, 3 - points.shape[1] :], 0.0)
+    return queries + np.where(small[:, None], step[:, 3 - queries.shape[1] :], 0.0)
 
 
-def shift_over_all(
-    points: NDArray[Any], weights: Floats, bandwidth: float, queries: Floats, n_jobs: int | None = None
-) -> Floats:
-    """Return the mean around each query, over all points as they lie in memory; with nothing in reach, the query."""
-    sums = sums_over_points(points, weights, bandwidth, queries, n_jobs)
+def mean_of(queries: Floats, sums: Floats) -> Floats:
+    """Return the mean around each query, with these sums around it; with nothing in reach, the query."""
     density = np.where(sums[:, 0] > 0.0, sums[:, 0], 1.0)
-    return queries + sums[:, 4 - points.shape[1] : 4] / density[:, None]
+    return queries + sums[:, 4 - queries.shape[1] : 4] / density[:, None]
 
 
 def sums_over_points(

@@ -41,7 +41,7 @@ class Points:
         """Look at points once or twice: NaN and infinity are refused, and what float64 cannot square."""
         ends = data.bounds(x, n_jobs)
         check_span(ends)
-        base = _base(ends)
+        base = base_of(ends)
         middle = 0.5 * (ends[0] - base) + 0.5 * (ends[1] - base)
         first, second = _moments(x, base + middle, n_jobs)
         mean = first / len(x)
@@ -65,7 +65,7 @@ def check_span(ends: Floats) -> None:
         raise ValueError(f"X spans {span:g}, so that squared distances are beyond float64. Rescale X first.")
 
 
-def _base(ends: Floats) -> Floats:
+def base_of(ends: Floats) -> Floats:
     """Return what to subtract: 0 unless points are far from it, else a round number, so that lattices stay lattices."""
     middle, span = 0.5 * ends[0] + 0.5 * ends[1], float((ends[1] - ends[0]).max())
     far = np.abs(middle) > 8.0 * span

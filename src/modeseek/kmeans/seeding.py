@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from modeseek.engines import data, namespaces
+from modeseek.engines.devices import device_of
 from modeseek.engines.threads import run_chunks
 from modeseek.kmeans.cells import MOST_COLUMNS, Places, places_of
 from modeseek.kmeans.nearest import SMALL, Floats, Points, check_span, chunk_rows, nearest, squares
@@ -40,7 +41,8 @@ def kmeans_plusplus(
     random_state: int | RandomState | None = None,
     n_local_trials: int | None = None,
     n_jobs: int | None = None,
-) -> tuple[NDArray[Any], Ints]:
+    device: Any = "auto",
+) -> tuple[Any, Any]:
     """Choose rows of X as seeds by greedy k-means++, with scikit-learn's signature and its draws.
 
     Parameters
@@ -59,6 +61,8 @@ def kmeans_plusplus(
         Candidates for each seed; None: 2 + log(n_clusters).
     n_jobs : int, optional
         Threads; the result is the same for any number.
+    device : str or torch.device, default="auto"
+        Where to compute: on the GPU that X lies on, else on the CPU; see `KMeans`.
 
     Returns
     -------
@@ -84,12 +88,18 @@ def kmeans_plusplus(
     >>> print(rows)
     [3 2]
     """
-    points = np.ascontiguousarray(data.as_points(namespaces.as_numpy(X)))
     k = data.whole(n_clusters, "n_clusters", 1)
+    trials = None if n_local_trials is None else data.whole(n_local_trials, "n_local_trials", 1)
+    on = device_of(device, X)
+    if on is not None:
+        from modeseek.kmeans import on_device
+
+        chosen = on_device.seeds(X, sample_weight, k, check_random_state(random_state), trials, on)
+        return tuple(namespaces.Home.of(X).back(tensor) for tensor in chosen)
+    points = np.ascontiguousarray(data.as_points(namespaces.as_numpy(X)))
     weights = data.as_weights(namespaces.as_numpy(sample_weight), len(points))
     if len(points) < k:
         raise ValueError(f"n_samples={len(points)} should be >= n_clusters={k}.")
-    trials = None if n_local_trials is None else data.whole(n_local_trials, "n_local_trials", 1)
     check_span(data.bounds(points, n_jobs))
     sorts = k >= WORTH_SORTING and points.shape[1] <= MOST_COLUMNS
     places = places_of(Points.of(points, weights, n_jobs)) if sorts else None
@@ -245,6 +255,17 @@ def _squares_from(x: NDArray[Any], centres: NDArray[Any], n_jobs: int | None) ->
         part = slice(start, start + (1 << 14))
         out[part] = np.square(x[part] - centres[labels[part]].astype(np.float64)).sum(axis=1)
     return out
+
+
+def check_start(shape: tuple[int, ...], finite: bool, wanted: tuple[int, int]) -> None:
+    """Refuse centres to start from that are not (k, d) finite numbers."""
+    if shape != wanted:
+        raise ValueError(
+            f"The shape of the initial centers {shape} does not match the number of clusters "
+            f"{wanted[0]} and the number of features of the data {wanted[1]}."
+        )
+    if not finite:
+        raise ValueError("The initial centers contain NaN or infinity.")
 
 
 def random_rows(n: int, weights: Floats, k: int, random: RandomState) -> Ints:

@@ -3,7 +3,8 @@ r"""Labels by cell: a point's cell is that of its nearest node; mixed cells are 
 ``cells`` holds for each node a label >= 0, or UNKNOWN, or -2 - b for a mixed cell, whose sub-cells are the
 entries b * s^d ... of ``blocks``. Looking up is two passes over a chunk that stays in cache: `entries` finds for
 each row a label, UNKNOWN (also beyond the grid), or -2 - (its index into blocks); `resolve` reads the blocks.
-``corner`` is the lower corner of the first node's cell: coordinates less it, in node units, truncate to cells.
+``corner`` is the lower corner of the first node's cell: coordinates less it, in node units, truncate to cells, once it
+is known that they are within the grid: numbers beyond int64 would become any integer.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ def entries_1d(x, corner, per_node, shape, cells, s, out):
         a = (x[r, 0] - origin) * per_node
         i = np.int64(a)
         e = np.int64(UNKNOWN)
-        if a >= 0.0 and i < length:
+        if 0.0 <= a < length:
             e = np.int64(cells[i])
             if e < UNKNOWN:
                 e = -2 - ((-2 - e) * s + np.int64((a - i) * s))
@@ -40,7 +41,7 @@ def entries_2d(x, corner, per_node, shape, cells, s, out):
         i = np.int64(a)
         j = np.int64(b)
         e = np.int64(UNKNOWN)
-        if a >= 0.0 and b >= 0.0 and i < length0 and j < length1:
+        if 0.0 <= a < length0 and 0.0 <= b < length1:
             e = np.int64(cells[i * length1 + j])
             if e < UNKNOWN:
                 e = -2 - (((-2 - e) * s + np.int64((a - i) * s)) * s + np.int64((b - j) * s))
@@ -60,7 +61,7 @@ def entries_3d(x, corner, per_node, shape, cells, s, out):
         j = np.int64(b)
         l = np.int64(c)
         e = np.int64(UNKNOWN)
-        if a >= 0.0 and b >= 0.0 and c >= 0.0 and i < length0 and j < length1 and l < length2:
+        if 0.0 <= a < length0 and 0.0 <= b < length1 and 0.0 <= c < length2:
             e = np.int64(cells[(i * length1 + j) * length2 + l])
             if e < UNKNOWN:
                 sub = ((-2 - e) * s + np.int64((a - i) * s)) * s + np.int64((b - j) * s)

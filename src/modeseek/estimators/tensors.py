@@ -1,0 +1,29 @@
+"""What users pass, as tensors on a device, with scikit-learn's checks of columns and their names."""
+
+from typing import Any
+
+from sklearn.utils.validation import _check_feature_names, _check_n_features
+
+from modeseek.engines.devices import where
+from modeseek.engines.namespaces import Home
+
+
+def is_tensor(X: Any) -> bool:
+    """Tell whether X is a tensor, or an array that lies on a GPU: what must not pass by NumPy."""
+    return Home.of(X).module == "torch" or where(X) != "cpu"
+
+
+def tensor_of(estimator: Any, X: Any, device: str, reset: bool) -> Any:
+    """Return a tensor or an array of a GPU as a 2-D tensor on a device, its columns noted or checked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a table of real numbers, or has other columns than the estimator was fitted with.
+    """
+    from modeseek.engines.gpu import as_tensor
+
+    tensor = as_tensor(X, device)
+    _check_feature_names(estimator, X, reset=reset)
+    _check_n_features(estimator, tensor, reset=reset)
+    return tensor
