@@ -1,5 +1,6 @@
 """Neighbours on a device: kernels against twins, searches against the definition and the CPU, to the last bit."""
 
+import itertools
 import os
 import pickle
 import subprocess
@@ -179,15 +180,28 @@ def test_exact_distances_are_sums_of_rounded_squares_in_order(device, dtype, d):
         np.testing.assert_array_equal(got.cpu().numpy(), 4.0 * expected)
 
 
+def kernel_values(asked):
+    """Return the value of every pair as the kernel computes it, (m, n)."""
+    n = asked.screen.n
+    everything = torch.full((len(asked),), 3e38, device=asked.norms.device)
+    listed = collected(launch, asked, everything, None, (0, n), n)[2]
+    assert [[position for position, _ in mine] for mine in listed] == [list(range(n))] * len(asked)
+    return np.array([[value for _, value in mine] for mine in listed], np.float32)
+
+
+def twin_values(asked):
+    return pairs._values(asked, 0, asked.screen.n).cpu().numpy()
+
+
 @pytest.mark.parametrize("name", ["space", "many columns", "far from zero in many columns", "an outlier", "crowds"])
 def test_thresholds_hold_for_every_pair(device, name):
     X = HARD[name]
     Q = np.vstack([X[:40], normal(20, X.shape[1], 3), 100.0 * normal(5, X.shape[1], 4)]).astype(X.dtype)
     points = nearest.Points(on(device, X))
     true = np.sqrt(((Q[:, None].astype(np.float64) - X.astype(np.float64)) ** 2).sum(2))
-    for kind in ("direct", "tf32", "ieee"):
+    for kind, of in itertools.product(("direct", "tf32", "ieee"), (kernel_values, twin_values)):
         asked = points.screen(kind).ask(on(device, Q))
-        values = pairs._values(asked, 0, len(X)).cpu().numpy()
+        values = of(asked)
         distances = true[:, points.screen(kind).rows(torch.arange(len(X))).numpy()]
         for share in (0.02, 0.5):
             radii = np.quantile(true, share, axis=1)
