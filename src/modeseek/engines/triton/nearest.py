@@ -14,6 +14,8 @@ import triton.language as tl
 
 # queries and points of a tile, and columns at a time: what leaves accumulators and addresses in registers
 TILES = {"direct": (64, 64, 0), "tf32": (128, 64, 128), "ieee": (64, 64, 32)}
+SMALL = (64, 64, 32)  # where shared memory does not hold the tiles of TF32
+SHARED = 160 << 10  # bytes of it that they take
 STAGES = 2  # tiles of points on their way: more do not fit into shared memory
 PROGRAMS = 1024  # that keep a large GPU busy
 PAIRS = 256
@@ -153,7 +155,7 @@ def collect(
     m = len(upper)
     if m == 0 or stop <= first:
         return
-    queries, points, piece = TILES[kind]
+    queries, points, piece = _tile(kind, x)
     tiles = triton.cdiv(m, queries)
     splits = max(1, min(triton.cdiv(PROGRAMS, tiles), triton.cdiv(stop - first, points), 65535))
     share = triton.cdiv(triton.cdiv(stop - first, splits), points) * points
@@ -173,6 +175,15 @@ def collect(
         q, x, half, upper, least, starts, counts, sure, found, values, m, first, stop, share,
         D=d, BLOCK_D=_piece(d, piece), PRECISION=kind, num_stages=STAGES, **flags,
     )  # fmt: skip
+
+
+def _tile(kind: str, x: torch.Tensor) -> tuple[int, int, int]:
+    """Return the tile of a kind of screen that a device has room for."""
+    if kind == "tf32" and x.is_cuda:
+        properties = torch.cuda.get_device_properties(x.device)
+        if getattr(properties, "shared_memory_per_block_optin", 0) < SHARED:
+            return SMALL
+    return TILES[kind]
 
 
 def _piece(d: int, most: int) -> int:
