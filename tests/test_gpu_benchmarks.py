@@ -9,10 +9,9 @@ import modeseek as ms
 torch = pytest.importorskip("torch")
 from benchmarks import harness  # noqa: E402
 from benchmarks.gpu import __main__ as command  # noqa: E402
-from benchmarks.gpu import limits  # noqa: E402
+from benchmarks.gpu import homework, limits  # noqa: E402
 
-HOMEWORK = (ms.MeanShift, ms.NearestNeighbors, ms.DBSCAN, ms.KMeans, ms.LSHIndex)
-HERE = [name for name in command.PARTS if find_spec(f"benchmarks.gpu.{name}")]
+HERE = [name for name in command.PARTS if name != "homework" and find_spec(f"benchmarks.gpu.{name}")]
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +30,14 @@ def test_the_precision_of_products_is_put_back(rates):
     assert torch.get_float32_matmul_precision() == "highest"
 
 
-def test_the_median_is_of_calls_after_the_first():
-    calls = []
-    assert limits.median_seconds(lambda: calls.append(1), "cpu", rounds=3, calls=4) > 0.0
+def test_the_median_is_of_calls_after_the_first(monkeypatch):
+    calls, waits = [], []
+    monkeypatch.setattr(limits, "synchronize", waits.append)
+    assert limits.median_seconds(lambda: calls.append(1), "cuda", rounds=3, calls=4) > 0.0
     assert len(calls) == 1 + 3 * 4
+    assert waits == ["cuda"] * 6
+    assert limits.median_seconds(lambda: calls.append(1), "cpu", rounds=3, calls=4) > 0.0
+    assert len(calls) == 1 + 3 * 4 + 1
 
 
 @pytest.mark.parametrize(
@@ -57,13 +60,21 @@ def test_bars(required, measured, agrees, verdict):
 
 @pytest.mark.parametrize("name", HERE)
 def test_every_part_runs_small_and_is_right(name, rates):
-    if name == "homework" and not all("device" in estimator().get_params() for estimator in HOMEWORK):
-        pytest.skip("an estimator of the homework knows no device")
     rows = command.part(name)(rates, "cpu", True)
     assert rows
     assert all(row["passed"] != "FAIL" for row in rows), rows
     for row in rows:
         assert {"case", "n", "d", "passed", "agrees", "note"} <= set(row)
+
+
+@pytest.mark.parametrize("make", homework.CONTESTS, ids=lambda make: make.__name__)
+def test_the_homework_of_a_device_is_right(make):
+    estimator = {homework.hashing: ms.LSHIndex, homework.nearest: ms.NearestNeighbors}.get(make, ms.DBSCAN)
+    if "device" not in estimator().get_params():
+        pytest.skip(f"{estimator.__name__} knows no device")
+    row = make(homework.FEW, "cpu").row("cpu")
+    assert row["passed"] == "pass", row
+    assert all(row[who] > 0.0 for who in (homework.PLAIN, homework.CPU, homework.GPU))
 
 
 def test_without_hardware_nothing_is_measured(monkeypatch, capsys):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import modeseek as ms
 from modeseek import textbook
@@ -23,7 +24,17 @@ from modeseek.engines import triton as kernels_of  # noqa: E402
 from modeseek.engines.gpu import assign, groups, seeding  # noqa: E402
 from modeseek.kmeans import on_device  # noqa: E402
 
+DRAWN = "the same random numbers draw other rows of repeated points than of weighted ones"
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tensors are small here: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def blobs(n, d, seed=0, dtype=np.float64):
@@ -294,7 +305,7 @@ def test_candidates_are_weighed_as_by_the_twin(device, d, weighted):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_seeds_are_those_of_the_cpu(device, weighted):
-    for seed in range(3):
+    for seed in range(2):
         X = blobs(600, 1 + 2 * seed, seed)
         w = np.random.default_rng(seed).integers(0, 3, 600).astype(float) if weighted else None
         weights = None if w is None else on(w, device)
@@ -355,8 +366,8 @@ def agree(there, here, rtol=1e-9):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("d", [1, 3, 17, 64])
 def test_fits_end_as_on_the_cpu(device, d, dtype):
-    X = blobs(1500, d, d, dtype)
-    w = np.random.default_rng(d).uniform(0, 3, 1500)
+    X = blobs(700, d, d, dtype)
+    w = np.random.default_rng(d).uniform(0, 3, 700)
     for how in ({"tol": 0.0, "max_iter": 7}, {"tol": 1e-3}, {"max_iter": 1}, {}):
         agree(*pair(X, 9, device, init=start_of(X, 9), n_init=1, **how))
     agree(*pair(X, 9, device, w, init=start_of(X, 9, 1), n_init=1))
@@ -608,6 +619,25 @@ def test_what_is_wrong_is_said(device):
         ms.KMeans(2, device="torch").predict(good)
     with pytest.warns(RuntimeWarning, match="performing only one init"):
         ms.KMeans(2, init=X[:2], n_init=3, device="torch").fit(good)
+
+
+@parametrize_with_checks(
+    [ms.KMeans(3, n_init=1, device="torch")],
+    expected_failed_checks=lambda _: {"check_sample_weight_equivalence_on_dense_data": DRAWN},
+)
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
+
+
+def test_torch_is_never_imported_by_a_fit_of_arrays():
+    program = (
+        "import sys, numpy as np, modeseek as ms\n"
+        "X = np.random.default_rng(0).normal(size=(90, 2))\n"
+        "model = ms.KMeans(3, random_state=0).fit(X).partial_fit(X)\n"
+        "model.predict(X), model.score(X), model.transform(X), ms.kmeans_plusplus(X, 3)\n"
+        "assert not {'torch', 'triton'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_rounds_are_reported(device, capsys):

@@ -1,6 +1,7 @@
 """Sums over all points on a device: kernels against their twins, twins against the textbook, labels against the CPU."""
 
 import os
+import pickle
 import subprocess
 import sys
 import warnings
@@ -659,6 +660,16 @@ def test_clusters_of_blurring_are_those_of_the_cpu(device, data, batch_size):
     np.testing.assert_array_equal(found.label(q).cpu().numpy(), model.predict(Q))
     np.testing.assert_allclose(found.path(q).cpu().numpy(), model.path(Q), atol=1e-5 * h)
     np.testing.assert_allclose(found.log_density(q).cpu().numpy(), model.score_samples(Q), rtol=1e-9)
+
+
+def test_what_was_found_can_be_pickled(device):
+    X, h = mixture(80, 2)
+    given = problem(X, h, device, report=lambda stage: None)
+    modes, labels, field = every_point(given)
+    assert torch.equal(pickle.loads(pickle.dumps(field)).label(given.points, modes), labels)
+    found = cluster_by_blurring(given)
+    again = pickle.loads(pickle.dumps(found))
+    assert torch.equal(again.label(given.points + 0.1), found.label(given.points + 0.1))
 
 
 def test_blurring_with_weights_and_points_that_pull_nothing(device):

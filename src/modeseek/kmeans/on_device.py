@@ -28,7 +28,7 @@ from modeseek.kmeans.nearest import Floats, base_of, check_span
 from modeseek.kmeans.seeding import check_start
 
 BYTES_A_POINT = 48  # labels three times, open rows twice, sorting, squares
-ROWS_AT_ONCE = 1 << 16  # of distances
+DISTANCES_AT_ONCE = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -265,8 +265,9 @@ def distances(x: torch.Tensor, centres: Any) -> torch.Tensor:
     c = centres_on(centres, x)
     with room_for(f"distances of {len(x)} points from {len(c)} centres", len(x) * len(c) * x.itemsize, str(x.device)):
         out = torch.empty(len(x), len(c), dtype=x.dtype, device=x.device)
-        for start in range(0, len(x), ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
+        rows = max(1, DISTANCES_AT_ONCE // len(c))
+        for start in range(0, len(x), rows):
+            part = slice(start, start + rows)
             out[part] = torch.cdist(x[part].double(), c, compute_mode="donot_use_mm_for_euclid_dist")
     return out
 

@@ -5,7 +5,6 @@ has the mathematics and the sources). Points stay on the device; one of each sma
 where those that are linked are told apart from those that are not.
 """
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +69,8 @@ class DeviceBlurredClusters:
     labels: torch.Tensor  # (n,) int32
     blurred: DeviceBlurred
     groups: torch.Tensor  # (m,) int32, the label of each distinct point at the end
-    problem: DeviceProblem
+    points: torch.Tensor  # (n, d) a copy of the data: their labels are known, not found again
+    weights: torch.Tensor | None  # (n,)
     known: RowTable | None = None
     density: PointsOnDevice | None = None
 
@@ -88,7 +88,7 @@ class DeviceBlurredClusters:
         """Label points (n, d): those of the fit as the fit did, others by the cluster nearest to where they go."""
         x = self.blurred.into(points)
         if self.known is None:  # the first call pays for sorting the data
-            self.known = RowTable(self.blurred.into(self.problem.points))
+            self.known = RowTable(self.blurred.into(self.points))
         number = self.known.find(x)
         out = torch.where(number >= 0, self.labels[number.clamp(min=0)], -1)
         rows = torch.nonzero(out < 0)[:, 0]
@@ -99,7 +99,7 @@ class DeviceBlurredClusters:
     def log_density(self, points: torch.Tensor) -> torch.Tensor:
         """Return the log of the normalised density of the data as they were before the first round, float64."""
         if self.density is None:
-            self.density = PointsOnDevice(self.problem.points, self.problem.weights, self.problem.bandwidth)
+            self.density = PointsOnDevice(self.points, self.weights, self.blurred.bandwidth)
         return self.density.log_density(points)
 
     def path(self, points: torch.Tensor) -> torch.Tensor:
@@ -142,7 +142,6 @@ def cluster_by_blurring(problem: DeviceProblem, batch_size: int | None = None) -
     n, d = problem.n, problem.d
     with room_for(f"rounds of {n} points of {d} columns", 8.0 * n * (6 * d + 8), problem.device):
         blurred = move(problem, batch_size)
-        problem = dataclasses.replace(problem, points=problem.points.clone())  # `label` knows them again
         problem.report("label")
         return _clusters(problem, blurred)
 
@@ -165,8 +164,14 @@ def _clusters(problem: DeviceProblem, blurred: DeviceBlurred) -> DeviceBlurredCl
     names = torch.from_numpy(np.argsort(order).astype(np.int32)).to(x.device)
     groups = names[group_of]
     labels = groups[blurred.owners]
-    found = DeviceBlurredClusters(modes[order], weights[order], labels, blurred, groups, problem)
+    found = DeviceBlurredClusters(
+        modes[order], weights[order], labels, blurred, groups, problem.points.clone(), _copy(problem.weights)
+    )
     idle = torch.nonzero(blurred.owners < 0)[:, 0]
     if len(idle):
         labels[idle] = found._nearest(blurred.carry(blurred.into(problem.points[idle])))
     return found
+
+
+def _copy(weights: torch.Tensor | None) -> torch.Tensor | None:
+    return None if weights is None else weights.clone()
