@@ -328,8 +328,8 @@ SETTINGS = [
     {"bandwidth": [0.4, 0.6]},
     {"bandwidth": [[0.25, 0.05], [0.05, 0.3]]},
     {"bandwidth": 0.15, "standardize": True},
-    {"bandwidth": 0.25, "min_cluster_size": 20},
-    {"bandwidth": 0.25, "min_cluster_size": 20, "cluster_all": False},
+    {"bandwidth": 0.35, "min_cluster_size": 20},
+    {"bandwidth": 0.35, "min_cluster_size": 20, "cluster_all": False},
     {"bandwidth": 0.4, "merge": "persistence", "min_persistence": 0.3},
 ]
 
@@ -358,7 +358,7 @@ def test_a_fit_on_a_device_is_that_of_the_cpu(device, setting):
 def test_what_is_kept_can_be_copied_and_asked_in_numpy(device):
     X = mixture(2500, 2)
     tensor = on(device, X)[0]
-    model = ms.MeanShift(0.25, min_cluster_size=20, cluster_all=False, device="torch").fit(tensor)
+    model = ms.MeanShift(0.35, min_cluster_size=20, cluster_all=False, device="torch").fit(tensor)
     for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         assert torch.equal(other.predict(tensor), model.labels_)
         assert torch.equal(other.labels_, model.labels_)
@@ -532,7 +532,7 @@ def test_the_audit_reads_tensors(device):
 
 
 def test_every_point_climbs_where_that_is_asked_for(device):
-    X = mixture(150, 4)
+    X = mixture(70, 4)
     tensor = on(device, X)[0]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
