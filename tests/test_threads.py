@@ -1,6 +1,8 @@
 """Work cut into chunks: every chunk once, calls within calls, forked processes, interrupts."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -90,3 +92,23 @@ def test_interrupt_is_taken_between_chunks():
 
     run_chunks(100, count, 4, chunk=1)
     assert (counts == 1).all()
+
+
+DIGEST = """
+import hashlib, numpy as np, modeseek as ms
+rng = np.random.default_rng(0)
+X = rng.uniform(-8, 8, (6, 3))[rng.integers(6, size=3000)] + rng.normal(size=(3000, 3))
+found = ms.MeanShift(0.9, fidelity="exact").fit(X)
+other = ms.MeanShift(2.0, kernel="biweight", fidelity="exact").fit(X)
+means = ms.KMeans(6, n_init=1, random_state=0).fit(np.tile(X, (7, 3)) + rng.normal(size=(21000, 9)))
+parts = (found.cluster_centers_, other.cluster_centers_, means.cluster_centers_, np.array(means.inertia_))
+print([hashlib.sha256(np.ascontiguousarray(part).tobytes()).hexdigest()[:8] for part in parts])
+"""
+
+
+def test_the_process_that_compiles_gets_the_bits_of_later_ones(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", DIGEST]
+    first, second = (subprocess.run(command, env=environment, capture_output=True, text=True) for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == second.stdout

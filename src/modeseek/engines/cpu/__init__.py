@@ -13,11 +13,15 @@ FINITE_AWARE = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 
 def _compile(function: Any, flags: Any) -> Any:
-    """Compile a function that releases the GIL and divides as C does; the result is cached on disk."""
+    """Compile a function that releases the GIL and divides as C does; the result is cached on disk.
+
+    Calls from one kernel to another are inlined. Else the process that compiles would take the other's own machine
+    code, and later ones the copy that was cached with the caller: sums that are free in order may differ in last bits.
+    """
     try:
-        return numba.njit(nogil=True, error_model="numpy", fastmath=flags, cache=True)(function)
+        return numba.njit(nogil=True, error_model="numpy", fastmath=flags, forceinline=True, cache=True)(function)
     except RuntimeError:  # no folder can be written to: compile in every process
-        return numba.njit(nogil=True, error_model="numpy", fastmath=flags)(function)
+        return numba.njit(nogil=True, error_model="numpy", fastmath=flags, forceinline=True)(function)
 
 
 def kernel(function: Any) -> Any:

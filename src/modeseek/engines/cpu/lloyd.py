@@ -49,7 +49,7 @@ def _merge(state, i, a, b, number):
     state[i] = high if high > best else best
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FINITE_AWARE)
+@njit(nogil=True, error_model="numpy", fastmath=FINITE_AWARE, forceinline=True)
 def _best_two(x, centres, half, state, k, d):
     """Write the best two scores of each point, and the number of the best, to the first three rows of state.
 

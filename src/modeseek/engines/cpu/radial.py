@@ -170,7 +170,7 @@ def _loops(name: str, weigh: Any, compiler: Any, helper: Any) -> Loops:
 
 
 def _in_memory(function: Any) -> Any:
-    return numba.njit(nogil=True, error_model="numpy", fastmath=FINITE_AWARE)(function)
+    return numba.njit(nogil=True, error_model="numpy", fastmath=FINITE_AWARE, forceinline=True)(function)
 
 
 @lru_cache

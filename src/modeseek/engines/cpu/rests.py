@@ -172,7 +172,7 @@ def evaluate(r, out):
 
 
 def _in_memory(function: Any) -> Any:
-    return numba.njit(nogil=True, error_model="numpy", fastmath={"nsz", "reassoc"})(function)
+    return numba.njit(nogil=True, error_model="numpy", fastmath={"nsz", "reassoc"}, forceinline=True)(function)
 
 
 def _loops(name: str, weigh: Any, compiler: Any) -> Loops:
