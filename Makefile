@@ -26,7 +26,7 @@ demo: .venv/installed
 	@echo "Open $(abspath $(DEMO))/index.html"
 
 test: .venv-test/installed
-	.venv-test/bin/python -m pytest
+	.venv-test/bin/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 lint: .venv-test/installed-lint
 	.venv-test/bin/ruff check .

@@ -20,7 +20,7 @@ WIDTH = {2: 24.0, 3: 14.0}  # of the square or cube that the centres of clusters
 BANDWIDTH = {2: 0.6, 3: 1.0}
 SIZES = {2: 10**9, 3: 10**8}
 CHECKED = {2: 4_000_000, 3: 1_000_000}  # points that the CPU clusters too
-QUICK = {2: 40_000, 3: 8000}
+QUICK = {2: 30_000, 3: 4000}
 REQUIRED = {2: "<= 15", 3: "<= 30"}
 ROWS = 1 << 25  # made at once
 ROUNDS = 3
