@@ -34,6 +34,7 @@ from modeseek.estimators.devices import (
 )
 from modeseek.estimators.drop_in import check_assign, find_seeds
 from modeseek.estimators.streaming import Streaming, of_the_gaussian
+from modeseek.estimators.tensors import tensor_of
 from modeseek.forms import choose, warn_of_scales
 from modeseek.kernels import GAUSSIAN, KERNELS
 from modeseek.orphans import settle_orphans
@@ -632,11 +633,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         if not reset:
             check_is_fitted(self)
         if device is not None:
-            from modeseek.engines.gpu import as_tensor
-
-            tensor = as_tensor(X, device)
-            validate_data(self, X if hasattr(X, "shape") else tensor, reset=reset, skip_check_array=True)
-            return tensor
+            return tensor_of(self, X, device, reset)
         # finiteness is checked together with the bounds, in one read instead of two
         X = namespaces.as_numpy(X)
         return validate_data(self, X, reset=reset, dtype=namespaces.precision(X), ensure_all_finite=False)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sklearn.utils.validation import _check_feature_names, _check_n_features
+from sklearn.utils.validation import validate_data
 
 from modeseek.engines.devices import where
 from modeseek.engines.namespaces import Home
@@ -14,7 +14,7 @@ def is_tensor(X: Any) -> bool:
 
 
 def tensor_of(estimator: Any, X: Any, device: str, reset: bool) -> Any:
-    """Return a tensor or an array of a GPU as a 2-D tensor on a device, its columns noted or checked.
+    """Return anything that holds a table as a 2-D tensor on a device, its columns noted or checked.
 
     Raises
     ------
@@ -24,6 +24,5 @@ def tensor_of(estimator: Any, X: Any, device: str, reset: bool) -> Any:
     from modeseek.engines.gpu import as_tensor
 
     tensor = as_tensor(X, device)
-    _check_feature_names(estimator, X, reset=reset)
-    _check_n_features(estimator, tensor, reset=reset)
+    validate_data(estimator, X if hasattr(X, "shape") else tensor, reset=reset, skip_check_array=True)
     return tensor

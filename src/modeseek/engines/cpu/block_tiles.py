@@ -49,9 +49,7 @@ def _weigh(values, half_q, half_x, w, out):
     raise NotImplementedError("compiled only")
 
 
-@overload(
-    _weigh, jit_options={"nogil": True, "error_model": "numpy", "fastmath": FINITE_AWARE, "forceinline": True}
-)
+@overload(_weigh, jit_options={"nogil": True, "error_model": "numpy", "fastmath": FINITE_AWARE, "forceinline": True})
 def _choose_weigh(values, half_q, half_x, w, out):
     def single(values, half_q, half_x, w, out):
         for r in range(values.shape[0]):
