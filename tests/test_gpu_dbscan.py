@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import modeseek as ms
 from modeseek import textbook
@@ -557,3 +558,8 @@ def test_many_points_on_a_gpu():
         expected = ms.DBSCAN(eps, device="cpu").fit(X)
         assert torch.equal(model.labels_, expected.labels_)
         assert torch.equal(model.core_sample_indices_, expected.core_sample_indices_)
+
+
+@parametrize_with_checks([ms.DBSCAN(device="torch")])
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)

@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import modeseek as ms
 from modeseek import proven
@@ -22,6 +23,7 @@ from modeseek.result import Problem
 from modeseek.scale_space import as_counts, evenly
 from modeseek.sketch import UNIT_BITS, bin_points
 from tests import naive
+from tests.contract import WithoutStreams, expected_failures
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
@@ -581,3 +583,14 @@ def test_kernels_are_accepted_by_the_compiler_of_a_gpu(d, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.split() == ["0", "6"]  # nothing is kept in memory for want of registers
+
+
+CONFIGURATIONS = [{}, {"bandwidth": 1.0}, {"bandwidth": 1.0, "fidelity": "fast"}, {"bandwidth": 0.5, "blurring": True}]
+
+
+@parametrize_with_checks(
+    [kind(device="torch", **parameters) for parameters in CONFIGURATIONS for kind in (ms.MeanShift, WithoutStreams)],
+    expected_failed_checks=expected_failures,
+)
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)

@@ -14,7 +14,7 @@ def is_tensor(X: Any) -> bool:
 
 
 def tensor_of(estimator: Any, X: Any, device: str, reset: bool) -> Any:
-    """Return anything that holds a table as a 2-D tensor on a device, its columns noted or checked.
+    """Return a tensor or an array of a GPU as a 2-D tensor on a device, its columns noted or checked.
 
     Raises
     ------
@@ -24,5 +24,5 @@ def tensor_of(estimator: Any, X: Any, device: str, reset: bool) -> Any:
     from modeseek.engines.gpu import as_tensor
 
     tensor = as_tensor(X, device)
-    validate_data(estimator, X if hasattr(X, "shape") else tensor, reset=reset, skip_check_array=True)
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
     return tensor
