@@ -401,6 +401,19 @@ def test_radii_of_each_query_and_their_errors(device):
             gpu.count_neighbors(radius=bad)
 
 
+@pytest.mark.parametrize("radius", [0.3, np.float64(0.3), [0.3, 0.3, 0.3]])
+def test_radii_are_read_in_float64(device, radius):
+    X = np.array([[0.0], [0.3], [0.3 + 0.31 + 5e-9]])
+    assert on(device, X).dtype == torch.float64
+    cpu, gpu = models(X - 5e-9 * np.array([[1.0], [0.0], [0.0]]), device)
+    right = cpu.count_neighbors(radius=radius)
+    np.testing.assert_array_equal(right, [0, 0, 0])
+    np.testing.assert_array_equal(gpu.count_neighbors(radius=radius).cpu(), right)
+    cpu, gpu = models(1e-60 * X, device)
+    np.testing.assert_array_equal(gpu.count_neighbors(radius=4e-61).cpu(), cpu.count_neighbors(radius=4e-61))
+    np.testing.assert_array_equal(gpu.count_neighbors(radius=1e50).cpu(), [2, 2, 2])
+
+
 def test_arrays_go_to_the_device_and_come_back_as_arrays(device):
     X = normal(80, 5)
     model = ms.NearestNeighbors(device="torch" if device == "cpu" else device).fit(X)
@@ -435,6 +448,14 @@ def test_functional_forms(device):
          ms.radius_neighbors_graph(X, 1.0, mode="distance", include_self=True)),
     ):  # fmt: skip
         np.testing.assert_array_equal(graph.to_dense().cpu().numpy(), right.toarray())
+    how["device"] = "torch" if device == "cpu" else device
+    for graph, right in (
+        (ms.kneighbors_graph(X, 4, **how), ms.kneighbors_graph(X, 4, mode="distance", include_self=True)),
+        (ms.radius_neighbors_graph(X, 1.0, **how),
+         ms.radius_neighbors_graph(X, 1.0, mode="distance", include_self=True)),
+    ):  # fmt: skip
+        assert issparse(graph)
+        np.testing.assert_array_equal(graph.toarray(), right.toarray())
 
 
 @pytest.mark.parametrize("lsh", [False, True])

@@ -356,7 +356,8 @@ class NearestNeighbors(BaseEstimator):
         if X is None:
             return self._device, None, self._home if self._device is not None else namespaces.Home()
         device = self._device if self._device is not None else device_of(self.device, X)
-        return device, self._points(X, reset=False, device=device), namespaces.Home.of(X)
+        home = self._home if device is not None and X is self._fit_X else namespaces.Home.of(X)
+        return device, self._points(X, reset=False, device=device), home
 
     def _search_on(self, device: str | None) -> Any:
         """Return the structure of the points on a device, made when it is first of use there."""

@@ -5,8 +5,11 @@ Results are those of the CPU: float64 sums of squared differences, column by col
 
 from typing import Any
 
+import numpy as np
 import torch
 
+from modeseek.engines import namespaces
+from modeseek.engines.devices import where
 from modeseek.engines.gpu import nearest, pairs, radius
 from modeseek.engines.namespaces import Home
 
@@ -95,7 +98,13 @@ def normalise(X: torch.Tensor, name: str = "X") -> torch.Tensor:
 
 def radii_of(radius: Any, m: int, device: str) -> torch.Tensor:
     """Return one radius for each query, float64, or say what is wrong with them."""
-    given = radius if isinstance(radius, torch.Tensor) else torch.as_tensor(radius)
+    if isinstance(radius, torch.Tensor) or where(radius) != "cpu":
+        given = torch.as_tensor(radius)
+    else:
+        array = np.array(namespaces.as_numpy(radius))
+        if array.dtype.kind not in "iuf":
+            raise TypeError(f"radius must be a number, or one for each query, got {radius!r}.")
+        given = torch.from_numpy(array.astype(np.float64))
     if given.is_complex() or given.dtype == torch.bool:
         raise TypeError(f"radius must be a number, or one for each query, got {radius!r}.")
     if tuple(given.shape) not in ((), (m,)):
