@@ -41,6 +41,8 @@ def test_settings_that_a_device_cannot_compute():
     refuse_on("cuda:0")
     with pytest.raises(ValueError, match=r"kernel=f cannot be computed on device 'cuda:0'.*device=\"cpu\""):
         refuse_on("cuda:0", "kernel=f")
+    with pytest.raises(ValueError, match=r"kernel=f cannot be computed on device 'torch'\. Pass device=\"cpu\""):
+        refuse_on("cpu", "kernel=f")
 
 
 def test_arrays_become_tensors_without_a_copy_where_they_can(device):
@@ -57,6 +59,7 @@ def test_arrays_become_tensors_without_a_copy_where_they_can(device):
         np.testing.assert_array_equal(as_tensor(other, device).cpu().numpy(), np.asarray(other, np.float64))
     assert as_tensor(tensor.half(), str(tensor.device)).dtype == torch.float32
     assert as_tensor(tensor.long(), str(tensor.device)).dtype == torch.float64
+    assert as_tensor(X.astype(np.float16), device).dtype == torch.float64  # as on the CPU
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,9 @@ def where(X: Any) -> str:
 def refuse_on(device: str | None, *settings: str) -> None:
     """Raise for settings that only the kernels of the CPU know, if a device of Torch is to work."""
     if device is not None and settings:
+        name = "torch" if device == "cpu" else device  # what asks for the code of a GPU on the CPU
         raise ValueError(
-            f"{' and '.join(settings)} cannot be computed on device {device!r}. "
+            f"{' and '.join(settings)} cannot be computed on device {name!r}. "
             'Pass device="cpu": the data are copied to the CPU then.'
         )
 

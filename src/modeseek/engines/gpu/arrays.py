@@ -115,7 +115,7 @@ def _read(X: Any) -> torch.Tensor:
     array = np.asarray(namespaces.as_numpy(X))
     if array.dtype.kind in "biu":
         array = array.astype(np.float64)
-    if array.dtype not in (np.float16, np.float32, np.float64):
+    if array.dtype not in (np.float32, np.float64):
         if array.dtype.kind != "f":
             raise TypeError(f"X must hold real numbers, got dtype {array.dtype}.")
         array = array.astype(np.float64)
