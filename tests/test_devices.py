@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import modeseek as ms
 from modeseek.engines.devices import device_of, refuse_on, where
 from modeseek.engines.namespaces import Home
 
@@ -89,6 +90,47 @@ def test_weights(device):
         for weights in (bad, torch.tensor(bad, device=device)):
             with pytest.raises(ValueError, match=words):
                 as_tensor_weights(weights, 2, device)
+    with pytest.raises(TypeError, match=r"real numbers, got dtype torch\.complex64"):
+        as_tensor_weights(torch.ones(2, dtype=torch.complex64), 2, device)
+
+
+class OfAGpu:
+    """What says that it lies on a GPU, and cannot be read by NumPy."""
+
+    def __dlpack_device__(self):
+        return 2, 0
+
+    def __array__(self, *args, **options):
+        raise TypeError("no implicit copies to the CPU")
+
+
+def test_weights_of_a_gpu_are_read_where_they_lie(monkeypatch):
+    monkeypatch.setattr(torch, "from_dlpack", lambda given: torch.tensor([1.0, 2.0]))
+    assert as_tensor_weights(OfAGpu(), 2, "cpu").tolist() == [1.0, 2.0]
+
+
+def test_nothing_is_put_on_the_default_device_of_torch():
+    X, torch_X = np.arange(12.0).reshape(6, 2), torch.arange(12.0, dtype=torch.float64).reshape(6, 2)
+    weights, radii = torch.ones(6), torch.full((6,), 3.0)
+    torch.set_default_device("meta")
+    try:
+        for points in (X, torch_X):
+            ms.DBSCAN(3.0, min_samples=2, device="torch").fit(points, sample_weight=weights)
+            ms.NearestNeighbors(device="torch").fit(points).count_neighbors(radius=radii)
+    finally:
+        torch.set_default_device(None)
+
+
+@pytest.mark.parametrize("model", [ms.MeanShift(1.0), ms.DBSCAN(), ms.KMeans(2)])
+def test_read_only_arrays_are_no_reason_to_warn(model, recwarn):
+    X, weights = np.arange(12.0).reshape(6, 2), np.ones(6)
+    X.flags.writeable = weights.flags.writeable = False
+    torch.set_warn_always(True)
+    try:
+        model.set_params(device="torch").fit(X, sample_weight=weights)
+    finally:
+        torch.set_warn_always(False)
+    assert not [w for w in recwarn if "writable" in str(w.message)]
 
 
 def test_bounds_refuse_what_is_not_finite(device):

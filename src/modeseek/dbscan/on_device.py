@@ -69,7 +69,12 @@ def as_weights(sample_weight: Any, n: int, device: str) -> torch.Tensor | None:
     """Return weights of any sign, an array or a tensor, as float64 on a device; None if all are one."""
     if sample_weight is None:
         return None
-    weights = torch.as_tensor(sample_weight).detach()
+    if isinstance(sample_weight, torch.Tensor):
+        weights = sample_weight.detach()
+    elif isinstance(sample_weight, np.ndarray):
+        weights = torch.from_numpy(np.require(sample_weight, requirements="W"))
+    else:
+        weights = torch.as_tensor(sample_weight)
     if weights.is_complex() or weights.shape not in ((), (n,)):
         raise ValueError(
             f"sample_weight must hold {n} real numbers, got {weights.dtype} of shape {tuple(weights.shape)}."

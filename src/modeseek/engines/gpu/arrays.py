@@ -66,10 +66,15 @@ def as_tensor_weights(sample_weight: Any, n: int, device: str) -> torch.Tensor |
     """Return weights as float64 (float32 where there is nothing wider) on a device; None if all are one."""
     if sample_weight is None:
         return None
+    if devices.where(sample_weight) != "cpu" and not isinstance(sample_weight, torch.Tensor):
+        sample_weight = torch.from_dlpack(sample_weight)
     if not isinstance(sample_weight, torch.Tensor):
-        weights = torch.from_numpy(data.as_weights(namespaces.as_numpy(sample_weight), n))
+        array = data.as_weights(namespaces.as_numpy(sample_weight), n)
+        weights = torch.from_numpy(np.require(array, requirements="W"))  # Torch warns of read-only memory
         return weights.to(_widest(device)).to(device)
-    if sample_weight.is_complex() or sample_weight.shape not in ((), (n,)):
+    if sample_weight.is_complex():
+        raise TypeError(f"sample_weight must hold real numbers, got dtype {sample_weight.dtype}.")
+    if sample_weight.shape not in ((), (n,)):
         raise ValueError(
             f"sample_weight must have shape ({n},), one weight per row of X, got {tuple(sample_weight.shape)}."
         )

@@ -98,8 +98,10 @@ def normalise(X: torch.Tensor, name: str = "X") -> torch.Tensor:
 
 def radii_of(radius: Any, m: int, device: str) -> torch.Tensor:
     """Return one radius for each query, float64, or say what is wrong with them."""
-    if isinstance(radius, torch.Tensor) or where(radius) != "cpu":
-        given = torch.as_tensor(radius)
+    if isinstance(radius, torch.Tensor):
+        given = radius
+    elif where(radius) != "cpu":
+        given = torch.from_dlpack(radius)
     else:
         array = np.array(namespaces.as_numpy(radius))
         if array.dtype.kind not in "iuf":
