@@ -144,11 +144,11 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         Threads; None and -1 mean all cores. The result is the same to the bit for any number.
     device : str or torch.device, default="auto"
         Where to work. "auto": where X lies. "cpu": on the CPU, whereto data of a GPU are copied. "cuda", "cuda:1" and
-        the like: on that device, whereto data are copied if they are elsewhere. What is fitted to points of a GPU is
-        of their kind, and lies there. Labels are those of the CPU. To the CPU go what is small, the grid of masses or
-        the modes, and up to three columns the points that no cell of the grid settles: few, unless clusters hardly
-        stand apart. A device knows ``metric="euclidean"``, ``assign="basin"``, built-in kernels, and every form of
-        ``bandwidth`` but one for each point.
+        the like: on that device, whereto data are copied if they are elsewhere. "torch": by the code of a GPU where X
+        lies, even on the CPU. What is fitted to points of a GPU is of their kind, and lies there. Labels are those of
+        the CPU. To the CPU go what is small, the grid of masses or the modes, and up to three columns the points that
+        no cell of the grid settles: few, unless clusters hardly stand apart. A device knows ``metric="euclidean"``,
+        ``assign="basin"``, built-in kernels, and every form of ``bandwidth`` but one for each point.
     verbose : bool, default=False
         Print the stages and their times to standard error.
 
