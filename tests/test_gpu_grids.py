@@ -585,6 +585,17 @@ def test_kernels_are_accepted_by_the_compiler_of_a_gpu(d, tmp_path):
     assert done.stdout.split() == ["0", "6"]  # nothing is kept in memory for want of registers
 
 
+def test_the_score_is_summed_where_the_points_are(device, monkeypatch):
+    X = mixture(3000, 2)
+    tensor, weights = torch.from_numpy(X).to(device), np.random.default_rng(1).uniform(0, 2, 3000)
+    model, there = ms.MeanShift(0.8).fit(X), ms.MeanShift(0.8, device="torch").fit(tensor)
+    monkeypatch.setattr("modeseek.engines.namespaces.as_numpy", None)  # nothing passes by NumPy
+    on_device = [there.score(tensor, sample_weight=w) for w in (None, torch.from_numpy(weights))]
+    monkeypatch.undo()
+    np.testing.assert_allclose(on_device, [model.score(X), model.score(X, sample_weight=weights)], rtol=1e-9)
+    assert there.score(tensor, sample_weight=weights) == on_device[1]
+
+
 CONFIGURATIONS = [{}, {"bandwidth": 1.0}, {"bandwidth": 1.0, "fidelity": "fast"}, {"bandwidth": 0.5, "blurring": True}]
 
 

@@ -77,3 +77,11 @@ def add_on_device(stream: Stream, points: Any, sample_weight: Any) -> None:
     bounds = gpu.bounds(points)
     data.check_scale(bounds, stream.sketch.bandwidth)
     stream.add_tensor(points, weights, bounds)
+
+
+def weighted_sum_on_device(values: Any, sample_weight: Any) -> float:
+    """Return the sum of a tensor of values, each times its weight, if there are any."""
+    from modeseek.engines.gpu import as_tensor_weights
+
+    weights = as_tensor_weights(sample_weight, len(values), str(values.device))
+    return float(values.sum() if weights is None else (values * weights).sum())

@@ -31,6 +31,7 @@ from modeseek.estimators.devices import (
     refuse_own_bandwidths,
     rests_on_device,
     unknown_to_devices,
+    weighted_sum_on_device,
 )
 from modeseek.estimators.drop_in import check_assign, find_seeds
 from modeseek.estimators.streaming import Streaming, of_the_gaussian
@@ -459,14 +460,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         >>> model.score_samples([[0.0], [8.0], [20.0]]).round(4)
         array([ -1.3244,  -2.0176, -74.0176])
         """
-        device = device_of(self.device, X)
-        inside = self._inside(self._points(X, reset=False, device=device))
-        if device is None:
-            logs = self._clustering.log_density(inside, self.n_jobs)
-        else:
-            logs = density_on_device(self._clustering, inside, self.n_jobs)
-        logs = logs + self._form.geometry.log_scale()
-        return namespaces.Home.of(X).back(logs)
+        return namespaces.Home.of(X).back(self._log_density(X))
 
     @available_if(of_the_gaussian)
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
@@ -488,7 +482,9 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         float
             Sum of the log densities.
         """
-        logs = namespaces.as_numpy(self.score_samples(X))
+        logs = self._log_density(X)
+        if not isinstance(logs, np.ndarray):
+            return weighted_sum_on_device(logs, sample_weight)
         weights = data.as_weights(namespaces.as_numpy(sample_weight), len(logs))
         return float(logs @ weights if weights.size else logs.sum())
 
@@ -622,6 +618,16 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
 
     def _climbing(self) -> dict[str, Any]:
         return {"tol": self.tol, "max_iter": self.max_iter, "n_jobs": self.n_jobs}
+
+    def _log_density(self, X: ArrayLike) -> Any:
+        """Return the log density at points, in the units of X: a tensor, where a device works."""
+        device = device_of(self.device, X)
+        inside = self._inside(self._points(X, reset=False, device=device))
+        if device is None:
+            logs = self._clustering.log_density(inside, self.n_jobs)
+        else:
+            logs = density_on_device(self._clustering, inside, self.n_jobs)
+        return logs + self._form.geometry.log_scale()
 
     def _label(self, inside: Any, device: str | None) -> Any:
         """Label points in the coordinates of the fit: a tensor, where they are one."""
