@@ -199,7 +199,7 @@ def _exact(
             total = tl.zeros((ROWS, CENTRES), tl.float64)
             for t in range(0, D):
                 x = tl.load(x_ptr + rows * D + t, mask=there, other=0.0).to(tl.float64) - tl.load(base_ptr + t)
-                c = tl.load(columns_ptr + t * k + first + cols, mask=inside, other=0.0)
+                c = tl.load(columns_ptr + tl.cast(k, tl.int64) * t + first + cols, mask=inside, other=0.0)
                 difference = x[:, None] - c[None, :]
                 total += difference * difference
             total = tl.where(inside[None, :], total, float("inf"))
