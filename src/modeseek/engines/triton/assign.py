@@ -238,7 +238,7 @@ def screen(
             layout.leading, layout.following, layout.half, labels, left.rows, left.count, len(layout.half), d,
             WIDTH=layout.width, BLOCK_D=layout.width if layout.width <= WHOLE else PIECE // (2 if layout.splits else 1),
             ROWS=height, CENTRES=layout.tile, SPLIT=layout.splits, LISTED=only is not None, WIDE=frame.wide,
-            num_warps=8, num_stages=2 if layout.splits else 3, enable_fp_fusion=True,
+            num_warps=8, num_stages=2 if layout.splits or layout.width > WHOLE else 3, enable_fp_fusion=True,
         )  # fmt: skip
 
 
