@@ -6,6 +6,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
@@ -30,20 +31,29 @@ class AbsentDevice:
 
 @contextmanager
 def compiled_only(capability=90):
-    """Inside, launching a kernel compiles it, and nothing runs; gives the list of (name, resources) compiled."""
-    seen, run = [], JITFunction.run
+    """Inside, launching a kernel compiles it, and nothing runs; gives the list of (name, resources) compiled.
+
+    Among the resources is "placed": whether the launch is on the device of a tensor, not on the current one.
+    """
+    seen, run, device_of, depth = [], JITFunction.run, torch.cuda.device_of, [0]
+
+    @contextmanager
+    def counted(tensor):
+        depth[0] += 1
+        yield
+        depth[0] -= 1
 
     def compile_instead(self, *args, grid, warmup, **kwargs):
         kernel = run(self, *args, grid=grid, warmup=True, **kwargs)
-        seen.append((self.fn.__name__, resources(kernel)))
+        seen.append((self.fn.__name__, {**resources(kernel), "placed": depth[0] > 0}))
         return kernel
 
     driver.set_active(AbsentDevice(capability))
-    JITFunction.run = compile_instead
+    JITFunction.run, torch.cuda.device_of = compile_instead, counted
     try:
         yield seen
     finally:
-        JITFunction.run = run
+        JITFunction.run, torch.cuda.device_of = run, device_of
         driver._active = None
 
 

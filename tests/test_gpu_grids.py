@@ -570,6 +570,7 @@ with compiled_only() as kernels:
     lookup.label(X, table, torch.empty(300, dtype=torch.int32), 5)
     lookup.rename(torch.zeros(300, dtype=torch.int32), torch.zeros(9, dtype=torch.int32))
     sums.sums_over(X, w, 0.5, X[:5].double(), 8.0)
+assert all(used["placed"] for _, used in kernels), kernels
 print(sum(used["local"] + used["stack"] for _, used in kernels), len(kernels))
 """
 

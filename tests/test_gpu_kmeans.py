@@ -675,6 +675,26 @@ for name, used in seen:
 """
 
 
+SMALLER = """
+import numpy as np, torch
+from modeseek.engines.gpu import assign
+from modeseek.engines.triton.assign import SHARED
+from tests.compiled import compiled_only
+with compiled_only(86) as seen:
+    for d in (128, 300):
+        X, C = torch.randn(1000, d, dtype=torch.float64), torch.randn(1024, d, dtype=torch.float64)
+        frame = assign.Frame.of(X, np.array([[-9.0] * d, [9.0] * d]), np.zeros(d), np.zeros(d))
+        assign.screened(X, frame, C, torch.empty(1000, dtype=torch.int32))
+assert all(used["shared"] <= SHARED for _, used in seen), seen
+"""
+
+
+def test_screens_fit_the_shared_memory_of_smaller_devices():
+    environment = {**os.environ, "TRITON_INTERPRET": "0", "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    done = subprocess.run([sys.executable, "-c", SMALLER], capture_output=True, text=True, env=environment, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_kernels_compile_for_hardware_and_do_not_spill():
     environment = {**os.environ, "TRITON_INTERPRET": "0", "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
     done = subprocess.run(

@@ -152,7 +152,7 @@ with compiled_only() as seen:
     nearest.squares(torch.zeros(4, 64), torch.zeros(9, 64), rows, rows, 1.0)
 assert len(seen) == 4
 for name, used in seen:
-    assert used["stack"] == 0 and used["shared"] <= 227 << 10, (name, used)
+    assert used["placed"] and used["stack"] == 0 and used["shared"] <= 227 << 10, (name, used)
 """
 
 

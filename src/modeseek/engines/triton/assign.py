@@ -199,7 +199,7 @@ def _exact(
             total = tl.zeros((ROWS, CENTRES), tl.float64)
             for t in range(0, D):
                 x = tl.load(x_ptr + rows * D + t, mask=there, other=0.0).to(tl.float64) - tl.load(base_ptr + t)
-                c = tl.load(columns_ptr + t * k + first + cols, mask=inside, other=0.0)
+                c = tl.load(columns_ptr + tl.cast(k, tl.int64) * t + first + cols, mask=inside, other=0.0)
                 difference = x[:, None] - c[None, :]
                 total += difference * difference
             total = tl.where(inside[None, :], total, float("inf"))
@@ -238,7 +238,7 @@ def screen(
             layout.leading, layout.following, layout.half, labels, left.rows, left.count, len(layout.half), d,
             WIDTH=layout.width, BLOCK_D=layout.width if layout.width <= WHOLE else PIECE // (2 if layout.splits else 1),
             ROWS=height, CENTRES=layout.tile, SPLIT=layout.splits, LISTED=only is not None, WIDE=frame.wide,
-            num_warps=8, num_stages=2 if layout.splits else 3, enable_fp_fusion=True,
+            num_warps=8, num_stages=2 if layout.splits or layout.width > WHOLE else 3, enable_fp_fusion=True,
         )  # fmt: skip
 
 

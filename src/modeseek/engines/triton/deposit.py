@@ -102,11 +102,12 @@ def deposit(
     frame = _tensor([*_padded(lattice.origin), lattice.per_unit, unit / SCALE[degree] ** d], torch.float64, points)
     geometry = _tensor([*_padded(lattice.strides), lattice.offset], torch.int64, points)
     rows = LANES // taps
-    _deposit[(triton.cdiv(n, rows),)](
-        points, points if weights is None else weights, frame, geometry, masses, n, size, copies,
-        D=d, DEGREE=degree, WEIGHTED=weights is not None, PATCHED=patched, ROWS=rows, TAPS=taps,
-        enable_fp_fusion=True,
-    )  # fmt: skip
+    with torch.cuda.device_of(points):
+        _deposit[(triton.cdiv(n, rows),)](
+            points, points if weights is None else weights, frame, geometry, masses, n, size, copies,
+            D=d, DEGREE=degree, WEIGHTED=weights is not None, PATCHED=patched, ROWS=rows, TAPS=taps,
+            enable_fp_fusion=True,
+        )  # fmt: skip
     total = masses[0] if copies == 1 else masses.sum(dim=0)
     return fold(total, lattice.shape) if patched else total
 
@@ -140,7 +141,8 @@ def count_bins(
     counts = torch.zeros((copies, size), dtype=torch.int32, device=points.device)
     frame = _tensor([*_padded(corner), per_unit], torch.float64, points)
     geometry = _tensor([math.prod(shape[k + 1 :]) for k in range(d)], torch.int64, points)
-    _count_bins[(triton.cdiv(n, ROWS),)](points, frame, geometry, counts, n, size, copies, D=d, ROWS=ROWS)
+    with torch.cuda.device_of(points):
+        _count_bins[(triton.cdiv(n, ROWS),)](points, frame, geometry, counts, n, size, copies, D=d, ROWS=ROWS)
     return counts.sum(dim=0, dtype=torch.int32)
 
 

@@ -59,10 +59,11 @@ def label(points: torch.Tensor, table: Table, out: torch.Tensor, n_labels: int |
     frame = torch.tensor([*table.corner, *[0.0] * (3 - d), table.per_unit], dtype=torch.float64, device=points.device)
     shape = torch.tensor(table.shape, dtype=torch.int64, device=points.device)
     counts = torch.zeros((COPIES, max(bins, 1)), dtype=torch.int64, device=points.device)
-    _label[(triton.cdiv(n, ROWS),)](
-        points, frame, shape, table.cells, table.blocks, out, counts, n, table.split,
-        D=d, ROWS=ROWS, BINS=bins, COPIES=COPIES, enable_fp_fusion=False,
-    )  # fmt: skip
+    with torch.cuda.device_of(points):
+        _label[(triton.cdiv(n, ROWS),)](
+            points, frame, shape, table.cells, table.blocks, out, counts, n, table.split,
+            D=d, ROWS=ROWS, BINS=bins, COPIES=COPIES, enable_fp_fusion=False,
+        )  # fmt: skip
     return None if n_labels is None else counts.sum(dim=0)[: n_labels + 1]
 
 
@@ -76,4 +77,5 @@ def _rename(labels, names, n, ROWS: tl.constexpr):
 
 def rename(labels: torch.Tensor, names: torch.Tensor) -> None:
     """Replace label i by names[i + 1], in place."""
-    _rename[(triton.cdiv(len(labels), ROWS),)](labels, names, len(labels), ROWS=ROWS)
+    with torch.cuda.device_of(labels):
+        _rename[(triton.cdiv(len(labels), ROWS),)](labels, names, len(labels), ROWS=ROWS)

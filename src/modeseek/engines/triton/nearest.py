@@ -164,17 +164,18 @@ def collect(
     flags = {"STORE": room is not None, "SURE": lower is not None, "QUERIES": queries, "POINTS": points}
     flags |= {"num_warps": 8, "enable_fp_fusion": True}
     least = upper if lower is None else lower
-    if kind == "direct":
-        _differences[grid](
-            q, x, upper, least, starts, counts, sure, found, values, m, x.shape[1], first, stop, share,
-            D=len(x), **flags,
+    with torch.cuda.device_of(x):
+        if kind == "direct":
+            _differences[grid](
+                q, x, upper, least, starts, counts, sure, found, values, m, x.shape[1], first, stop, share,
+                D=len(x), **flags,
+            )  # fmt: skip
+            return
+        d = x.shape[1]
+        _products[grid](
+            q, x, half, upper, least, starts, counts, sure, found, values, m, first, stop, share,
+            D=d, BLOCK_D=_piece(d, piece), PRECISION=kind, num_stages=STAGES, **flags,
         )  # fmt: skip
-        return
-    d = x.shape[1]
-    _products[grid](
-        q, x, half, upper, least, starts, counts, sure, found, values, m, first, stop, share,
-        D=d, BLOCK_D=_piece(d, piece), PRECISION=kind, num_stages=STAGES, **flags,
-    )  # fmt: skip
 
 
 def _tile(kind: str, x: torch.Tensor) -> tuple[int, int, int]:
@@ -196,7 +197,8 @@ def squares(Q: torch.Tensor, X: torch.Tensor, query: torch.Tensor, row: torch.Te
     out = torch.empty(len(row), dtype=torch.float64, device=X.device)
     if len(row):
         factor = torch.tensor([scale], dtype=torch.float64, device=X.device)
-        _squares[(triton.cdiv(len(row), PAIRS),)](
-            Q, X, query, row, out, len(row), X.shape[1], factor, PAIRS=PAIRS, num_warps=4, enable_fp_fusion=False
-        )
+        with torch.cuda.device_of(X):
+            _squares[(triton.cdiv(len(row), PAIRS),)](
+                Q, X, query, row, out, len(row), X.shape[1], factor, PAIRS=PAIRS, num_warps=4, enable_fp_fusion=False
+            )
     return out

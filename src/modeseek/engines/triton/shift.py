@@ -222,9 +222,10 @@ def sums(
     starts, lists = near if near is not None else (inverse, inverse)  # not read
     # what lies at distance h exactly counts: squares are rounded as NumPy rounds them
     options: dict[str, Any] = {"num_warps": warps, "num_stages": 1, "enable_fp_fusion": kernel == "gaussian"}
-    _sums[(tiles, parts)](
-        q, x, x if w is None else w, inverse, box, starts, lists, offsets, totals, peaks, m, n, x.shape[1],
-        D=d, WIDE=wide, ROWS=rows, BLOCK=BLOCK, KERNEL=kernel, DIRECT=direct, WEIGHTED=w is not None,
-        LISTED=near is not None, RELATIVE=relative and kernel == "gaussian", PRECISION=precision, **options,
-    )  # fmt: skip
+    with torch.cuda.device_of(q):
+        _sums[(tiles, parts)](
+            q, x, x if w is None else w, inverse, box, starts, lists, offsets, totals, peaks, m, n, x.shape[1],
+            D=d, WIDE=wide, ROWS=rows, BLOCK=BLOCK, KERNEL=kernel, DIRECT=direct, WEIGHTED=w is not None,
+            LISTED=near is not None, RELATIVE=relative and kernel == "gaussian", PRECISION=precision, **options,
+        )  # fmt: skip
     return offsets, totals, peaks

@@ -75,8 +75,9 @@ def sums_over(
     slices = triton.cdiv(n, per_slice)
     frame = torch.tensor([0.5 / bandwidth**2, 0.5 * reach * reach], dtype=torch.float64, device=points.device)
     out = torch.empty((slices, m, SUMS), dtype=torch.float64, device=points.device)
-    _sums[(triton.cdiv(m, PLACES), slices)](
-        points, points if weights is None else weights, q, frame, out, n, m, per_slice,
-        D=d, WEIGHTED=weights is not None, PLACES=PLACES, SUMS=SUMS,
-    )  # fmt: skip
+    with torch.cuda.device_of(points):
+        _sums[(triton.cdiv(m, PLACES), slices)](
+            points, points if weights is None else weights, q, frame, out, n, m, per_slice,
+            D=d, WEIGHTED=weights is not None, PLACES=PLACES, SUMS=SUMS,
+        )  # fmt: skip
     return out.sum(dim=0)
