@@ -98,7 +98,7 @@ class _Recorded:
                 torch.stack(torch.aminmax(self.given, dim=0)).double()
             torch.cuda.current_stream(device).wait_stream(aside)
             self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph):
+            with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):  # other threads may go on
                 self.ends = torch.stack(torch.aminmax(self.given, dim=0)).double()
                 self.moved = rounds(self.given, bandwidth, n_rounds, batch)
 

@@ -106,7 +106,7 @@ def deposit(
         _deposit[(triton.cdiv(n, rows),)](
             points, points if weights is None else weights, frame, geometry, masses, n, size, copies,
             D=d, DEGREE=degree, WEIGHTED=weights is not None, PATCHED=patched, ROWS=rows, TAPS=taps,
-            enable_fp_fusion=True,
+            enable_fp_fusion=False,
         )  # fmt: skip
     total = masses[0] if copies == 1 else masses.sum(dim=0)
     return fold(total, lattice.shape) if patched else total
