@@ -279,7 +279,7 @@ from tests import compiled
 from tests.test_gpu_dbscan import crowds, sorted_cells
 from modeseek.engines.gpu import bounds, dbscan_pairs
 from modeseek.engines.triton import dbscan as kernels, dbscan_links, dbscan_pairs as pairs
-compiled.resources = lambda kernel: "fma.rn.f" in kernel.asm["ptx"]
+compiled.resources = lambda kernel: {"fused": "fma.rn.f" in kernel.asm["ptx"]}
 kernels._again = lambda *_: None
 X = torch.from_numpy(crowds(90, 3)).float()
 cells, _ = sorted_cells(X, 0.5)
@@ -296,7 +296,7 @@ with compiled.compiled_only() as seen:
     many = torch.rand(1, 70)
     pairs.are_core(dbscan_pairs.sort_slabs(many, bounds(many), 0.5)[0], None, 5.0, 0.5)
 assert len(seen) == 9, seen
-assert not any(fused for _, fused in seen), seen
+assert not any(used["fused"] for _, used in seen), seen
 """
 
 
