@@ -196,8 +196,9 @@ class DensitySketch(SmallPickles):
     def add_tensor(self, points: Any, weights: Any, bounds: Floats) -> Self:
         """Deposit points that a device of Torch holds, there; ``weights`` is None or a tensor. Only the grid moves."""
         from modeseek.engines.gpu import deposit as kernels
+        from modeseek.engines.gpu import needs_float64
 
-        kernels.needs_float64(points)
+        needs_float64(str(points.device), "A sum on a grid")
         n, d = points.shape
         self._make_room(n, d, float(n) if weights is None else float(weights.sum()), bounds)
         assert self.origin is not None

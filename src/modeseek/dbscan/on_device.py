@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from modeseek import dbscan
 from modeseek.dbscan import cells as grids
-from modeseek.engines.gpu import cells, dbscan_pairs, room_for
+from modeseek.engines.gpu import cells, dbscan_pairs, needs_float64, room_for, where_it_lies
 from modeseek.engines.gpu import dbscan as dbscan_cells
 
 BYTES = 64  # a point, besides two copies of its coordinates: keys, rows, cells and labels, and the sort's room
@@ -53,8 +53,7 @@ def cluster(
         If the device has not enough memory.
     """
     device = str(points.device)
-    if points.device.type == "mps":
-        raise ValueError('DBSCAN needs float64, which device "mps" lacks. Pass device="cpu".')
+    needs_float64(device, "DBSCAN")
     dbscan.check_scale(bounds, eps)
     n, d = points.shape
     needed = n * (2 * d * points.element_size() + BYTES)
@@ -69,12 +68,7 @@ def as_weights(sample_weight: Any, n: int, device: str) -> torch.Tensor | None:
     """Return weights of any sign, an array or a tensor, as float64 on a device; None if all are one."""
     if sample_weight is None:
         return None
-    if isinstance(sample_weight, torch.Tensor):
-        weights = sample_weight.detach()
-    elif isinstance(sample_weight, np.ndarray):
-        weights = torch.from_numpy(np.require(sample_weight, requirements="W"))
-    else:
-        weights = torch.as_tensor(sample_weight)
+    weights = where_it_lies(sample_weight)
     if weights.is_complex() or weights.shape not in ((), (n,)):
         raise ValueError(
             f"sample_weight must hold {n} real numbers, got {weights.dtype} of shape {tuple(weights.shape)}."

@@ -194,12 +194,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):
         from modeseek.dbscan import on_device
         from modeseek.engines import gpu
 
-        if is_tensor(X):
-            points = tensor_of(self, X, device, reset=True)
-        else:
-            array = validate_data(self, X, dtype=namespaces.precision(X), ensure_all_finite=False)
-            points = gpu.as_tensor(array, device)
-        weights = sample_weight
+        points, weights = tensor_of(self, X, device, reset=True), sample_weight
         if weights is not None and not is_tensor(weights):
             weights = _check_sample_weight(namespaces.as_numpy(weights), np.empty((len(points), 0)), dtype=np.float64)
         bounds, eps, least = gpu.bounds(points), float(self.eps), int(self.min_samples)

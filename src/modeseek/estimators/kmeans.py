@@ -433,10 +433,6 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         return on_device.Points.of(x, weights) if whole else on_device.Points.plain(x, weights)
 
     def _tensor(self, X: ArrayLike, device: str, reset: bool) -> Any:
-        from modeseek.engines.gpu import as_tensor
-
-        if not is_tensor(X):
-            return as_tensor(self._points(X, reset), device)
         if not reset:
             check_is_fitted(self)
         return tensor_of(self, X, device, reset)

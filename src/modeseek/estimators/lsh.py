@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from modeseek.engines import namespaces
 from modeseek.engines.data import whole
 from modeseek.engines.devices import device_of
-from modeseek.estimators.tensors import is_tensor, tensor_of
+from modeseek.estimators.tensors import tensor_of
 from modeseek.neighbors.hash_families import FAMILIES, MOST_HASHES
 from modeseek.neighbors.lsh import FEW, HashedPoints, Settings
 from modeseek.neighbors.lsh_tuning import SAMPLE, Tuned, measure, true_neighbors, tune
@@ -384,17 +384,13 @@ class LSHIndex(BaseEstimator):
 
     def _points(self, X: ArrayLike, reset: bool) -> Any:
         device = self._on()
-        if device is not None and is_tensor(X):
+        if device is not None:
             return tensor_of(self, X, device, reset)
-        if device is None and not reset:
+        if not reset:
             refuse_copies(self.device, X)
         # finiteness is checked together with the bounds, in one read instead of two
         X = namespaces.as_numpy(X)
         points = validate_data(self, X, reset=reset, dtype=namespaces.precision(X), ensure_all_finite=False)
-        if device is not None:
-            from modeseek.engines import gpu
-
-            return gpu.as_tensor(points, device)
         return np.ascontiguousarray(points) if reset else points
 
     def __sklearn_is_fitted__(self) -> bool:

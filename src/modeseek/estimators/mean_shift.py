@@ -35,7 +35,7 @@ from modeseek.estimators.devices import (
 )
 from modeseek.estimators.drop_in import check_assign, find_seeds
 from modeseek.estimators.streaming import Streaming, of_the_gaussian
-from modeseek.estimators.tensors import is_tensor, tensor_of
+from modeseek.estimators.tensors import tensor_of
 from modeseek.forms import choose, warn_of_scales
 from modeseek.kernels import GAUSSIAN, KERNELS
 from modeseek.orphans import settle_orphans
@@ -638,16 +638,11 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     def _points(self, X: ArrayLike, reset: bool, device: str | None = None) -> Any:
         if not reset:
             check_is_fitted(self)
-        if device is not None and is_tensor(X):
+        if device is not None:
             return tensor_of(self, X, device, reset)
         # finiteness is checked together with the bounds, in one read instead of two
         X = namespaces.as_numpy(X)
-        points = validate_data(self, X, reset=reset, dtype=namespaces.precision(X), ensure_all_finite=False)
-        if device is None:
-            return points
-        from modeseek.engines.gpu import as_tensor
-
-        return as_tensor(points, device)
+        return validate_data(self, X, reset=reset, dtype=namespaces.precision(X), ensure_all_finite=False)
 
 
 class _Stages:

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek.engines import data, namespaces
 from modeseek.engines.devices import device_of
-from modeseek.estimators.tensors import is_tensor, tensor_of
+from modeseek.estimators.tensors import tensor_of
 from modeseek.neighbors.choose import ALGORITHMS, Search
 from modeseek.sphere import normalise
 
@@ -446,12 +446,7 @@ class NearestNeighbors(BaseEstimator):
         """Return X as a tensor on a device: checked there."""
         from modeseek.engines import gpu
 
-        if is_tensor(X):
-            points = tensor_of(self, X, device, reset)
-        else:
-            X = namespaces.as_numpy(X)
-            array = validate_data(self, X, reset=reset, dtype=namespaces.precision(X), ensure_all_finite=False)
-            points = gpu.as_tensor(array, device)
+        points = tensor_of(self, X, device, reset)
         largest = float(np.abs(gpu.bounds(points)).max())
         if self.effective_metric_ == "cosine":
             from modeseek.neighbors import on_device

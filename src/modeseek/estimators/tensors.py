@@ -5,7 +5,7 @@ from typing import Any
 from sklearn.utils.validation import validate_data
 
 from modeseek.engines.devices import where
-from modeseek.engines.namespaces import Home
+from modeseek.engines.namespaces import Home, as_numpy, precision
 
 
 def is_tensor(X: Any) -> bool:
@@ -14,7 +14,10 @@ def is_tensor(X: Any) -> bool:
 
 
 def tensor_of(estimator: Any, X: Any, device: str, reset: bool) -> Any:
-    """Return a tensor or an array of a GPU as a 2-D tensor on a device, its columns noted or checked.
+    """Return a table as a 2-D tensor on a device, its columns noted or checked.
+
+    Tensors and arrays of a GPU are looked at where they lie; everything else passes scikit-learn's checks first. That
+    values are finite is left to `engines.gpu.bounds`, which reads them anyway.
 
     Raises
     ------
@@ -23,6 +26,9 @@ def tensor_of(estimator: Any, X: Any, device: str, reset: bool) -> Any:
     """
     from modeseek.engines.gpu import as_tensor
 
-    tensor = as_tensor(X, device)
-    validate_data(estimator, X, reset=reset, skip_check_array=True)
-    return tensor
+    if is_tensor(X):
+        tensor = as_tensor(X, device)
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return tensor
+    X = as_numpy(X)
+    return as_tensor(validate_data(estimator, X, reset=reset, dtype=precision(X), ensure_all_finite=False), device)

@@ -20,7 +20,7 @@ import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from modeseek.engines.gpu import as_tensor, as_tensor_weights, bounds, room_for
+from modeseek.engines.gpu import as_tensor, as_tensor_weights, bounds, needs_float64, room_for
 from modeseek.engines.gpu.assign import Frame, nearest
 from modeseek.engines.gpu.groups import Groups, added, moments, own_squares
 from modeseek.engines.gpu.seeding import plus_plus, random_rows, scalable
@@ -278,11 +278,7 @@ def centres_on(centres: Any, x: torch.Tensor) -> torch.Tensor:
 
 
 def _ends(x: torch.Tensor) -> NDArray[np.float64]:
-    if x.device.type == "mps":
-        raise ValueError(
-            "k-means needs float64, which device 'mps' does not have. "
-            'Pass device="cpu": the data are copied to the CPU.'
-        )
+    needs_float64(str(x.device), "k-means")
     ends = bounds(x)
     check_span(ends)
     return ends

@@ -14,6 +14,19 @@ Ints = NDArray[np.int64]
 RECALL, NEIGHBORS, SAMPLE = 0.9, 10, 600  # the share of so many neighbours that a sample of so many points must find
 
 
+def chosen_by_itself(n: int) -> dict[str, Any]:
+    """Return what `tune` is asked for where a search among so many points chooses all settings itself."""
+    return {
+        "given": Settings(n_tables=4),
+        "n_hashes": None,
+        "width": None,
+        "n_probes": None,
+        "recall": RECALL,
+        "k": max(1, min(NEIGHBORS, n - 1)),
+        "n_queries": SAMPLE,
+    }
+
+
 class HashSearch:
     """Points in hash tables (`modeseek.neighbors.lsh`), always the same for the same points.
 
@@ -26,17 +39,7 @@ class HashSearch:
     """
 
     def __init__(self, points: NDArray[Any], n_jobs: int | None = None):
-        self.tuned = tune(
-            np.ascontiguousarray(points),
-            Settings(n_tables=4),
-            n_hashes=None,
-            width=None,
-            n_probes=None,
-            recall=RECALL,
-            k=max(1, min(NEIGHBORS, len(points) - 1)),
-            n_queries=SAMPLE,
-            n_jobs=n_jobs,
-        )
+        self.tuned = tune(np.ascontiguousarray(points), **chosen_by_itself(len(points)), n_jobs=n_jobs)
         self.index = self.tuned.index
         self.n_jobs = n_jobs
 

@@ -13,12 +13,12 @@ import torch
 
 from modeseek.climb import group_by_location
 from modeseek.engines import data
-from modeseek.engines.gpu import as_tensor, as_tensor_weights, bounds, room_for
+from modeseek.engines.gpu import as_tensor, as_tensor_weights, bounds, needs_float64, room_for
 from modeseek.engines.gpu.distinct import RowTable, sums_by_group
 from modeseek.engines.gpu.rounds import FEW, blur_few, resolved
 from modeseek.fields import Floats
 from modeseek.on_device.climbs import nearest_row
-from modeseek.on_device.field import PointsOnDevice, needs_float64
+from modeseek.on_device.field import PointsOnDevice
 from modeseek.on_device.modes import cells
 from modeseek.on_device.problem import DeviceProblem
 from modeseek.on_device.rounds import DeviceBlurred, carried, move

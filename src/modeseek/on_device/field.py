@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from modeseek.engines.gpu import needs_float64
 from modeseek.engines.gpu.compact import compact_order
 from modeseek.engines.gpu.distinct import RowTable
 from modeseek.engines.gpu.moments import hessians
@@ -26,12 +27,6 @@ from modeseek.on_device.climbs import Climbed, DeviceTraps, climb, nearest_row
 FAINT = 1e-6  # of all weight: a lower density may hang on points out of reach
 VALUES_AT_ONCE = 1 << 24  # distances
 HESSIANS_AT_ONCE = 1 << 22  # values
-
-
-def needs_float64(device: str, what: str) -> None:
-    """Raise where a device has no float64."""
-    if device.startswith("mps"):
-        raise ValueError(f'{what} needs float64, which device {device!r} lacks. Pass device="cpu".')
 
 
 class PointsOnDevice:

@@ -6,6 +6,7 @@ small inputs, and the points that no cell settles (of certified fits a fraction 
 bounds and the tubes are those of every other fit, on the same integers, and so are the labels.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -53,9 +54,9 @@ class GridProblem(Problem):
     """A problem whose points and weights are tensors; ``points`` gives single rows of them."""
 
     on_device = True
-    tensor: torch.Tensor | None = None
-    own_weights: torch.Tensor | None = None
-    scale: tuple[float, float, float] = (0.0, 1.0, 1.0)  # sum of the weights, the least above 0, and the greatest
+    tensor: torch.Tensor = dataclasses.field(kw_only=True)
+    own_weights: torch.Tensor | None = dataclasses.field(kw_only=True)
+    scale: tuple[float, float, float] = dataclasses.field(kw_only=True)  # sum of weights, least above 0, greatest
 
     @classmethod
     def of(cls, problem: DeviceProblem) -> "GridProblem":
@@ -72,12 +73,7 @@ class GridProblem(Problem):
     @property
     def speed(self) -> float:  # type: ignore[override]
         """Of sums over all points, beside the CPU's."""
-        return SPEED if self._tensor.is_cuda else 1.0
-
-    @property
-    def _tensor(self) -> torch.Tensor:
-        assert self.tensor is not None
-        return self.tensor
+        return SPEED if self.tensor.is_cuda else 1.0
 
     @property
     def weighted(self) -> bool:
@@ -101,7 +97,7 @@ class GridProblem(Problem):
 
     def add_to(self, sketch: DensitySketch) -> DensitySketch:
         """Deposit all points."""
-        return sketch.add_tensor(self._tensor, self.own_weights, self.bounds)
+        return sketch.add_tensor(self.tensor, self.own_weights, self.bounds)
 
     def place_in(self, sketch: DensitySketch) -> Places | None:
         """Return None: to read points again is as quick as to keep where they lie."""
@@ -109,11 +105,11 @@ class GridProblem(Problem):
 
     def bins(self, delta: float) -> Bins | None:
         """Sum all points up in bins, if that pays: one integer a point."""
-        return bin_tensor(self._tensor, self.bounds, delta)
+        return bin_tensor(self.tensor, self.bounds, delta)
 
     def sums(self, places: Floats) -> Floats:
         """Return sums over all points around a few places."""
-        return sums_over(self._tensor, self.own_weights, self.bandwidth, places, REACH)
+        return sums_over(self.tensor, self.own_weights, self.bandwidth, places, REACH)
 
     def exact_field(self) -> Field:
         """Return all points as they are, to climb on."""
@@ -125,17 +121,17 @@ class GridProblem(Problem):
 
     def look_up(self, table: CellLabels, places: Places | None = None) -> tuple[torch.Tensor, Counts, Ints]:
         """Return the label of each row, the rows of each label, and which have none."""
-        labels, counts = lookup.label(self._tensor, table_on(self._tensor, table), table.highest() + 1)
+        labels, counts = lookup.label(self.tensor, table_on(self.tensor, table), table.highest() + 1)
         rows = lookup.unknown_rows(labels) if counts[0] else np.empty(0, np.int64)
         return labels, Counts(int(counts[0]), counts[1:]), rows
 
     def first_in_sub_cells(self, table: CellLabels) -> tuple[Ints, Floats]:
         """Return the sub-cells that hold points, and the first point in each."""
-        found = lookup.entries(self._tensor, table_on(self._tensor, table))
+        found = lookup.entries(self.tensor, table_on(self.tensor, table))
         rows = torch.nonzero(found < UNKNOWN).flatten()
         owners, number = torch.unique(-2 - found[rows], return_inverse=True)
         first = torch.full_like(owners, self.n).scatter_reduce_(0, number, rows, "amin")
-        return owners.cpu().numpy(), self._tensor[first].double().cpu().numpy()
+        return owners.cpu().numpy(), self.tensor[first].double().cpu().numpy()
 
     def write(self, labels: Any, rows: Ints, found: NDArray[Any]) -> None:
         """Set the labels of some rows."""

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from modeseek.any_kernel import FINER
+from modeseek.engines.gpu import needs_float64, room_for
 from modeseek.engines.gpu.distinct import distinct_rows, sums_by_group
-from modeseek.engines.gpu.memory import room_for
 from modeseek.fields import Floats
 from modeseek.kernels import GAUSSIAN
-from modeseek.on_device.field import PointsOnDevice, needs_float64
+from modeseek.on_device.field import PointsOnDevice
 from modeseek.on_device.modes import DeviceModeFinder, DeviceRestFinder
 from modeseek.on_device.problem import DeviceProblem
 

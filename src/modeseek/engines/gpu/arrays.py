@@ -66,19 +66,14 @@ def as_tensor_weights(sample_weight: Any, n: int, device: str) -> torch.Tensor |
     """Return weights as float64 (float32 where there is nothing wider) on a device; None if all are one."""
     if sample_weight is None:
         return None
-    if devices.where(sample_weight) != "cpu" and not isinstance(sample_weight, torch.Tensor):
-        sample_weight = torch.from_dlpack(sample_weight)
-    if not isinstance(sample_weight, torch.Tensor):
-        array = data.as_weights(namespaces.as_numpy(sample_weight), n)
-        weights = torch.from_numpy(np.require(array, requirements="W"))  # Torch warns of read-only memory
-        return weights.to(_widest(device)).to(device)
-    if sample_weight.is_complex():
-        raise TypeError(f"sample_weight must hold real numbers, got dtype {sample_weight.dtype}.")
-    if sample_weight.shape not in ((), (n,)):
-        raise ValueError(
-            f"sample_weight must have shape ({n},), one weight per row of X, got {tuple(sample_weight.shape)}."
-        )
-    weights = sample_weight.detach().to(device).to(_widest(device)).expand(n).contiguous()
+    if devices.where(sample_weight) == "cpu" and not isinstance(sample_weight, torch.Tensor):
+        sample_weight = data.as_weights(namespaces.as_numpy(sample_weight), n)
+    weights = where_it_lies(sample_weight)
+    if weights.is_complex():
+        raise TypeError(f"sample_weight must hold real numbers, got dtype {weights.dtype}.")
+    if weights.shape not in ((), (n,)):
+        raise ValueError(f"sample_weight must have shape ({n},), one weight per row of X, got {tuple(weights.shape)}.")
+    weights = weights.to(device).to(_widest(device)).expand(n).contiguous()
     bad = torch.nonzero(~(torch.isfinite(weights) & (weights >= 0.0))).flatten()
     if len(bad):
         raise ValueError(
@@ -105,8 +100,25 @@ def bounds(points: torch.Tensor, name: str = "X") -> NDArray[np.float64]:
     return ends
 
 
+def needs_float64(device: str, what: str) -> None:
+    """Raise where a device has no float64, which something needs: "Mean shift on all points"."""
+    if device.startswith("mps"):
+        raise ValueError(
+            f'{what} needs float64, which device {device!r} lacks. Pass device="cpu": the data are copied to the CPU.'
+        )
+
+
 def _ends(low: torch.Tensor, high: torch.Tensor) -> NDArray[np.float64]:
     return np.stack([low.cpu().numpy(), high.cpu().numpy()]).astype(np.float64)
+
+
+def where_it_lies(values: Any) -> torch.Tensor:
+    """Return a tensor, an array of a GPU, or an array of NumPy as a tensor, without a copy where it can."""
+    if isinstance(values, torch.Tensor):
+        return values.detach()
+    if devices.where(values) != "cpu":
+        return torch.from_dlpack(values)
+    return torch.from_numpy(np.require(values, requirements="W"))  # Torch warns of read-only memory
 
 
 def _widest(device: str) -> torch.dtype:
@@ -114,9 +126,9 @@ def _widest(device: str) -> torch.dtype:
 
 
 def _read(X: Any) -> torch.Tensor:
-    """Read what is no tensor: arrays of a GPU by DLPack, where they lie; everything else by way of NumPy."""
+    """Read what is no tensor: arrays of a GPU where they lie; everything else by way of NumPy."""
     if devices.where(X) != "cpu":
-        return torch.from_dlpack(X)
+        return where_it_lies(X)
     array = np.asarray(namespaces.as_numpy(X))
     if array.dtype.kind in "biu":
         array = array.astype(np.float64)
@@ -124,6 +136,6 @@ def _read(X: Any) -> torch.Tensor:
         if array.dtype.kind != "f":
             raise TypeError(f"X must hold real numbers, got dtype {array.dtype}.")
         array = array.astype(np.float64)
-    if not (array.flags.writeable and array.dtype.isnative and all(s >= 0 for s in array.strides)):
-        array = np.array(array, array.dtype.newbyteorder("="))  # Torch warns of read-only memory, and knows no more
-    return torch.from_numpy(array)
+    if not (array.dtype.isnative and all(s >= 0 for s in array.strides)):
+        array = np.array(array, array.dtype.newbyteorder("="))  # Torch knows no other
+    return where_it_lies(array)

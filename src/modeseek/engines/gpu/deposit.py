@@ -27,12 +27,6 @@ SPLINE = {
 SCALE = {2: 2.0, 3: 6.0}  # that these are too large by, along each axis
 
 
-def needs_float64(points: torch.Tensor) -> None:
-    """Raise where a device has no float64, in which cells and weights are found."""
-    if points.device.type == "mps":
-        raise ValueError(f'Sums on grids need float64, which device "{points.device}" lacks. Pass device="cpu".')
-
-
 @dataclass(frozen=True)
 class Lattice:
     """Nodes of a box: where node (0, ..., 0) is, how far apart they are, the first one of the box, and how many."""

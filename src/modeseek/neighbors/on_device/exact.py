@@ -10,7 +10,7 @@ import torch
 
 from modeseek.engines import namespaces
 from modeseek.engines.devices import where
-from modeseek.engines.gpu import nearest, pairs, radius
+from modeseek.engines.gpu import nearest, needs_float64, pairs, radius
 from modeseek.engines.namespaces import Home
 
 MOST = 1 << 30  # points: their positions are int32
@@ -69,11 +69,7 @@ class DeviceSearch:
 
 def refuse_few_bits(points: torch.Tensor) -> None:
     """Raise where a device lacks float64, or points are too many."""
-    if points.device.type == "mps":
-        raise ValueError(
-            "Neighbours are compared in float64, which device 'mps' lacks. Pass device=\"cpu\": the data are copied to "
-            "the CPU then."
-        )
+    needs_float64(str(points.device), "A search for neighbours")
     if len(points) >= MOST:
         raise ValueError(f"X has {len(points)} rows; a device searches among fewer than {MOST}. Search in parts.")
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from modeseek.neighbors import lsh_tuning
-from modeseek.neighbors.hashed import NEIGHBORS, RECALL, SAMPLE
+from modeseek.neighbors.hashed import chosen_by_itself
 from modeseek.neighbors.lsh import FEW, Settings
 from modeseek.neighbors.lsh_tuning import MOST_PROBES, PROBES_TRIED, TRIED, Sample, Tuned
 from modeseek.neighbors.on_device.exact import DeviceSearch, refuse_few_bits
@@ -105,17 +105,7 @@ class DeviceHashSearch:
 
     def __init__(self, points: torch.Tensor, n_jobs: int | None = None):
         self.n_jobs = n_jobs
-        self.tuned = tune(
-            points,
-            Settings(n_tables=4),
-            n_hashes=None,
-            width=None,
-            n_probes=None,
-            recall=RECALL,
-            k=max(1, min(NEIGHBORS, len(points) - 1)),
-            n_queries=SAMPLE,
-            n_jobs=n_jobs,
-        )
+        self.tuned = tune(points, **chosen_by_itself(len(points)), n_jobs=n_jobs)
         self.index: Any = self.tuned.index
 
     def nearest(self, queries: torch.Tensor | None, k: int) -> tuple[torch.Tensor, torch.Tensor]:
