@@ -59,7 +59,7 @@ def bandwidths(path: Any, *, column: int | str | None = None, axes: Any = None) 
     >>> _, X = ms.textbook.make_data()
     >>> counts, tree = ms.plot.bandwidths(ms.bandwidth_path(X))
     >>> counts.get_title()
-    '6 clusters from bandwidth 0.993 to 4.86: 3.81 is chosen'
+    '6 clusters from bandwidth 0.993 to 4.91: 3.81 is chosen'
     """
     need_matplotlib()
     names: list[str] | None = None

@@ -6,7 +6,7 @@ import numpy as np
 
 from modeseek.plotting import arrays, models
 from modeseek.plotting.canvas import axes_or_new, caption, mark_centers, need_matplotlib, share_scale, some_rows
-from modeseek.plotting.density import draw_image
+from modeseek.plotting.hills import draw_image
 from modeseek.plotting.journey import way
 from modeseek.plotting.mesh import has_density, mesh_of
 from modeseek.plotting.palette import Census, colors_of, counted, draw_legend, name_clusters
