@@ -1,5 +1,6 @@
 """Fitted models in pictures: labels and centres, certificates, bandwidths at every scale, and what is counted."""
 
+import copy
 import doctest
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 import modeseek as ms
+from modeseek.certificate import certify
 from modeseek.plotting import arrays, models, palette, proofs, raster, scales
 
 
@@ -132,21 +134,28 @@ def test_two_columns_of_an_array_are_not_copied():
 # -------------------------------------------------------------------------------------------- certificates
 
 
-def test_each_point_is_marked_by_how_its_label_is_known():
-    rng = np.random.default_rng(4)
-    centres = np.array([[4, 4], [7.2, 5.2], [4.6, 9.2], [10.5, 9.6]])
-    X = np.vstack([centres[rng.integers(0, 4, 13_500)] + rng.normal(size=(13_500, 2)), rng.uniform(0, 17, (1500, 2))])
-    model = ms.MeanShift(1.0).fit(X)
-    found, status = model.certificate_, model.certificate_.status()
-    assert min(found.interior, found.boundary, found.climbed) > 0
-    ax = ms.plot.certificate(X, model)
-    drawn = {c.get_zorder(): c for c in ax.collections if len(c.get_offsets())}
-    for code, order in ((0, 1), (1, 2), (2, 4)):
-        np.testing.assert_array_equal(np.sort(drawn[order].get_offsets(), axis=0), np.sort(X[status == code], axis=0))
-    np.testing.assert_allclose(drawn[1].get_facecolors()[:, :3], palette.colors_of(model.labels_[status == 0]))
+def test_each_point_is_marked_by_how_its_label_is_known(X, model):
+    rng = np.random.default_rng(0)
+    status = rng.choice(4, len(X), p=[0.6, 0.3, 0.06, 0.04]).astype(np.uint8)
+    rows = np.flatnonzero(status)
+    held = model.certificate_
+    made = certify(held.modes, held.trap_radii, held.spacing, held.largest_error, len(X), rows, status[rows])
+    mixed = copy.copy(model)
+    mixed.certificate_ = made
+    ax = ms.plot.certificate(X, mixed)
+    drawn = {(c.get_zorder(), tuple(c.get_edgecolors()[0][:3])): c for c in ax.collections if len(c.get_offsets()) > 50}
+    kinds = [to_rgb(kind.color) for kind in proofs.STATUSES[1:]]
+    of_code = [next(c for (order, _), c in drawn.items() if order == code) for code in (1, 2)]
+    of_code += [drawn[4, color] for color in kinds]
+    for code, marks in enumerate(of_code):
+        np.testing.assert_array_equal(np.sort(marks.get_offsets(), axis=0), np.sort(X[status == code], axis=0))
+    order = np.lexsort(np.asarray(of_code[0].get_offsets()).T), np.lexsort(X[status == 0].T)
+    expected = palette.colors_of(model.labels_[status == 0])[order[1]]
+    np.testing.assert_allclose(of_code[0].get_facecolors()[order[0], :3], expected)
     names = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert names[0] == f"proven for the whole cell: {found.interior / found.n:.1%}"
-    assert len(names) == 4 + (found.undecided > 0)
+    shares = [f"{number / len(X):.1%}" for number in np.bincount(status)]
+    assert [name.split(": ")[1] for name in names[:4]] == shares
+    assert names[4] == "mode, in its trap: all paths end there"
 
 
 def test_places_are_tinted_by_what_they_climb_to_and_proven_cells_more(X, model):
