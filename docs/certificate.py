@@ -28,7 +28,7 @@ def main():
     """Draw basins, proven cells, the points that got work of their own, and the modes with their traps."""
     X = overlapping()
     model = ms.MeanShift(BANDWIDTH).fit(X)
-    _, ax = plt.subplots(figsize=(9.2, 9.4), layout="constrained")
+    _, ax = plt.subplots(figsize=(9.2, 9.9), layout="constrained")
     ms.plot.certificate(X, model, ax=ax)
     ax.set(xlim=(X[:, 0].min(), X[:, 0].max()), ylim=(X[:, 1].min(), X[:, 1].max()), xticks=[], yticks=[])
     ax.figure.savefig(IMAGES / "certificate.png", dpi=100)

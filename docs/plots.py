@@ -26,11 +26,13 @@ def hills(n, seed=2):
 
 
 def save(figure, name, colors=255):
-    """Write a figure with a palette of its own, which is a third of the size."""
+    """Write a figure with a palette of its own, which is a third of the size; 0: with all colours."""
     path = IMAGES / f"plots_{name}.png"
     figure.savefig(path, dpi=80)
     with Image.open(path) as image:
-        small = image.convert("RGB").quantize(colors, dither=Image.Dither.NONE)
+        small = image.convert("RGB")
+    if colors:
+        small = small.quantize(colors, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
     plt.close(figure)
 
@@ -54,7 +56,7 @@ def density():
     ms.plot.clusters(X, model.labels_, ax=contour, legend=False)
     ms.plot.density(X, model, kind="contour", ax=contour)
     ms.plot.density(X, model, kind="surface", ax=figure.add_subplot(1, 3, 3, projection="3d"))
-    save(figure, "density")
+    save(figure, "density", 0)
 
 
 def line_and_paths():
@@ -84,8 +86,9 @@ def scales():
     path = ms.bandwidth_path(X)
     figure = plt.figure(figsize=(13, 5.6), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[1, 1.2])
-    ms.plot.clusters(X, ms.MeanShift(path.bandwidth).fit(X), ax=left.subplots())
-    ms.plot.bandwidths(path, axes=right.subplots(2, 1, sharex=True, height_ratios=[1, 1.4]))
+    model = ms.MeanShift(path.bandwidth).fit(X)
+    ms.plot.clusters(X, model, ax=left.subplots())
+    ms.plot.bandwidths(path, model=model, axes=right.subplots(2, 1, sharex=True, height_ratios=[1, 1.4]))
     save(figure, "bandwidths")
 
 

@@ -264,6 +264,20 @@ def test_the_tree_has_the_modes_of_every_scale_in_the_colours_of_the_clusters_ch
         assert (segment[0, 0] > chosen.bandwidth) == (tuple(color) == to_rgb(scales.MERGED))
 
 
+def test_a_tree_has_the_colours_of_a_model():
+    _, N = ms.textbook.make_data()
+    path = ms.bandwidth_path(N)
+    fitted = ms.MeanShift(path.bandwidth).fit(N)
+    _, tree = ms.plot.bandwidths(path, model=fitted, column=1)
+    segments, colors = np.array(tree.collections[0].get_segments()), tree.collections[0].get_colors()[:, :3]
+    chosen = path.scales[scales._chosen_scale(path)]
+    begin = segments[:, 0, 0] == chosen.bandwidth
+    mode = np.abs(chosen.modes[:, 1] - segments[begin, 0, 1, None]).argmin(axis=1)
+    np.testing.assert_allclose(colors[begin], palette.colors_of(fitted.predict(chosen.modes))[mode])
+    with pytest.raises(TypeError, match="model must be a MeanShift that is fitted"):
+        ms.plot.bandwidths(path, model=ms.MeanShift(1.0))
+
+
 def test_modes_are_drawn_along_the_column_that_tells_them_apart():
     rng = np.random.default_rng(0)
     N = np.array([[0.0, 0.0], [100.0, 5.0], [100.0, 10.0]])[rng.integers(0, 3, 900)] + rng.normal(size=(900, 2))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.plotting import arrays, models
-from modeseek.plotting.canvas import axes_or_new, caption, ink, mark_centers, need_matplotlib, share_scale
+from modeseek.plotting.canvas import axes_or_new, caption, ground, ink, mark_centers, need_matplotlib, share_scale
 from modeseek.plotting.mesh import Mesh, check_density, mesh_of
 from modeseek.plotting.palette import colors_of, counted, fading
 from modeseek.sketch import DensitySketch
@@ -18,7 +18,7 @@ KINDS = ("image", "contour", "surface")
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 LEAST_NAMED = 0.25  # shares whose contours have room for a name
 SURFACE = 160  # nodes of a surface along its longer side
-VIEW = (52, -65)  # degrees above the plane, and around it
+VIEW = (40, -62)  # degrees above the plane, and around it
 LIT = 0.62  # how strongly a surface is shaded by its slope
 
 Floats = NDArray[np.float64]
@@ -122,7 +122,7 @@ def density(
         if alone:  # over another picture its limits stay
             share_scale(ax, [np.ptp(axis) for axis in mesh.axes], filled=True)
             ax.set(xlim=mesh.extent[:2], ylim=mesh.extent[2:])
-        limits = ax.axis()
+        data = ax.dataLim.frozen()
         if kind == "image":
             draw_image(ax, mesh, cmap, legend)
         else:
@@ -131,7 +131,9 @@ def density(
             draw_borders(ax, mesh)
         if modes:
             mark_centers(ax, models.modes_of(model), label="mode")
-        ax.axis(limits)
+        if not alone:
+            ax.dataLim.set(data)
+            ax.autoscale_view()
     k = len(models.modes_of(model))
     title = f"Density, {models.heading(model)}: {counted(k, 'mode')}"
     caption(ax, title, *[*names, "density"][:2])
@@ -193,6 +195,7 @@ def draw_image(ax: "Axes", mesh: Mesh, cmap: Any, legend: bool, **image: Any) ->
 def draw_contours(ax: "Axes", mesh: Mesh, shares: Floats, cmap: Any, legend: bool) -> None:
     """Draw lines around the shares of all mass that lie where the density is higher."""
     from matplotlib import colormaps
+    from matplotlib.patheffects import withStroke
 
     levels, first = np.unique(mesh.levels(shares), return_index=True)
     chosen = fading(ax) if cmap is None else colormaps.get_cmap(cmap)
@@ -202,7 +205,8 @@ def draw_contours(ax: "Axes", mesh: Mesh, shares: Floats, cmap: Any, legend: boo
         shown = {level: float(shares[i]) for level, i in zip(levels, first, strict=True)}
         named = [level for level in levels[:: 2 if len(levels) > 6 else 1] if shown[level] >= LEAST_NAMED]
         texts = {level: f"{share:.0%}" for level, share in shown.items()}
-        ax.clabel(drawn, named, fmt=texts, fontsize="x-small", colors=ink(ax))
+        for text in ax.clabel(drawn, named, fmt=texts, fontsize="x-small", colors=ink(ax)) or ():
+            text.set_path_effects([withStroke(linewidth=2.2, foreground=ground(ax))])
 
 
 def draw_borders(ax: "Axes", mesh: Mesh) -> None:
@@ -267,7 +271,7 @@ def _draw_surface(ax: Any, mesh: Mesh, cmap: Any, boundaries: bool, modes: bool,
     ax.view_init(*VIEW)
     wide = np.array([np.ptp(axis) for axis in mesh.axes])
     wide = wide / wide.max() if wide.max() <= 3 * wide.min() else np.ones(2)
-    ax.set_box_aspect((*wide, 0.5))
+    ax.set_box_aspect((*wide, 0.5), zoom=1.05)
     ax.set_zlim(0.0, top * 1.05)
     ax.set_zlabel("density", labelpad=12)
     ax.zaxis.set_major_formatter(lambda z, _: f"{z:g}")

@@ -200,14 +200,10 @@ def _legend(ax: "Axes", found: Certificate, plain: int) -> None:
     trap = "mode, in its trap: all paths end there" if (np.asarray(found.trap_radii) > 0).any() else "mode"
     back, front = tuple(ground(ax)), ink(ax)
     entries.append(Line2D([], [], ls="", marker="X", ms=9, mfc=back, mec=front, label=trap))
-    below: dict[str, Any] = {
-        "loc": "upper left",
-        "bbox_to_anchor": (0.0, -0.07),
-        "borderaxespad": 0.0,
-        "frameon": False,
-    }
+    pad = 3.4 if not ax.get_xlabel() else 5.2  # in heights of a letter: below what names the axis
+    below: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.0, 0.0), "borderaxespad": pad, "frameon": False}
     ax.legend(handles=entries, ncols=2, fontsize="small", **below)
 
 
 def _share(name: str, n: int, total: int) -> str:
-    return f"{name}: {counted(n, 'point')} ({n / total:.3g})" if 0 < n < 0.01 * total else f"{name}: {n / total:.1%}"
+    return f"{name}: {n / total:.1%}" if 100 * n >= total else f"{name}: {counted(n, 'point')}"

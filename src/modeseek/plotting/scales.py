@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modeseek.plotting import arrays
+from modeseek.plotting import arrays, models
 from modeseek.plotting.canvas import axes_or_new, caption, ink, need_matplotlib
 from modeseek.plotting.palette import COLORS, colors_of, counted
 from modeseek.scale_space import BandwidthPath, bandwidth_path
@@ -21,18 +21,23 @@ MERGED = "#8a8a8a"  # modes at bandwidths above the one chosen, which hold sever
 Floats = NDArray[np.float64]
 
 
-def bandwidths(path: Any, *, column: int | str | None = None, axes: Any = None) -> "tuple[Axes, Axes]":
+def bandwidths(
+    path: Any, *, model: Any = None, column: int | str | None = None, axes: Any = None
+) -> "tuple[Axes, Axes]":
     """Draw how many clusters there are at every bandwidth, and how their modes lead into each other.
 
     Above: the number of clusters against the bandwidth, with the range it was chosen from, and in grey the number of
     modes that mean shift finds, chance or not. Below: each line is a mode, where it lies along one column; it is as
-    wide as what it holds, and ends where it leads into another. What is one cluster at the bandwidth chosen has the
-    colour of that cluster in ``clusters``.
+    wide as what it holds, and ends where it leads into another. What is one cluster at the bandwidth chosen has one
+    colour: by falling weight, as clusters are numbered, or those of a model.
 
     Parameters
     ----------
     path : BandwidthPath, or array-like or frame of shape (n, d)
         What `bandwidth_path` returns; or points, which it is asked about.
+    model : MeanShift, optional
+        Fitted with the bandwidth chosen: its clusters have the same colours here and in ``clusters(X, model)``, also
+        where several weigh the same.
     column : int or str, optional
         The column along which modes are drawn, by number or, where a frame was given, by name; by default that on
         which the clusters at the bandwidth chosen are told apart best.
@@ -49,7 +54,7 @@ def bandwidths(path: Any, *, column: int | str | None = None, axes: Any = None) 
     ValueError
         If the points are empty or hold NaN, there is no such column, or axes are not two.
     TypeError
-        If the points are not numeric.
+        If the points are not numeric, or model is not a MeanShift that is fitted.
     ImportError
         If Matplotlib is not installed.
 
@@ -59,9 +64,11 @@ def bandwidths(path: Any, *, column: int | str | None = None, axes: Any = None) 
     >>> _, X = ms.textbook.make_data()
     >>> counts, tree = ms.plot.bandwidths(ms.bandwidth_path(X))
     >>> counts.get_title()
-    '6 clusters from bandwidth 0.993 to 4.91: 3.81 is chosen'
+    '6 clusters, h = 0.993 to 4.91'
     """
     need_matplotlib()
+    if model is not None and not (models.is_model(model) and models.is_fitted(model)):
+        raise TypeError(f"model must be a MeanShift that is fitted, got {model!r}")
     names: list[str] | None = None
     if not isinstance(path, BandwidthPath):
         table = arrays.Table.of(path)
@@ -78,7 +85,7 @@ def bandwidths(path: Any, *, column: int | str | None = None, axes: Any = None) 
         raise ValueError(f"axes must be two Axes, as plt.subplots(2) returns, got {np.size(axes)}")
     upper, lower = (axes_or_new(ax, (7, 3)) for ax in np.ravel(axes))
     _counts(upper, path)
-    _tree(lower, path, chosen)
+    _tree(lower, path, chosen, model)
     along = names[chosen] if names else f"column {chosen}"
     caption(lower, "", "bandwidth", "modes" if spread.shape[1] == 1 and not names else f"modes, along {along}")
     return upper, lower
@@ -106,26 +113,26 @@ def _counts(ax: "Axes", path: BandwidthPath) -> None:
     modes = np.minimum(path.n_modes, 3 * path.n_clusters.max())
     ax.plot(h, modes, drawstyle="steps-mid", color="0.6", lw=1.2, label="modes of 2 % and more")
     ax.plot(h, path.n_clusters, drawstyle="steps-mid", color=COLORS[0], lw=2.2, label="more than chance")
-    title = f"At no bandwidth do clusters last: {path.bandwidth:.3g} makes one of all"
+    title = "At no bandwidth do clusters last"
     if path.chosen is not None:
         low, high = path.chosen.low, path.chosen.high
         ax.axvspan(low, high, color=COLORS[0], alpha=0.12, lw=0)
         clusters = counted(path.chosen.n_clusters, "cluster")
-        title = f"{clusters} from bandwidth {low:.3g} to {high:.3g}: {path.bandwidth:.3g} is chosen"
+        title = f"{clusters}, h = {low:.3g} to {high:.3g}"
     _log_axis(ax, path)
     ax.set_ylim(0.0, float(modes.max()) + 1.0)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    _mark_chosen(ax, path)
+    _mark_chosen(ax, path, f"chosen: h = {path.bandwidth:.3g}")
     caption(ax, title, "", "clusters")
     ax.legend(framealpha=0.8, edgecolor="none", fontsize="small")
 
 
-def _tree(ax: "Axes", path: BandwidthPath, axis: int) -> None:
+def _tree(ax: "Axes", path: BandwidthPath, axis: int, model: Any) -> None:
     """Draw the modes of every scale along a column, each joined to the one of the next scale that it leads to."""
     from matplotlib.collections import LineCollection
 
     ends, widths, colors = [], [], []
-    owners = _owners(path)
+    owners = _owners(path, model)
     for here, there, owner in zip(path.scales[:-1], path.scales[1:], owners, strict=False):
         leads_to = here.leads_to
         assert leads_to is not None
@@ -149,10 +156,12 @@ def _tree(ax: "Axes", path: BandwidthPath, axis: int) -> None:
     _mark_chosen(ax, path)
 
 
-def _owners(path: BandwidthPath) -> list[NDArray[np.int64] | None]:
+def _owners(path: BandwidthPath, model: Any) -> list[NDArray[np.int64] | None]:
     """Return, for every scale up to the bandwidth chosen, the cluster there that each mode leads to; None beyond."""
     at = _chosen_scale(path)
     rank = np.argsort(np.argsort(-path.scales[at].masses, kind="stable"), kind="stable")
+    if model is not None:
+        rank = arrays.as_array(models.fitted(model, path.scales[at].modes).predict(path.scales[at].modes))
     owners: list[NDArray[np.int64] | None] = [None] * len(path.scales)
     owners[at] = rank.astype(np.int64)
     for i in range(at - 1, -1, -1):
@@ -162,8 +171,8 @@ def _owners(path: BandwidthPath) -> list[NDArray[np.int64] | None]:
     return owners
 
 
-def _mark_chosen(ax: "Axes", path: BandwidthPath) -> None:
-    ax.axvline(path.bandwidth, color=ink(ax), lw=1.2, ls=(0, (4, 3)), zorder=4)
+def _mark_chosen(ax: "Axes", path: BandwidthPath, label: str = "_chosen") -> None:
+    ax.axvline(path.bandwidth, label=label, color=ink(ax), lw=1.2, ls=(0, (4, 3)), zorder=4)
 
 
 def _log_axis(ax: "Axes", path: BandwidthPath) -> None:
