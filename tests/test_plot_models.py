@@ -12,7 +12,9 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from benchmarks import plots
 from matplotlib.colors import to_rgb
+from sklearn.datasets import make_moons
 
 import modeseek as ms
 from modeseek.certificate import certify
@@ -264,6 +266,20 @@ def test_the_tree_has_the_modes_of_every_scale_in_the_colours_of_the_clusters_ch
         assert (segment[0, 0] > chosen.bandwidth) == (tuple(color) == to_rgb(scales.MERGED))
 
 
+def test_what_leads_into_a_mode_has_its_colour():
+    path = ms.bandwidth_path(make_moons(1500, noise=0.05, random_state=0)[0])
+    lines = [ms.plot.bandwidths(path, column=column)[1].collections[0] for column in (0, 1)]
+    colors = lines[0].get_colors()[:, :3]
+    segments = np.dstack([np.array(lines[0].get_segments()), np.array(lines[1].get_segments())[..., 1]])  # h, x, y
+    color_at = {tuple(begin): tuple(color) for begin, color in zip(segments[:, 0], colors, strict=True)}
+    chosen = path.scales[scales._chosen_scale(path)].bandwidth
+    finer = segments[:, 1, 0] <= chosen
+    assert finer.sum() > 100
+    assert len({tuple(color) for color in colors[finer]}) == 2
+    for end, color in zip(segments[finer, 1], colors[finer], strict=True):
+        assert color_at[tuple(end)] == tuple(color)
+
+
 def test_a_tree_has_the_colours_of_a_model():
     _, N = ms.textbook.make_data()
     path = ms.bandwidth_path(N)
@@ -346,3 +362,11 @@ def test_importing_the_pictures_imports_no_matplotlib():
 @pytest.mark.parametrize("module", [proofs, scales])
 def test_examples_in_docstrings(module):
     assert doctest.testmod(module).failed == 0
+
+
+def test_the_benchmark_s_own_check():
+    plots.check(50_000)
+    X, labels = plots.points(2000)
+    assert len(np.unique(labels)) == 6
+    for draw in plots.PICTURES.values():
+        draw(X, labels)
