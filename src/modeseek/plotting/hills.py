@@ -9,6 +9,7 @@ from modeseek.plotting import arrays, models
 from modeseek.plotting.canvas import axes_or_new, caption, ground, ink, mark_centers, need_matplotlib, share_scale
 from modeseek.plotting.mesh import Mesh, check_density, mesh_of
 from modeseek.plotting.palette import colors_of, counted, fading
+from modeseek.plotting.surface import draw_surface
 from modeseek.sketch import DensitySketch
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ KINDS = ("image", "contour", "surface")
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 LEAST_NAMED = 0.25  # shares whose contours have room for a name
 SURFACE = 160  # nodes of a surface along its longer side
-VIEW = (40, -62)  # degrees above the plane, and around it
-LIT = 0.62  # how strongly a surface is shaded by its slope
 
 Floats = NDArray[np.float64]
 
@@ -115,7 +114,7 @@ def density(
         draw_curve(ax, mesh, boundaries, modes)
     elif surface:
         ax = axes_or_new(ax, (7.6, 6.0), "3d")
-        _draw_surface(ax, mesh, cmap, boundaries, modes, legend)
+        draw_surface(ax, mesh, cmap, boundaries, modes, legend)
     else:
         alone = ax is None or not ax.has_data()
         ax = axes_or_new(ax, (6.4, 5.2))
@@ -240,40 +239,3 @@ def draw_curve(ax: "Axes", mesh: Mesh, boundaries: bool, modes: bool) -> None:
         mark_centers(ax, np.column_stack([tops[:, 0], np.exp(mesh.model.score_samples(tops))]), label="mode")
     ax.set_xlim(x[0], x[-1])
     ax.set_ylim(bottom=0)
-
-
-def _draw_surface(ax: Any, mesh: Mesh, cmap: Any, boundaries: bool, modes: bool, legend: bool) -> None:
-    """Draw the density as a surface in space, lit from the side."""
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LightSource, Normalize
-
-    f, top = mesh.density, float(mesh.density.max())
-    chosen = colormaps.get_cmap("viridis" if cmap is None else cmap)
-    norm = Normalize(0.0, top)
-    by_cluster = boundaries and len(models.modes_of(mesh.model)) > 1
-    colors = colors_of(mesh.labels.ravel()).reshape(*f.shape, 3) if by_cluster else chosen(norm(f))[..., :3]
-    if by_cluster:  # the plain around the hills is paler than they are
-        colors = 1.0 - (0.3 + 0.7 * np.sqrt(f / top))[..., None] * (1.0 - colors)
-    light = LightSource(azdeg=300, altdeg=55)
-    span = max(np.ptp(axis) for axis in mesh.axes)
-    step = span / (max(f.shape) - 1)
-    lit = light.shade_rgb(colors, f * (0.5 * span / top), fraction=LIT, blend_mode="soft", dx=step, dy=step)
-    ax.computed_zorder = False  # what marks modes is in front
-    ax.plot_surface(
-        *np.meshgrid(*mesh.axes), f, facecolors=lit, rcount=f.shape[0], ccount=f.shape[1], lw=0, antialiased=False,
-        shade=False,
-    )  # fmt: skip
-    if modes:
-        tops = models.modes_of(mesh.model)
-        heights = np.exp(mesh.model.score_samples(tops)) + 0.02 * top
-        ax.plot(*tops.T, heights, ls="", marker="X", ms=8, mfc="white", mec="black", mew=0.9, label="mode", zorder=9)
-    ax.view_init(*VIEW)
-    wide = np.array([np.ptp(axis) for axis in mesh.axes])
-    wide = wide / wide.max() if wide.max() <= 3 * wide.min() else np.ones(2)
-    ax.set_box_aspect((*wide, 0.5), zoom=1.05)
-    ax.set_zlim(0.0, top * 1.05)
-    ax.set_zlabel("density", labelpad=12)
-    ax.zaxis.set_major_formatter(lambda z, _: f"{z:g}")
-    if legend and not by_cluster:
-        ax.get_figure(root=True).colorbar(ScalarMappable(norm, chosen), ax=ax, label="density", shrink=0.6, pad=0.1)

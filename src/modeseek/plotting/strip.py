@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.plotting.canvas import ink
-from modeseek.plotting.palette import coded, colors_of
+from modeseek.plotting.palette import CHUNK, coded, colors_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,9 +22,13 @@ def draw_histogram(ax: "Axes", x: NDArray[np.float64], labels: NDArray[np.intege
 
     edges = bin_edges(x)
     names, codes = coded(labels)
-    bins = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
-    every = slice(0, len(x))
-    keys, found = np.unique(bins * len(names) + codes(every), return_counts=True)
+    parts = []
+    for start in range(0, len(x), CHUNK):
+        s = slice(start, start + CHUNK)
+        bins = np.clip(np.searchsorted(edges, x[s], side="right") - 1, 0, len(edges) - 2)
+        parts.append(np.unique(bins * len(names) + codes(s), return_counts=True))
+    keys, which = np.unique(np.concatenate([key for key, _ in parts]), return_inverse=True)
+    found = np.bincount(which, np.concatenate([count for _, count in parts])).astype(np.int64)
     used, rank = np.unique(keys % len(names), return_inverse=True)
     order = np.argsort(-np.bincount(rank, found), kind="stable")
     counts = np.zeros((len(edges) - 1, len(used)), np.int64)
