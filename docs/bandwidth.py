@@ -32,9 +32,9 @@ def main():
     for column, (title, X) in zip(axes.T, sets.items(), strict=True):
         path = ms.bandwidth_path(X)
         model = ms.MeanShift(path.bandwidth).fit(X)
-        ms.plot.clusters(X, model.labels_, model.cluster_centers_, ax=column[0], legend=False)
+        ms.plot.clusters(X, model, ax=column[0], legend=False)
         column[0].set(title=f"{title}: bandwidth {path.bandwidth:.3g}", xlabel="", ylabel="")
-        ms.plot.bandwidths(path, axes=column[1:])
+        ms.plot.bandwidths(path, model=model, axes=column[1:])
     IMAGES.mkdir(exist_ok=True)
     figure.savefig(IMAGES / "bandwidth.png", dpi=80)
 

@@ -199,13 +199,13 @@ def test_the_image_lies_where_the_points_are(blobs):
     assert (pixels[..., 3] > 0).sum() == len({*zip(row, column, strict=True)})
 
 
-@pytest.mark.parametrize("chunk", [7, 1 << 22])
+@pytest.mark.parametrize("chunk", [7, 1 << 17])
 def test_cells_hold_counts_and_majorities(monkeypatch, chunk):
     monkeypatch.setattr(raster, "CHUNK", chunk)
     rng = np.random.default_rng(1)
     xy, labels = rng.random((300, 2)), rng.choice([-1, 0, 3, 70], 300)
     xy[:4] = [[0, 0], [1, 1], [0, 1], [1, 0]]
-    counts, majority, extent = raster.rasterize(xy, labels, (4, 6))
+    counts, majority, extent = raster.rasterize(xy[:, 0], xy[:, 1], labels, (4, 6))
     assert extent == pytest.approx((0, 1, 0, 1))
     for row in range(4):
         for column in range(6):
@@ -578,13 +578,15 @@ def test_importing_needs_no_matplotlib_and_drawing_says_how_to_get_it():
         "import sys; sys.modules['matplotlib'] = None\n"
         "import modeseek as ms\n"
         "plot = ms.plot\n"
-        "calls = [lambda: plot.clusters([[0, 1]]), plot.kernels, lambda: plot.animate([[0, 1]], 1)]\n"
+        "X = [[0, 1]]\n"
+        "calls = [lambda: plot.clusters(X), plot.kernels, lambda: plot.animate(X, 1), lambda: plot.density(X, 1.0),\n"
+        "         lambda: plot.paths(X, 1.0), lambda: plot.certificate(X, None), lambda: plot.bandwidths(X)]\n"
         "for call in calls:\n"
         "    try:\n        call()\n"
         "    except ImportError as error:\n        print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["modeseek.plot needs Matplotlib: pip install 'modeseek[plot]'"] * 3
+    assert done.stdout.splitlines() == ["modeseek.plot needs Matplotlib: pip install 'modeseek[plot]'"] * 7
 
 
 @pytest.mark.parametrize("module", [arrays, scatter, weights, raster])

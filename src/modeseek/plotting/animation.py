@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modeseek.plotting import arrays
-from modeseek.plotting.canvas import axes_or_new, caption, mark_centers, need_matplotlib, share_scale
+from modeseek.plotting import arrays, models
+from modeseek.plotting.canvas import axes_or_new, caption, mark_centers, need_matplotlib, share_scale, some_rows
 from modeseek.plotting.journey import Journey
 from modeseek.plotting.journey import blurring as blur
 from modeseek.plotting.journey import climbing as climb
@@ -52,10 +52,11 @@ def animate(
     ----------
     X : array-like or frame of shape (n, d)
         Points. One column is drawn as a strip.
-    bandwidth : float or what else ``MeanShift(bandwidth)`` takes
-        h, in the units of X. The blurring form needs a number.
+    bandwidth : float, what else ``MeanShift(bandwidth)`` takes, or a MeanShift
+        h, in the units of X. The blurring form needs a number. Of a model the points take the way that its ``path``
+        tells, with its kernel and metric; ``MeanShift(h, blurring=True)`` blurs until nothing moves any more.
     blurring : bool, default False
-        Whether the data themselves move.
+        Whether the data themselves move, for five rounds.
     n_frames : int, default 40
         Number of different frames; the first and the last are held for a moment.
     weights : array-like of shape (n,), optional
@@ -100,23 +101,24 @@ def animate(
     """
     need_matplotlib()
     target = None if save is None else check_target(save)
-    matrix, names = arrays.as_matrix("X", X), arrays.names_of(X)
-    n, d = matrix.shape
-    chosen = arrays.pick_columns(columns, names, d)
-    arrays.finite_columns("X", matrix, range(d))
+    table = arrays.Table.of(X, columns)
+    matrix = table.matrix()
     n_frames, interval = arrays.as_count("n_frames", n_frames, 2), arrays.positive("interval", interval)
-    colors = None if labels is None else arrays.as_labels(labels, n)
-    rows = _some_rows(n, arrays.as_count("max_points", max_points))
+    colors = None if labels is None else arrays.as_labels(labels, table.n)
+    rows = some_rows(table.n, arrays.as_count("max_points", max_points))
     if blurring and weights is not None:
         raise ValueError("weights are for the standard form: leave them out, or blurring=False")
-    journey = blur(matrix, rows, bandwidth) if blurring else climb(matrix, rows, bandwidth, weights)
+    if blurring and models.is_model(bandwidth) and not bandwidth.blurring:
+        raise ValueError("the model climbs: leave out blurring=True, or pass MeanShift(bandwidth, blurring=True)")
+    moves_all = blurring and not models.is_model(bandwidth)
+    journey = blur(matrix, rows, bandwidth) if moves_all else climb(matrix, rows, bandwidth, weights)
     scene = _Scene(
-        _axes(ax, target, PLANE if len(chosen) == 2 else LINE),
+        _axes(ax, target, PLANE if len(table.columns) == 2 else LINE),
         journey,
-        chosen,
+        table.columns,
         journey.labels if colors is None else colors[rows],
     )
-    caption(scene.ax, "", *[*arrays.axis_names(chosen, names, d), ""][:2])
+    caption(scene.ax, "", *[*table.axis_names(), ""][:2])
     animation = scene.animation(n_frames, interval)
     if target is not None:
         if ax is None:  # lay out once, not for every frame
@@ -124,11 +126,6 @@ def animate(
             scene.figure.set_layout_engine("none")
         write(animation, target, 1000 / interval, journey.title)
     return animation
-
-
-def _some_rows(n: int, most: int) -> NDArray[np.int64]:
-    """Return all rows, or as many at random, in their order."""
-    return np.arange(n) if n <= most else np.sort(np.random.default_rng(0).permutation(n)[:most])
 
 
 def _axes(ax: "Axes | None", target: Path | None, size: tuple[float, float]) -> "Axes":
@@ -143,7 +140,7 @@ def _axes(ax: "Axes | None", target: Path | None, size: tuple[float, float]) -> 
 class _Scene:
     """The artists of an animation: where the points were, where they are, the modes, the step."""
 
-    def __init__(self, ax: "Axes", journey: Journey, columns: list[int], labels: NDArray[np.int64]):
+    def __init__(self, ax: "Axes", journey: Journey, columns: list[int], labels: NDArray[np.integer[Any]]):
         self.ax, self.journey, self.columns = ax, journey, columns
         self.figure: Any = ax.get_figure(root=True)
         rng = np.random.default_rng(0)

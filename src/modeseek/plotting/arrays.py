@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,76 @@ from numpy.typing import NDArray
 Columns = int | str | Sequence[int | str]
 
 
+@dataclass(frozen=True)
+class Table:
+    """Points as a plot was given them, with the columns to draw; the others are not read unless asked for."""
+
+    source: Any
+    names: list[str] | None
+    n: int
+    d: int
+    columns: list[int]  # to draw, one or two
+
+    @classmethod
+    def of(cls, X: Any, columns: Columns = (0, 1)) -> "Table":
+        """Read an array, a frame, a series, a tensor or a sequence; refuse what cannot be drawn."""
+        names = names_of(X)
+        if getattr(X, "ndim", 2) == 2 and names is not None and _column_of(X, names, 0) is not None:
+            n, d = X.shape[:2]
+            if not n:
+                raise ValueError(f"X is empty, of shape {(n, d)}: there is nothing to draw")
+            return cls(X, names, n, d, pick_columns(columns, names, d))
+        matrix = as_matrix("X", X)
+        n, d = matrix.shape
+        return cls(matrix, names, n, d, pick_columns(columns, names, d))
+
+    def column(self, number: int) -> NDArray[Any]:
+        """Return a column, a view where that is possible; it must hold finite numbers."""
+        values = self.source[:, number] if isinstance(self.source, np.ndarray) else None
+        if values is None:
+            assert self.names is not None
+            values = as_matrix(f"column {self.names[number]!r} of X", _column_of(self.source, self.names, number))[:, 0]
+        if not np.isfinite([values.min(), values.max()]).all():
+            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise ValueError(
+                f"X holds NaN or infinity, the first in row {row}, column {number}: drop or fill those rows"
+            )
+        return values
+
+    def drawn(self) -> NDArray[np.float64]:
+        """Return the columns to draw, (n, 1) or (n, 2)."""
+        return np.stack([self.column(number).astype(np.float64) for number in self.columns], axis=1)
+
+    def matrix(self) -> NDArray[Any]:
+        """Return all columns; they must hold finite numbers."""
+        matrix = as_matrix("X", self.source)
+        return finite_columns("X", matrix, range(self.d)) if matrix.dtype.kind != "f" else _finite(matrix)
+
+    def axis_names(self) -> list[str]:
+        """Return how the axes are called: by the frame's names, by number if there is a choice, or nothing."""
+        if self.names is not None:
+            return [self.names[column] for column in self.columns]
+        return [f"column {column}" if self.d > 2 else "" for column in self.columns]
+
+
+def _finite(matrix: NDArray[Any]) -> NDArray[Any]:
+    if not np.isfinite([matrix.min(), matrix.max()]).all():
+        finite_columns("X", matrix, range(matrix.shape[1]))  # says where
+    return matrix
+
+
+def _column_of(X: Any, names: list[str], number: int) -> Any:
+    """Return a column of a frame; None where X is no frame."""
+    if hasattr(X, "iloc"):
+        return X.iloc[:, number]
+    return X[names[number]] if hasattr(X, "column_names") or hasattr(X, "get_column") else None
+
+
 def as_matrix(name: str, values: Any) -> NDArray[Any]:
     """Return real numbers of shape (n, d), n and d at least 1; a flat sequence is one column."""
     if hasattr(values, "toarray"):
         raise TypeError(f"{name} is sparse; a plot needs a dense array: use {name}.toarray()")
-    if hasattr(values, "detach"):  # a Torch tensor
-        values = values.detach().cpu()
-    array = np.asarray(values)
+    array = as_array(values)
     if array.dtype.kind == "O":
         try:
             array = array.astype(np.float64)
@@ -33,6 +97,13 @@ def as_matrix(name: str, values: Any) -> NDArray[Any]:
     return array
 
 
+def as_array(values: Any) -> NDArray[Any]:
+    """Return an array of NumPy; tensors are copied from their device."""
+    if hasattr(values, "detach"):  # a Torch tensor
+        values = values.detach().cpu()
+    return np.asarray(values)
+
+
 def finite_columns(name: str, matrix: NDArray[Any], columns: Sequence[int]) -> NDArray[np.float64]:
     """Return the columns, (n, len(columns)) in float64; they must not hold NaN or infinity."""
     chosen = np.asarray(matrix[:, list(columns)], np.float64)
@@ -45,7 +116,7 @@ def finite_columns(name: str, matrix: NDArray[Any], columns: Sequence[int]) -> N
 
 def names_of(X: Any) -> list[str] | None:
     """Return the names of the columns of a frame or the name of a series; None where there are none."""
-    names = getattr(X, "columns", None)
+    names = getattr(X, "column_names", getattr(X, "columns", None))
     if names is None:
         name = getattr(X, "name", None)
         return [name] if isinstance(name, str) else None
@@ -78,25 +149,16 @@ def _column(column: Any, names: list[str] | None, d: int) -> int:
     return number % d
 
 
-def axis_names(columns: Sequence[int], names: list[str] | None, d: int) -> list[str]:
-    """Return how the axes are called: by the frame's names, by number if there is a choice, or nothing."""
-    if names is not None:
-        return [names[column] for column in columns]
-    return [f"column {column}" if d > 2 else "" for column in columns]
-
-
-def as_labels(labels: Any, n: int) -> NDArray[np.int64]:
-    """Return one integer a point; whole numbers held as floats pass."""
-    if hasattr(labels, "detach"):
-        labels = labels.detach().cpu()
-    array = np.asarray(labels)
+def as_labels(labels: Any, n: int) -> NDArray[np.integer[Any]]:
+    """Return one integer a point, of its own type; whole numbers held as floats pass."""
+    array = as_array(labels)
     if array.shape != (n,):
         raise ValueError(f"labels must have shape ({n},), one label for each point of X, got {array.shape}")
     if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.rint(array)).all():
         array = array.astype(np.int64)
     if array.dtype.kind not in "iub":
         raise TypeError(f"labels must be integers, as in MeanShift.labels_, got {array.dtype}")
-    return array.astype(np.int64, copy=False)
+    return array.astype(np.int64) if array.dtype.kind in "ub" else array
 
 
 def as_centers(name: str, centers: Any, columns: Sequence[int], d: int) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ def need_matplotlib() -> None:
         raise ImportError("modeseek.plot needs Matplotlib: pip install 'modeseek[plot]'") from None
 
 
-def axes_or_new(ax: Any, figsize: tuple[float, float]) -> "Axes":
+def axes_or_new(ax: Any, figsize: tuple[float, float], projection: str = "rectilinear") -> "Axes":
     """Return `ax`, checked, or the Axes of a new pyplot figure when it is None."""
     need_matplotlib()
     from matplotlib.axes import Axes
@@ -27,22 +27,40 @@ def axes_or_new(ax: Any, figsize: tuple[float, float]) -> "Axes":
     if ax is None:
         import matplotlib.pyplot as plt
 
-        return plt.subplots(figsize=figsize, layout="constrained")[1]
+        kinds = {} if projection == "rectilinear" else {"projection": projection}
+        return plt.subplots(figsize=figsize, layout="constrained", subplot_kw=kinds)[1]
     if not isinstance(ax, Axes):
         raise TypeError(f"ax must be a matplotlib Axes, as plt.subplots() returns, got {type(ax).__name__}")
-    if ax.name != "rectilinear":
-        raise ValueError(f"ax must have plain x and y axes, got a {ax.name!r} projection")
+    if ax.name != projection:
+        asked = "plain x and y axes"
+        if projection != "rectilinear":
+            asked = f"""three axes: plt.subplots(subplot_kw={{"projection": "{projection}"}})"""
+        raise ValueError(f"ax must have {asked}, got a {ax.name!r} projection")
     return ax
+
+
+def some_rows(n: int, most: int) -> NDArray[np.int64]:
+    """Return all rows, or as many at random, in their order."""
+    return np.arange(n) if n <= most else np.sort(np.random.default_rng(0).permutation(n)[:most])
+
+
+def ground(ax: "Axes") -> tuple[float, float, float]:
+    """Return the colour that `ax` is drawn on."""
+    from matplotlib.colors import to_rgba
+
+    red, green, blue, alpha = to_rgba(ax.get_facecolor())
+    if alpha < 0.5:
+        red, green, blue, _ = to_rgba(ax.get_figure(root=True).get_facecolor())  # type: ignore[union-attr]
+    return red, green, blue
 
 
 def is_dark(ax: "Axes") -> bool:
     """Whether the ground of `ax` is dark; where the Axes is see-through, the figure's ground counts."""
     from matplotlib.colors import to_rgba
 
-    red, green, blue, alpha = to_rgba(ax.get_facecolor())
-    if alpha < 0.5:
-        red, green, blue, alpha = to_rgba(ax.get_figure(root=True).get_facecolor())  # type: ignore[union-attr]
-    return alpha >= 0.5 and 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+    seen = max(to_rgba(ax.get_facecolor())[3], to_rgba(ax.get_figure(root=True).get_facecolor())[3])  # type: ignore[union-attr]
+    red, green, blue = ground(ax)
+    return seen >= 0.5 and 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
 
 
 def ink(ax: "Axes") -> str:
@@ -50,14 +68,17 @@ def ink(ax: "Axes") -> str:
     return "white" if is_dark(ax) else "black"
 
 
-def share_scale(ax: "Axes", spans: ArrayLike) -> None:
-    """Give both axes one scale if their data span alike, so that round clusters look round."""
+def share_scale(ax: "Axes", spans: ArrayLike, filled: bool = False) -> None:
+    """Give both axes one scale if their data span alike, so that round clusters look round.
+
+    The limits then grow to the room there is; of what fills its limits the room shrinks instead.
+    """
     low, high = np.sort(np.asarray(spans, dtype=float))
     linear = ax.get_xscale() == ax.get_yscale() == "linear"
     if linear and low > 0 and high <= LEAST_ALIKE * low:
         groups = ax.get_shared_x_axes(), ax.get_shared_y_axes()
         shared = any(len(group.get_siblings(ax)) > 1 for group in groups)  # then the limits are not ours
-        ax.set_aspect("equal", adjustable="box" if shared else "datalim")
+        ax.set_aspect("equal", adjustable="box" if shared or filled else "datalim")
 
 
 def caption(ax: "Axes", title: str, x: str, y: str) -> None:

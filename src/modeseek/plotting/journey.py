@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from modeseek import textbook
+from modeseek.plotting import arrays, models
 from modeseek.plotting.arrays import positive
 
 ROUNDS = 5  # of blurring, as in the notebook
@@ -60,15 +61,19 @@ class Journey:
 
 
 def climbing(X: NDArray[Any], rows: NDArray[np.int64], bandwidth: Any, weights: Any) -> Journey:
-    """Let the points of some rows climb the density of all."""
-    from modeseek.estimators import MeanShift
+    """Let the points of some rows take the way that a model of all has for them."""
+    model = models.fitted(bandwidth, X, weights)
+    name = "Blurring mean shift" if model.blurring else "Mean shift"
+    labels = models.labels_of(model, len(X))[rows].astype(np.int64)
+    return Journey(way(model, X[rows]), labels, models.modes_of(model), f"{name}, {models.heading(model)}")
 
-    model = MeanShift(bandwidth).fit(X, sample_weight=weights)
-    steps = model.path(X[rows])
-    way_left = np.sqrt(np.square(steps - steps[-1]).sum(axis=2)).max(axis=1)
-    last = int(np.argmax(way_left <= ARRIVED * model.bandwidth_))  # the final position is at distance 0
-    title = f"Mean shift, bandwidth {model.bandwidth_:.3g}"
-    return Journey(steps[: last + 1], model.labels_[rows].astype(np.int64), model.cluster_centers_, title)
+
+def way(model: Any, starts: NDArray[Any]) -> Floats:
+    """Return the positions of points, (n_steps + 1, m, d), up to where the last one looks at rest."""
+    steps = arrays.as_array(model.path(starts)).astype(np.float64)
+    left = np.sqrt(np.square((steps - steps[-1]) / models.widths(model)).sum(axis=2)).max(axis=1)
+    last = int(np.argmax(left <= ARRIVED))  # the final position is at distance 0
+    return steps[: last + 1]
 
 
 def blurring(X: NDArray[Any], rows: NDArray[np.int64], bandwidth: Any) -> Journey:

@@ -5,6 +5,7 @@ lighter. Cluster i always has colour i, so the same cluster looks the same in tw
 colours repeat, and since clusters are numbered by decreasing weight, it is the small ones that share.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 HUES = ("#0072b2", "#e76300", "#009e73", "#aa3377", "#e6ab02", "#66ccee", "#7a21dd", "#e377c2")
 NOISE = "#949494"
 NAMED = 12  # clusters named in a legend
+CHUNK = 1 << 17  # labels counted at a time
 
 
 def _rgb(color: str) -> list[float]:
@@ -34,6 +36,33 @@ def colors_of(labels: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     return colors
 
 
+def fading(ax: "Axes") -> Any:
+    """Return a map of blues from the ground of `ax`, where there is nothing, to what stands out from it most."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    from modeseek.plotting.canvas import ground, is_dark
+
+    stops = (
+        ("#123a63", "#2a7ab9", "#7dbfe8", "#e9f5fd") if is_dark(ax) else ("#cfe3f3", "#6baed6", "#2171b5", "#08306b")
+    )
+    colors: Any = [ground(ax), *stops]
+    return LinearSegmentedColormap.from_list("fading", colors)
+
+
+def coded(
+    labels: NDArray[np.integer[Any]],
+) -> tuple[NDArray[np.int64], Callable[[slice], NDArray[np.int64]]]:
+    """Return names, ascending, and a function: for some points, the places of their labels among the names.
+
+    Names are all integers from the least label to the largest, or only those in use where these are far apart.
+    """
+    low, high = int(labels.min()), int(labels.max())
+    if high - low < max(len(labels) // 4, CHUNK):
+        return np.arange(low, high + 1), lambda s: labels[s].astype(np.int64) - low
+    names, codes = np.unique(labels, return_inverse=True)
+    return names.astype(np.int64), lambda s: codes[s].astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Census:
     """How many points each cluster has."""
@@ -45,9 +74,12 @@ class Census:
     @classmethod
     def of(cls, labels: NDArray[np.integer[Any]]) -> "Census":
         """Count the points of each label."""
-        used, counts = np.unique(labels, return_counts=True)
-        kept = used >= 0
-        return cls(used[kept].astype(np.int64), counts[kept], int(counts[~kept].sum()))
+        names, codes = coded(labels)
+        counts = np.zeros(len(names), np.int64)
+        for start in range(0, len(labels), CHUNK):
+            counts += np.bincount(codes(slice(start, start + CHUNK)), minlength=len(names))
+        kept = (names >= 0) & (counts > 0)
+        return cls(names[kept], counts[kept], int(counts[names < 0].sum()))
 
     def title(self, n: int) -> str:
         """Say how many clusters and points there are."""

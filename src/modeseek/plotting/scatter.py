@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modeseek.plotting import arrays, strip
+from modeseek.plotting import arrays, models, strip
 from modeseek.plotting.canvas import axes_or_new, caption, mark_centers, ring_centers, share_scale
 from modeseek.plotting.palette import Census, colors_of, counted, draw_legend, name_clusters
 from modeseek.plotting.raster import draw_image
@@ -28,7 +28,8 @@ def clusters(
     """Draw points in the colours of their clusters.
 
     Two columns are a scatter plot; more than `max_points` points become an image, each cell in the colour of
-    the cluster that most of its points belong to and brighter by the logarithm of their number. One column is
+    the cluster that most of its points belong to and brighter by the logarithm of their number (ten million points
+    take about as long as a few thousand markers, and next to no memory). One column is
     a histogram over a rug of the points. The colours can be told apart with any kind of colour vision and
     belong to the label: cluster 0 looks the same in every picture. From 24 clusters on they repeat.
 
@@ -36,8 +37,9 @@ def clusters(
     ----------
     X : array-like or frame of shape (n, d)
         Points; the names of a frame's columns become those of the axes. A flat array is one column.
-    labels : array-like of shape (n,), optional
-        Cluster of each point, as in ``MeanShift.labels_``; negative labels are noise, drawn in grey.
+    labels : array-like of shape (n,) or fitted model, optional
+        Cluster of each point, as in ``MeanShift.labels_``; negative labels are noise, drawn in grey. Of a model that
+        was fitted to X, ``labels_`` and ``cluster_centers_`` are taken.
     centers : array-like of shape (k, d), optional
         Marked with an X.
     columns : int, str or one or two of them, default (0, 1)
@@ -59,7 +61,7 @@ def clusters(
     Raises
     ------
     ValueError
-        If X is empty or holds NaN, or labels, centres or columns do not fit it.
+        If X is empty or holds NaN where it is drawn, or labels, centres or columns do not fit it.
     TypeError
         If X is not numeric or labels are not integers.
     ImportError
@@ -70,23 +72,22 @@ def clusters(
     >>> import modeseek as ms
     >>> true_centers, X = ms.textbook.make_data()
     >>> model = ms.MeanShift(bandwidth=2.5).fit(X)
-    >>> ax = ms.plot.clusters(X, model.labels_, model.cluster_centers_, true_centers=true_centers)
+    >>> ax = ms.plot.clusters(X, model, true_centers=true_centers)
     >>> ax.get_title()
     '6 clusters, 1,500 points'
     """
-    matrix, names = arrays.as_matrix("X", X), arrays.names_of(X)
-    n, d = matrix.shape
-    chosen = arrays.pick_columns(columns, names, d)
-    points = arrays.finite_columns("X", matrix, chosen)
-    known = np.zeros(n, np.int64) if labels is None else arrays.as_labels(labels, n)
-    found = _centers("centers", centers, chosen, d)
-    true = _centers("true_centers", true_centers, chosen, d)
-    many = n > arrays.as_count("max_points", max_points)
-    ax = axes_or_new(ax, (6.4, 5.2) if len(chosen) == 2 else (7.0, 3.6))
-    if len(chosen) == 1:
-        found, true = _draw_line(ax, points[:, 0], known, found, true, with_rug=not many)
+    table = arrays.Table.of(X, columns)
+    labels, centers = models.labels_and_centers(labels, centers, table.n)
+    known = np.broadcast_to(np.int64(0), table.n) if labels is None else arrays.as_labels(labels, table.n)
+    found = _centers("centers", centers, table)
+    true = _centers("true_centers", true_centers, table)
+    points = [table.column(number) for number in table.columns]
+    many = table.n > arrays.as_count("max_points", max_points)
+    ax = axes_or_new(ax, (6.4, 5.2) if len(points) == 2 else (7.0, 3.6))
+    if len(points) == 1:
+        found, true = _draw_line(ax, np.asarray(points[0], np.float64), known, found, true, with_rug=not many)
     else:
-        _draw_plane(ax, points, known, many)
+        draw_plane(ax, points[0], points[1], known, many)
     census = None if labels is None else Census.of(known)
     if census is not None:
         name_clusters(ax, census)
@@ -94,31 +95,29 @@ def clusters(
         mark_centers(ax, found)
     if len(true):
         ring_centers(ax, true)
-    title = counted(n, "point") if census is None else census.title(n)
-    caption(ax, title, *[*arrays.axis_names(chosen, names, d), "points per bin"][:2])
+    title = counted(table.n, "point") if census is None else census.title(table.n)
+    caption(ax, title, *[*table.axis_names(), "points per bin"][:2])
     if legend:
         draw_legend(ax, None if census is None else "cluster (points)")
     return ax
 
 
-def _centers(name: str, centers: Any, columns: list[int], d: int) -> NDArray[np.float64]:
-    return arrays.as_centers(name, () if centers is None else centers, columns, d)
+def _centers(name: str, centers: Any, table: arrays.Table) -> NDArray[np.float64]:
+    return arrays.as_centers(name, () if centers is None else centers, table.columns, table.d)
 
 
-def _draw_plane(ax: "Axes", xy: NDArray[np.float64], labels: NDArray[np.int64], many: bool) -> None:
+def draw_plane(ax: "Axes", x: NDArray[Any], y: NDArray[Any], labels: NDArray[np.integer[Any]], many: bool) -> None:
     """Draw two columns as points, or as an image when there are many."""
-    share_scale(ax, np.ptp(xy, axis=0))
+    share_scale(ax, [float(v.max()) - float(v.min()) for v in (x, y)])
     if many and ax.get_xscale() == ax.get_yscale() == "linear":
-        aspect = ax.get_aspect()
-        draw_image(ax, xy, labels)
-        ax.set_aspect(aspect)
+        draw_image(ax, x, y, labels)
         return
-    rows = np.random.default_rng(0).permutation(len(xy))  # no cluster lies on top because it came last
+    rows = np.random.default_rng(0).permutation(len(x))  # no cluster lies on top because it came last
     for noise in (True, False):
         s = rows[(labels[rows] < 0) == noise]
         if len(s):
-            size = marker_area(len(xy)) * (0.6 if noise else 1.0)
-            ax.scatter(xy[s, 0], xy[s, 1], s=size, c=colors_of(labels[s]), alpha=0.85, linewidths=0, rasterized=many)
+            size = marker_area(len(x)) * (0.6 if noise else 1.0)
+            ax.scatter(x[s], y[s], s=size, c=colors_of(labels[s]), alpha=0.85, linewidths=0, rasterized=many)
 
 
 def marker_area(n: int) -> float:
@@ -129,7 +128,7 @@ def marker_area(n: int) -> float:
 def _draw_line(
     ax: "Axes",
     x: NDArray[np.float64],
-    labels: NDArray[np.int64],
+    labels: NDArray[np.integer[Any]],
     found: NDArray[np.float64],
     true: NDArray[np.float64],
     with_rug: bool,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.plotting.canvas import ink
-from modeseek.plotting.palette import colors_of
+from modeseek.plotting.palette import CHUNK, coded, colors_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,16 +16,24 @@ RUG = 0.06  # height of the rug, in heights of the histogram
 MARK = 1.1  # height at which centres are marked
 
 
-def draw_histogram(ax: "Axes", x: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+def draw_histogram(ax: "Axes", x: NDArray[np.float64], labels: NDArray[np.integer[Any]]) -> float:
     """Stack the clusters in bins, largest below; return the height of the highest bar."""
     from matplotlib.collections import PolyCollection
 
     edges = bin_edges(x)
-    used, rank, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    order = np.argsort(-sizes, kind="stable")
-    bins = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
+    names, codes = coded(labels)
+    parts = []
+    for start in range(0, len(x), CHUNK):
+        s = slice(start, start + CHUNK)
+        bins = np.clip(np.searchsorted(edges, x[s], side="right") - 1, 0, len(edges) - 2)
+        parts.append(np.unique(bins * len(names) + codes(s), return_counts=True))
+    keys, which = np.unique(np.concatenate([key for key, _ in parts]), return_inverse=True)
+    found = np.bincount(which, np.concatenate([count for _, count in parts])).astype(np.int64)
+    used, rank = np.unique(keys % len(names), return_inverse=True)
+    order = np.argsort(-np.bincount(rank, found), kind="stable")
     counts = np.zeros((len(edges) - 1, len(used)), np.int64)
-    np.add.at(counts, (bins, np.argsort(order)[rank]), 1)
+    counts[keys // len(names), np.argsort(order)[rank]] = found
+    used = names[used]
     tops = counts.cumsum(axis=1)
     at, of = np.nonzero(counts)  # one bar for each cluster that a bin holds
     left, right, top = edges[at], edges[at + 1], tops[at, of]
@@ -47,7 +55,7 @@ def bin_edges(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.linspace(low, high, int(np.clip(np.sqrt(len(x)), *BINS)) + 1)
 
 
-def draw_rug(ax: "Axes", x: NDArray[np.float64], labels: NDArray[np.int64], height: float) -> None:
+def draw_rug(ax: "Axes", x: NDArray[np.float64], labels: NDArray[np.integer[Any]], height: float) -> None:
     """Draw a tick below the histogram for every point."""
     faint = 0.35 if len(x) > 300 else 0.7
     colors: Any = np.column_stack([colors_of(labels), np.full(len(x), faint)])
