@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from bokeh.embed import json_item
-from bokeh.models import BoxAnnotation, ColumnDataSource, FixedTicker, LinearColorMapper, Range1d, Span
+from bokeh.models import BoxAnnotation, ColumnDataSource, FixedTicker, LinearColorMapper, LogTicker, Range1d, Span
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
@@ -31,6 +31,7 @@ def map_figure() -> dict[str, Any]:
         sizing_mode="stretch_both", x_range=Range1d(0, 1), y_range=Range1d(0, 1), tools="pan,box_zoom,wheel_zoom,reset",
         active_drag="pan", active_scroll=None, output_backend="canvas", toolbar_location="above", name="map",
     )  # fmt: skip
+    plot.toolbar.logo = None  # it leads out of the page
     image = ColumnDataSource({"image": [np.zeros((1, 1), np.uint32)], "x": [0], "y": [0], "w": [1], "h": [1]}, name="image")
     plot.image_rgba("image", x="x", y="y", dw="w", dh="h", source=image)
     colors = LinearColorMapper(palette=HEX, low=-0.5, high=len(HEX) - 0.5)
@@ -56,6 +57,7 @@ def stability_figure(path: BandwidthPath, start: float) -> dict[str, Any]:
         sizing_mode="stretch_both", x_axis_type="log", x_range=Range1d(float(h[0]), float(h[-1])), tools="", name="stability",
         y_range=Range1d(0, top + 1), toolbar_location=None, x_axis_label="bandwidth", y_axis_label="clusters",
     )  # fmt: skip
+    plot.xaxis.ticker = plot.xgrid.ticker = LogTicker(mantissas=[1, 2, 5])
     every = max(1, int(np.ceil((top + 1) / 6)))
     plot.yaxis.ticker = FixedTicker(ticks=list(range(0, int(top) + 2, every)))
     plot.ygrid.ticker = plot.yaxis[0].ticker

@@ -1,7 +1,7 @@
 // Many points as an image: each pixel knows how many points it holds and one of them, drawn by chance. Which pixel a
 // point falls into depends on the view alone, so that a new bandwidth only paints the filled pixels anew.
 const FAINTEST = 0.35; // opacity of a pixel with one point, where the fullest has 1
-const DOTS = [[0, 1], [1, 6], [2, 30]]; // radius of a dot, while pixels are so many times as many as points
+const DOTS = [[1, 2], [2, 20]]; // radius of a dot where pixels are more than so many times as many as points
 
 class Raster {
   // x and y: 0 to 65535; view: left, right, bottom, top in the same units; the image is width by height pixels
@@ -9,7 +9,7 @@ class Raster {
     const pixels = width * height, counts = new Uint32Array(pixels), n = x.length;
     Object.assign(this, { width, height, top: new Uint32Array(pixels) });
     const scaleX = width / (view[1] - view[0]), scaleY = height / (view[3] - view[2]);
-    const radius = DOTS.reduce((r, [radius, times]) => (pixels / n > times * 20 ? radius : r), 0);
+    const radius = DOTS.reduce((r, [radius, times]) => (pixels / n > times ? radius : r), 0);
     let i = 0;
     const stride = coprime(n); // rows come in an order that has nothing to do with theirs
     for (let k = 0; k < n; k++, i = (i + stride) % n) {
