@@ -44,7 +44,8 @@ def large(tmp_path_factory):
 
 def move(driver, stop):
     driver.execute_script(
-        "const s = document.getElementById('bandwidth'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))", stop
+        "const s = document.getElementById('bandwidth'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))",
+        stop,
     )
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import typer
 
 import modeseek
-from modeseek.cli import info as about
 from modeseek.cli import exploring, scales, summary, table
+from modeseek.cli import info as about
 from modeseek.cli.stages import Stages, one_line_errors
 from modeseek.files import check_output, read_table, replacing, write_labels
 
@@ -261,7 +261,9 @@ def explore(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The page; default: the name of INPUT, ending in .html, in this directory."),
+        typer.Option(
+            "--output", "-o", help="The page; default: the name of INPUT, ending in .html, in this directory."
+        ),
     ] = None,
     columns: Annotated[
         str | None,

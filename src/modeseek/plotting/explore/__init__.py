@@ -1,8 +1,8 @@
 """`explore`: one HTML file in which a slider moves the bandwidth, and clusters are seen to merge.
 
 The page needs nothing but a browser, and asks no network for anything. What it shows is computed here beforehand:
-`clusterings` fits mean shift at every bandwidth, `census` describes the clusters, `shades` gives them colours that last,
-`packing` makes text of arrays, `figures` makes the plots (Bokeh), `document` the page; the page itself is ``page.js``,
+`clusterings` fits mean shift at every bandwidth, `census` describes the clusters, `shades` gives them colours that
+last, `packing` makes text of arrays, `figures` makes the plots (Bokeh), `document` the page; the page itself is ``page.js``,
 with ``raster.js`` and ``unpack.js``, and ``page.css``.
 """
 
@@ -37,12 +37,12 @@ def explore(
 ) -> Exploration:
     """Make a page in which a slider moves the bandwidth and clusters merge.
 
-    It shows any two columns in the colours of the clusters, which a cluster keeps as long as it lasts; their modes, sizes,
-    means and standard deviations; and how many there are at every bandwidth. The labels at any bandwidth can be saved
+    It shows any two columns in the colours of the clusters, which a cluster keeps as long as it lasts; their modes,
+    sizes, means and standard deviations; and how many there are at every bandwidth. The labels at any bandwidth can be saved
     from it as CSV. The page is one file, and asks no network for anything.
 
-    At each bandwidth h of ``bandwidth_path(X)``, and at the one it chooses, where the slider starts, labels are those of
-    ``MeanShift(h, standardize=standardize, fidelity=fidelity).fit(X)``, for all points. Up to three columns that takes
+    At each bandwidth h of ``bandwidth_path(X)``, and at the one it chooses, where the slider starts, labels are those
+    of ``MeanShift(h, standardize=standardize, fidelity=fidelity).fit(X)``, for all points. Up to three columns that takes
     seconds for a million points; in more, every point climbs on all points at each bandwidth, and widths at which
     clusters merge take longest: give fewer `bandwidths` there.
 
@@ -86,8 +86,8 @@ def explore(
 
     Notes
     -----
-    Points are drawn at 1 / 65,535 of a column's range, and where there are more than four million coordinates, an evenly
-    spaced part of the rows is drawn. Labels, counts, means and what is saved from the page are those of all rows.
+    Points are drawn at 1 / 65,535 of a column's range, and where there are more than four million coordinates, an
+    evenly spaced part of the rows is drawn. Labels, counts, means and what is saved from the page are those of all rows.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def explore(
     n, d = matrix.shape
     called = _names(names, arrays.names_of(X), d)
     arrays.finite_columns("X", matrix, range(d))  # refuses what is not finite
-    points = data.as_points(matrix)
+    points = np.ascontiguousarray(data.as_points(matrix))
     weights = None if sample_weight is None else data.as_weights(sample_weight, n)
     given = None if bandwidths is None else np.asarray(bandwidths, np.float64)
     if weights is not None and not weights.size:

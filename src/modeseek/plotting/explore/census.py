@@ -58,7 +58,8 @@ class Census:
 def census(found: Clusterings, sums: Sums, stop: int, rows: int) -> Census:
     """Describe the clusters at one bandwidth, up to so many of them with their means."""
     labels, c = found.histories[:, stop], len(found.modes[stop])
-    counts, weights = np.bincount(labels, sums.counts, c), np.bincount(labels, sums.weights, c)
+    counts: Floats = np.bincount(labels, sums.counts, c)
+    weights: Floats = np.bincount(labels, sums.weights, c)
     shown = labels < rows
     r = min(rows, c)
 
@@ -68,6 +69,4 @@ def census(found: Clusterings, sums: Sums, stop: int, rows: int) -> Census:
     mass = np.where(weights[:r] > 0.0, weights[:r], np.nan)[:, None]
     means = added(sums.firsts) / mass
     variances = (added(sums.squares) / mass - means**2).clip(0.0)
-    return Census(
-        counts.astype(np.int64), weights, means * sums.unit + sums.origin, np.sqrt(variances) * sums.unit
-    )
+    return Census(counts.astype(np.int64), weights, means * sums.unit + sums.origin, np.sqrt(variances) * sums.unit)

@@ -13,7 +13,9 @@ from typing import Any
 from modeseek.scale_space import BandwidthPath
 
 SCRIPTS = ("unpack.js", "raster.js", "page.js")
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; font-src data:; img-src data: blob:"
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; font-src data:; img-src data: blob:"
+)
 BESIDE = " 'self' file:"  # pictures of sections lie beside the page
 
 
@@ -52,7 +54,9 @@ def document(
 
 def _notes(data: Mapping[str, Any]) -> str:
     """Say what the labels are and what is drawn."""
-    part = "" if data["drawn"] == data["n"] else f" {data['drawn']:,} of the {data['n']:,} rows are drawn, evenly spaced."
+    part = (
+        "" if data["drawn"] == data["n"] else f" {data['drawn']:,} of the {data['n']:,} rows are drawn, evenly spaced."
+    )
     return (
         f"Labels are those of MeanShift(bandwidth, {data['settings']}), clusters numbered by decreasing weight."
         f" Coordinates are drawn, and told at the pointer, to 1/65,535 of a column's range.{part}"

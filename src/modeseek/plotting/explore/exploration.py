@@ -88,7 +88,9 @@ class Exploration:
     def _repr_html_(self) -> str:
         """Return a frame that holds the page, for notebooks."""
         style = "width:100%;height:900px;border:0"
-        return f'<iframe title="{text.escape(self.title)}" style="{style}" srcdoc="{text.escape(self.html())}"></iframe>'
+        return (
+            f'<iframe title="{text.escape(self.title)}" style="{style}" srcdoc="{text.escape(self.html())}"></iframe>'
+        )
 
     def _described(self, X: NDArray[np.floating], sample_weight: Floats | None, names: list[str]) -> dict[str, Any]:
         """Return all that the page knows, as it is written there."""

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 from bokeh.embed import json_item
-from bokeh.models import BoxAnnotation, ColumnDataSource, FixedTicker, LinearColorMapper, LogTicker, Range1d, Span
+from bokeh.models import BoxAnnotation, ColumnDataSource, FixedTicker, LinearColorMapper, LogTicker, Range1d
+from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
@@ -22,17 +23,21 @@ HEX = ["#" + bytes(np.rint(255 * color).astype(np.uint8)).hex() for color in COL
 
 def library() -> str:
     """Return BokehJS."""
-    return "\n".join(Resources(mode="inline", components=["bokeh"], minified=True).js_raw).replace("</script", "<\\/script")
+    return "\n".join(Resources(mode="inline", components=["bokeh"], minified=True).js_raw).replace(
+        "</script", "<\\/script"
+    )
 
 
 def map_figure() -> dict[str, Any]:
     """Return the plot of two columns: an image, points, modes, and a ring around the point below the pointer."""
-    plot = figure(
-        sizing_mode="stretch_both", x_range=Range1d(0, 1), y_range=Range1d(0, 1), tools="pan,box_zoom,wheel_zoom,reset",
+    plot: Any = figure(
+        sizing_mode="stretch_both", x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1), tools="pan,box_zoom,wheel_zoom,reset",
         active_drag="pan", active_scroll=None, output_backend="canvas", toolbar_location="above", name="map",
     )  # fmt: skip
     plot.toolbar.logo = None  # it leads out of the page
-    image = ColumnDataSource({"image": [np.zeros((1, 1), np.uint32)], "x": [0], "y": [0], "w": [1], "h": [1]}, name="image")
+    image = ColumnDataSource(
+        {"image": [np.zeros((1, 1), np.uint32)], "x": [0], "y": [0], "w": [1], "h": [1]}, name="image"
+    )
     plot.image_rgba("image", x="x", y="y", dw="w", dh="h", source=image)
     colors = LinearColorMapper(palette=HEX, low=-0.5, high=len(HEX) - 0.5)
     points = ColumnDataSource({"x": [], "y": [], "color": []}, name="points")
@@ -53,9 +58,10 @@ def stability_figure(path: BandwidthPath, start: float) -> dict[str, Any]:
     steps = np.repeat(edges, 2)[1:-1]
     modes = np.minimum(path.n_modes, 3 * path.n_clusters.max())
     top = float(modes.max())
-    plot = figure(
-        sizing_mode="stretch_both", x_axis_type="log", x_range=Range1d(float(h[0]), float(h[-1])), tools="", name="stability",
-        y_range=Range1d(0, top + 1), toolbar_location=None, x_axis_label="bandwidth", y_axis_label="clusters",
+    plot: Any = figure(
+        sizing_mode="stretch_both", x_axis_type="log", x_range=Range1d(start=float(h[0]), end=float(h[-1])), tools="",
+        name="stability", y_range=Range1d(start=0, end=top + 1), toolbar_location=None,
+        x_axis_label="bandwidth", y_axis_label="clusters",
     )  # fmt: skip
     plot.xaxis.ticker = plot.xgrid.ticker = LogTicker(mantissas=[1, 2, 5])
     every = max(1, int(np.ceil((top + 1) / 6)))
