@@ -55,7 +55,7 @@ def main():
         whole.paste(picture, (left, 0))
         left += picture.width + gap
     IMAGES.mkdir(exist_ok=True)
-    whole.quantize(128).save(IMAGES / "explore.png", optimize=True)
+    whole.quantize(256).save(IMAGES / "explore.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from modeseek.demo import page, photos, points, tables
 class Reader(HTMLParser):
     """Collects links and anchors, and checks that tags are closed in order."""
 
-    VOID = frozenset({"meta", "img", "source", "br"})
+    VOID = frozenset({"meta", "img", "source", "br", "input"})
 
     def __init__(self, html: str):
         super().__init__()
@@ -191,6 +191,6 @@ def test_where_the_page_cannot_go(tmp_path):
 
 def test_without_matplotlib(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"pip install 'modeseek\[cli,plot,image\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'modeseek\[cli,plot,image,explore\]'"):
         demo.write_demo(tmp_path / "demo")
     assert not (tmp_path / "demo").exists()

@@ -242,3 +242,16 @@ def test_on_a_phone(driver, large):
         driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert wide <= 390
     assert right >= left  # one below the other
+
+
+def test_the_benchmark_measures(tmp_path, monkeypatch):
+    from benchmarks import explore, harness
+
+    monkeypatch.setattr(explore, "LOADS", 1)
+    monkeypatch.setattr(explore, "CASES", {"few": lambda quick: explore.case(6000, 2, [2.0, 5.0, 9.0])})
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    explore.main(["--quick"])
+    rows = {row["bar"].partition(": ")[2]: float(row["measured"]) for row in harness.read_rows("explore-quick")}
+    assert 1.2 < rows["megabytes"] < 2
+    assert 0 < rows["ms from navigation to first contentful paint"] < rows["ms from navigation to points drawn"] * 2
+    assert 0 < rows["ms of a slider step, median"] <= rows["ms of a slider step, slowest"]

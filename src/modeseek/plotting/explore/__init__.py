@@ -2,8 +2,8 @@
 
 The page needs nothing but a browser, and asks no network for anything. What it shows is computed here beforehand:
 `clusterings` fits mean shift at every bandwidth, `census` describes the clusters, `shades` gives them colours that
-last, `packing` makes text of arrays, `figures` makes the plots (Bokeh), `document` the page; the page itself is ``page.js``,
-with ``raster.js`` and ``unpack.js``, and ``page.css``.
+last, `packing` makes text of arrays, `figures` makes the plots (Bokeh), `document` the page; the page itself is
+``page.js``, with ``raster.js`` and ``unpack.js``, and ``page.css``.
 """
 
 from pathlib import Path
@@ -38,12 +38,12 @@ def explore(
     """Make a page in which a slider moves the bandwidth and clusters merge.
 
     It shows any two columns in the colours of the clusters, which a cluster keeps as long as it lasts; their modes,
-    sizes, means and standard deviations; and how many there are at every bandwidth. The labels at any bandwidth can be saved
-    from it as CSV. The page is one file, and asks no network for anything.
+    sizes, means and standard deviations; and how many there are at every bandwidth. The labels at any bandwidth can be
+    saved from it as CSV. The page is one file, and asks no network for anything.
 
     At each bandwidth h of ``bandwidth_path(X)``, and at the one it chooses, where the slider starts, labels are those
-    of ``MeanShift(h, standardize=standardize, fidelity=fidelity).fit(X)``, for all points. Up to three columns that takes
-    seconds for a million points; in more, every point climbs on all points at each bandwidth, and widths at which
+    of ``MeanShift(h, standardize=standardize, fidelity=fidelity).fit(X)``, for all points. Up to three columns that
+    takes seconds for a million points; in more, every point climbs on all points at each bandwidth, and widths at which
     clusters merge take longest: give fewer `bandwidths` there.
 
     Parameters
@@ -87,7 +87,8 @@ def explore(
     Notes
     -----
     Points are drawn at 1 / 65,535 of a column's range, and where there are more than four million coordinates, an
-    evenly spaced part of the rows is drawn. Labels, counts, means and what is saved from the page are those of all rows.
+    evenly spaced part of the rows is drawn. Labels, counts, means and what is saved from the page are those of all
+    rows.
 
     Examples
     --------

@@ -58,8 +58,7 @@ class Census:
 def census(found: Clusterings, sums: Sums, stop: int, rows: int) -> Census:
     """Describe the clusters at one bandwidth, up to so many of them with their means."""
     labels, c = found.histories[:, stop], len(found.modes[stop])
-    counts: Floats = np.bincount(labels, sums.counts, c)
-    weights: Floats = np.bincount(labels, sums.weights, c)
+    counts, weights = (np.bincount(labels, part, c).astype(np.float64) for part in (sums.counts, sums.weights))
     shown = labels < rows
     r = min(rows, c)
 

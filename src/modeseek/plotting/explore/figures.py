@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from bokeh.embed import json_item
-from bokeh.models import BoxAnnotation, ColumnDataSource, FixedTicker, LinearColorMapper, LogTicker, Range1d
-from bokeh.models.annotations import Span
+from bokeh.models import ColumnDataSource, FixedTicker, LinearColorMapper, LogTicker, Range1d
+from bokeh.models.annotations import BoxAnnotation, Span
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
@@ -31,7 +31,8 @@ def library() -> str:
 def map_figure() -> dict[str, Any]:
     """Return the plot of two columns: an image, points, modes, and a ring around the point below the pointer."""
     plot: Any = figure(
-        sizing_mode="stretch_both", x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1), tools="pan,box_zoom,wheel_zoom,reset",
+        sizing_mode="stretch_both", x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1),
+        tools="pan,box_zoom,wheel_zoom,reset",
         active_drag="pan", active_scroll=None, output_backend="canvas", toolbar_location="above", name="map",
     )  # fmt: skip
     plot.toolbar.logo = None  # it leads out of the page
