@@ -1,11 +1,10 @@
-"""A page without dependencies: pieces of HTML, escaped, and one file that holds them and their style.
+"""Pieces of HTML, escaped, and their style.
 
-It knows nothing of what it shows. Pictures are linked by name and lie beside the page.
+They know nothing of what they show; the page around them is that of `modeseek.plotting.explore`. Pictures are linked by name and lie beside the page.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from string import Template
 
 STYLE = """:root { --ground: #fdfdfb; --ink: #22252a; --faint: #646a73; --line: #dcded9; --card: #f3f4f0;
   --link: #175fa6; }
@@ -35,29 +34,6 @@ pre { overflow-x: auto; padding: .9rem 1rem; background: var(--card); border: 1p
   border-radius: 6px; font: .82rem/1.45 ui-monospace, monospace; }
 footer { margin-top: 4rem; border-top: 1px solid var(--line); padding-top: 1rem; }
 """
-
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>$title</title>
-<style>
-$style</style>
-</head>
-<body>
-$body
-</body>
-</html>
-""")
-
-
-def page(title: str, lead: Sequence[str], sections: Sequence["Section"], footer: str) -> str:
-    """Return the whole document: a title, a lead, a table of contents, the sections, a footer."""
-    head = [f"<h1>{escape(title)}</h1>", *lead, contents(sections)]
-    body = [*head, "<main>", *(s.html() for s in sections), "</main>", f"<footer>{escape(footer)}</footer>"]
-    return _PAGE.substitute(title=escape(title), style=STYLE, body="\n".join(body))
 
 
 def contents(sections: Sequence["Section"]) -> str:
