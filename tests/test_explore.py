@@ -1,6 +1,7 @@
 """The page to explore, without a browser: labels, statistics, colours, packing, and what is refused."""
 
 import base64
+import doctest
 import json
 import re
 import sys
@@ -113,6 +114,12 @@ def test_a_cluster_keeps_its_colour():
     for at in colors:
         if len(at) <= 24:
             assert len(np.unique(at)) == len(at)
+
+
+def test_the_example_runs():
+    result = doctest.testmod(sys.modules["modeseek.plotting.explore"])
+    assert result.attempted > 3
+    assert not result.failed
 
 
 def test_same_input_same_page():

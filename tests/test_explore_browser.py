@@ -220,11 +220,11 @@ def test_dark_and_light(driver, small):
         media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
         browsers.opened(driver, small.file)
-        plot = driver.execute_script("return Bokeh.documents[0].roots()[0].background_fill_color")
-        body = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
-        r, g, b = (int(plot[i : i + 2], 16) for i in (1, 3, 5))
-        assert body == f"rgb({r}, {g}, {b})"
-        grounds.append(r + g + b)
+        ink = driver.execute_script("return Bokeh.documents[0].roots()[0].below[0].axis_label_text_color")
+        style = "return [getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+        text, ground = driver.execute_script(style)
+        assert text == f"rgb({int(ink[1:3], 16)}, {int(ink[3:5], 16)}, {int(ink[5:7], 16)})"
+        grounds.append(sum(map(int, ground[4:-1].split(","))))
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     assert grounds[0] > 600 > 200 > grounds[1]
 

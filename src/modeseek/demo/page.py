@@ -1,6 +1,7 @@
 """Pieces of HTML, escaped, and their style.
 
-They know nothing of what they show; the page around them is that of `modeseek.plotting.explore`. Pictures are linked by name and lie beside the page.
+They know nothing of what they show; the page around them is that of `modeseek.plotting.explore`. Pictures are linked
+by name and lie beside the page.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -95,8 +95,10 @@ def explore(
     >>> import modeseek as ms
     >>> _, X = ms.textbook.make_data()
     >>> page = ms.plot.explore(X, [1.5, 2.5, 8.0])
-    >>> [int(page.labels(i).max()) + 1 for i in range(3)]
-    [6, 6, 3]
+    >>> bool(page.bandwidths[page.start] == page.path.bandwidth)
+    True
+    >>> [len(set(page.labels(i).tolist())) for i in (0, -1)]
+    [6, 4]
     >>> page.save("clusters.html")  # doctest: +SKIP
     """
     need_bokeh()
