@@ -82,7 +82,7 @@ def stability_figure(path: BandwidthPath, start: float) -> dict[str, Any]:
 
 def _numbered(plot: Any) -> dict[str, Any]:
     """Return the plot as Bokeh writes it, its models numbered from 1."""
-    plot.background_fill_color = plot.border_fill_color = None  # the page shows through, dark or light
+    plot.background_fill_color = plot.border_fill_color = None  # until the page gives its own, dark or light
     text = json.dumps(json_item(plot))
     names = dict.fromkeys(re.findall(r'"id": "(p\d+)"', text))
     new = {old: f"{plot.name}{number}" for number, old in enumerate(names, 1)}

@@ -237,9 +237,9 @@ function save() {
 
 function dress() { // the plots take the colours of the page
   const style = getComputedStyle(document.documentElement), of = (name) => style.getPropertyValue(name).trim();
-  const ink = of("--ink"), faint = of("--faint"), rule = of("--line");
+  const ink = of("--ink"), faint = of("--faint"), ground = of("--ground"), rule = of("--line");
   for (const { plot } of [map, stability]) {
-    plot.outline_line_color = rule;
+    plot.setv({ border_fill_color: ground, outline_line_color: rule }); // a see-through border would keep old ticks
     for (const axis of [...plot.below, ...plot.left])
       axis.setv({ axis_label_text_color: ink, axis_label_text_font_style: "normal", major_label_text_color: faint,
         axis_line_color: rule, major_tick_line_color: rule, minor_tick_line_color: null });
