@@ -25,7 +25,7 @@ demo: .venv/installed
 	@echo
 	@echo "Open $(abspath $(DEMO))/index.html"
 
-test: .venv-test/installed
+test: .venv-test/installed .venv-test/browser
 	.venv-test/bin/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 lint: .venv-test/installed-lint
@@ -43,11 +43,15 @@ clean:
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed: pyproject.toml | .venv/bin/python
-	.venv/bin/python -m pip install $(PIP_FLAGS) -e '.[cli,plot,image]'
+	.venv/bin/python -m pip install $(PIP_FLAGS) -e '.[cli,plot,image,explore]'
 	@touch $@
 
 .venv-test/installed: pyproject.toml | .venv-test/bin/python
 	.venv-test/bin/python -m pip install $(PIP_FLAGS) -e '.[test]' '$(TORCH)'
+	@touch $@
+
+.venv-test/browser: tests/browser.sh | .venv-test/bin/python
+	sh tests/browser.sh
 	@touch $@
 
 .venv-test/installed-lint: .venv-test/installed

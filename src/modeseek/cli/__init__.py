@@ -1,4 +1,4 @@
-"""The command line: ``modeseek cluster``, ``segment``, ``demo`` and ``info``.
+"""The command line: ``modeseek cluster``, ``bandwidth``, ``explore``, ``segment``, ``demo``, ``info``.
 
 It reads arguments, calls the library and prints; there are no algorithms here. Results go to standard
 output, progress and complaints to standard error. Exit codes: 0 done, 1 bad data (one line says what),

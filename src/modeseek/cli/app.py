@@ -10,8 +10,8 @@ import numpy as np
 import typer
 
 import modeseek
+from modeseek.cli import exploring, scales, summary, table
 from modeseek.cli import info as about
-from modeseek.cli import scales, summary, table
 from modeseek.cli.stages import Stages, one_line_errors
 from modeseek.files import check_output, read_table, replacing, write_labels
 
@@ -251,6 +251,53 @@ def bandwidth(
         print(f"{path.bandwidth:.6g}")
     else:
         scales.report(stages, data, path, standardize, plot)
+
+
+@app.command()
+@one_line_errors
+def explore(
+    table_file: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="A .csv, .tsv, .parquet, .arrow, .feather or .npy table.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The page; default: the name of INPUT, ending in .html, in this directory."
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Names or positions from 0, separated by commas; default: all numeric ones."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Name or position of a column of weights; it is not clustered on."),
+    ] = None,
+    standardize: Annotated[
+        bool, typer.Option("--standardize", help="Give every column mean 0 and standard deviation 1 first.")
+    ] = False,
+    fidelity: FidelityOption = Fidelity.CERTIFIED,
+    title: Annotated[str | None, typer.Option(help="Heading of the page; default: the name of INPUT.")] = None,
+    jobs: Jobs = None,
+    header: Annotated[
+        bool | None,
+        typer.Option("--header/--no-header", help="Whether the first line of a text file holds names."),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make a page to explore a table: move the bandwidth, and see clusters merge."""
+    stages = Stages(quiet)
+    output = Path(table_file.stem + ".html") if output is None else output
+    with stages("read", f"reading {table_file}"):
+        masses = None if weights is None else read_table(table_file, [weights], header=header)
+        data = read_table(table_file, _split(columns), without=weights, header=header)
+        exploring.check_page(output, table_file)
+    options = {"standardize": standardize, "fidelity": fidelity.value, "n_jobs": jobs}
+    page = exploring.explore_table(stages, data, masses, {**options, "title": title or table_file.name})
+    with stages("write", f"writing {output}"), replacing(output) as temporary:
+        page.save(temporary)
+    if not quiet:
+        exploring.report(stages, data, page, standardize, output)
 
 
 @app.command()

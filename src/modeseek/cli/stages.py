@@ -59,6 +59,11 @@ class Stages:
         finally:
             event.unregister("numba:compile", listener)
 
+    def update(self, doing: str) -> None:
+        """Within a stage, let the spinner say how far it is."""
+        if self._spins:
+            self._spinner.update(doing)
+
     def _say(self, doing: str) -> None:
         if self._spins:
             self._spinner.update(doing)

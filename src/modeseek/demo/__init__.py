@@ -13,8 +13,10 @@ __all__ = ["write_demo"]
 LEAD = (
     "Mean shift finds clusters without being told how many there are. Think of the data as a landscape "
     "that is high where points are dense: every point walks uphill, and the points that reach the same "
-    "summit belong together. One number decides how much detail the landscape shows, the bandwidth."
+    "summit belong together. One number decides how much detail the landscape shows, the bandwidth: move it "
+    "and see clusters merge."
 )
+WIDE = "body { max-width: 84rem; padding: 1.2rem 1.2rem 4rem; }"  # the plots stand side by side
 
 
 def write_demo(directory: str | os.PathLike[str]) -> Path:
@@ -35,17 +37,18 @@ def write_demo(directory: str | os.PathLike[str]) -> Path:
     ValueError
         If `directory` is a file.
     ImportError
-        If Matplotlib or Pillow is missing.
+        If Matplotlib, Pillow or Bokeh is missing.
     """
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"{directory} is a file, not a directory")
     try:
+        import bokeh  # noqa: F401
         import matplotlib  # noqa: F401
         import PIL  # noqa: F401
         import pyarrow  # noqa: F401
     except ImportError as error:
-        raise ImportError(f"the demo needs {error.name}: pip install 'modeseek[cli,plot,image]'") from None
+        raise ImportError(f"the demo needs {error.name}: pip install 'modeseek[cli,plot,image,explore]'") from None
     directory.mkdir(parents=True, exist_ok=True)
     started = time.time()
     index = _write(directory)
@@ -57,7 +60,7 @@ def write_demo(directory: str | os.PathLike[str]) -> Path:
 
 
 def _write(directory: Path) -> Path:
-    from modeseek import __version__
+    from modeseek import __version__, plot, textbook
     from modeseek.demo import page, photos, points, tables
 
     parts = {
@@ -75,5 +78,13 @@ def _write(directory: Path) -> Path:
         f"{platform.machine()}. Made {time.strftime('%Y-%m-%d %H:%M')}."
     )
     index = directory / "index.html"
-    index.write_text(page.page("Mean shift at work", [page.text(LEAD)], sections, footer), encoding="utf-8")
+    print("the page to explore ...", flush=True)
+    html = plot.explore(textbook.make_data()[1]).html(
+        "Mean shift at work",
+        lead=[page.text(LEAD), page.contents(sections)],
+        sections=[section.html() for section in sections],
+        footer=footer,
+        style=page.STYLE + WIDE,
+    )
+    index.write_text(html, encoding="utf-8")
     return index

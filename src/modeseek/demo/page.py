@@ -1,21 +1,13 @@
-"""A page without dependencies: pieces of HTML, escaped, and one file that holds them and their style.
+"""Pieces of HTML, escaped, and their style.
 
-It knows nothing of what it shows. Pictures are linked by name and lie beside the page.
+They know nothing of what they show; the page around them is that of `modeseek.plotting.explorer`. Pictures are linked
+by name and lie beside the page.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from string import Template
 
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>$title</title>
-<style>
-:root { --ground: #fdfdfb; --ink: #22252a; --faint: #646a73; --line: #dcded9; --card: #f3f4f0;
+STYLE = """:root { --ground: #fdfdfb; --ink: #22252a; --faint: #646a73; --line: #dcded9; --card: #f3f4f0;
   --link: #175fa6; }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #16181b; --ink: #e3e4e1; --faint: #9aa0a8; --line: #34383e; --card: #1f2226;
@@ -42,22 +34,13 @@ td.number, th.number { text-align: right; white-space: nowrap; }
 pre { overflow-x: auto; padding: .9rem 1rem; background: var(--card); border: 1px solid var(--line);
   border-radius: 6px; font: .82rem/1.45 ui-monospace, monospace; }
 footer { margin-top: 4rem; border-top: 1px solid var(--line); padding-top: 1rem; }
-</style>
-</head>
-<body>
-$body
-</body>
-</html>
-""")
+"""
 
 
-def page(title: str, lead: Sequence[str], sections: Sequence["Section"], footer: str) -> str:
-    """Return the whole document: a title, a lead, a table of contents, the sections, a footer."""
+def contents(sections: Sequence["Section"]) -> str:
+    """Return links to the sections."""
     links = "".join(f'<li><a href="#{s.anchor}">{escape(s.title)}</a></li>' for s in sections)
-    nav = f'<nav aria-label="Contents"><ul>{links}</ul></nav>'
-    head = [f"<h1>{escape(title)}</h1>", *lead, nav]
-    body = [*head, "<main>", *(s.html() for s in sections), "</main>", f"<footer>{escape(footer)}</footer>"]
-    return _PAGE.substitute(title=escape(title), body="\n".join(body))
+    return f'<nav aria-label="Contents"><ul>{links}</ul></nav>'
 
 
 class Section:
