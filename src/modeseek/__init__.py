@@ -21,12 +21,14 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "bandwidth_path": ("modeseek.scale_space", "bandwidth_path"),
     "blur": ("modeseek.blurring", "blur"),
     "estimate_bandwidth": ("modeseek.bandwidth", "estimate_bandwidth"),
+    "filter_image": ("modeseek.images", "filter_image"),
     "get_bin_seeds": ("modeseek.seeds", "get_bin_seeds"),
     "kneighbors_graph": ("modeseek.estimators", "kneighbors_graph"),
     "kmeans_plusplus": ("modeseek.kmeans.seeding", "kmeans_plusplus"),
     "mean_shift": ("modeseek.estimators", "mean_shift"),
     "plot": ("modeseek.plotting", None),
     "radius_neighbors_graph": ("modeseek.estimators", "radius_neighbors_graph"),
+    "segment": ("modeseek.images", "segment"),
     "textbook": ("modeseek.textbook", None),
 }
 

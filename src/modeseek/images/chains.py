@@ -1,0 +1,215 @@
+"""From starts to modes along a lattice: climbs that come to one cell of it go on as one.
+
+A climb that has left its start goes on from the middle of the cell of the lattice that it has come to. What happens
+there depends on the cell alone, so it is found out once, in whatever part of the picture the cell lies, and parts may
+be worked on one after the other in any order. Middles rise from cell to cell: chains end in places of rest.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modeseek.engines.threads import run_chunks
+from modeseek.images.cells import UNIT, Cells, Floats, Grid, Ints, Part, Singles, gather
+from modeseek.images.spaces import Picture
+
+REACH = 4.5  # bandwidths beyond which pixels do not count: with 4, modes on long ridges lie elsewhere
+WIDEST = 1.13  # times the reach: cells have a width of their own
+FAR = 0.5  # bandwidths after which a climb has left its start
+STEP = 1.0  # bandwidths, the longest step
+MARGIN = 0.5  # bandwidths between a place and the middle of its cell of the lattice, at most
+SLOW, LONGEST = 0.05, 0.25  # bandwidths: steps from which on Newton's are taken, and the longest of these
+TOL, MAX_ITER = 3e-3, 1000
+STARTS_AT_ONCE = 128
+MOVED = 1
+
+
+@dataclass
+class Ends:
+    """Where climbs end, numbered as they are found: places of rest, and cells of the lattice in other parts."""
+
+    d: int
+    positions: list[Floats] = field(default_factory=list)  # from the picture's corner; of the cells, NaN
+    leads_to: list[tuple[Ints, Ints]] = field(default_factory=list)  # cells, and the ends that they lead to
+    count: int = 0
+    number: dict[int, int] = field(default_factory=dict)  # of the cells
+    open: dict[int, Ints] = field(default_factory=dict)  # cells that nobody has climbed from
+
+    def at_rest(self, positions: Floats) -> Ints:
+        """Add places of rest; return their numbers."""
+        self.positions.append(positions)
+        return self._numbered(len(positions))
+
+    def elsewhere(self, keys: NDArray[np.uint64], cells: Ints) -> Ints:
+        """Return the numbers of cells in other parts; new ones are open."""
+        numbers = np.empty(len(keys), np.int64)
+        new: list[int] = []
+        for i, key in enumerate(keys.tolist()):
+            if key not in self.number:
+                self.number[key] = self.count + len(new)
+                self.open[key] = cells[i]
+                new.append(i)
+            numbers[i] = self.number[key]
+        self.positions.append(np.full((len(new), self.d), np.nan))
+        self._numbered(len(new))
+        return numbers
+
+    def link(self, numbers: list[int], to: Ints) -> None:
+        """Let ends that are cells lead to other ends."""
+        self.leads_to.append((np.array(numbers), to))
+
+    def _numbered(self, k: int) -> Ints:
+        numbers = np.arange(self.count, self.count + k)
+        self.count += k
+        return numbers
+
+    def resolved(self) -> tuple[Floats, Ints]:
+        """Return all positions and, for each end, the place of rest that it leads to."""
+        links = np.arange(self.count)
+        for cells, to in self.leads_to:
+            links[cells] = to
+        while (links[links] != links).any():
+            links = links[links]
+        return np.concatenate(self.positions) if self.positions else np.empty((0, self.d)), links
+
+
+def climb_picture(
+    picture: Picture, grid: Grid, parts: list[Part], n_jobs: int | None
+) -> Iterator[tuple[Part, NDArray[np.int32], Ints, Ends]]:
+    """Climb from every part; yield the part, each pixel's start, and the end of each start.
+
+    When the last part has been yielded, `Ends.resolved` knows where all ends lead to.
+    """
+    halo = [int(np.ceil((REACH * WIDEST + FAR + STEP + MARGIN) * s / UNIT)) for s in grid.scale[: len(grid.shape)]]
+    ends = Ends(grid.d)
+    for part in parts:
+        cells = gather(picture, grid, part, halo, n_jobs)
+        yield part, cells.start_of, _Chains(cells, ends, n_jobs).from_starts(), ends
+    while ends.open:
+        corners = np.array([part.low for part in parts])
+        keys = list(ends.open)
+        lattice = np.array([ends.open[key] for key in keys])
+        groups = np.floor((lattice[:, : len(grid.shape)] + 0.5) * grid.sides[: len(grid.shape)] / UNIT).astype(np.int64)
+        groups = np.clip(groups, 0, np.array(grid.groups) - 1)
+        owner = np.array([int(np.flatnonzero((corners <= g).all(axis=1))[-1]) for g in groups])
+        for i in np.unique(owner).tolist():
+            mine = np.flatnonzero(owner == i)
+            cells = gather(picture, grid, parts[i], halo, n_jobs)
+            for j in mine:
+                del ends.open[keys[j]]
+            reached = _Chains(cells, ends, n_jobs).from_cells(lattice[mine])
+            ends.link([ends.number[keys[j]] for j in mine], reached)
+
+
+class _Chains:
+    """The lattice of one part."""
+
+    def __init__(self, cells: Cells, ends: Ends, n_jobs: int | None):
+        self.cells, self.ends, self.n_jobs = cells, ends, n_jobs
+        ns = len(cells.grid.shape)
+        self.corner = np.zeros(cells.grid.d)  # of the part's cells from the picture's corner, in units
+        self.corner[:ns] = cells.origin * UNIT
+        self.sides = cells.grid.sides
+        self.shift = np.rint(self.corner / self.sides).astype(np.int64)
+        low, high = (np.array(edge) * UNIT / self.sides[:ns] for edge in (cells.part.low, cells.part.high))
+        # climbs may leave the picture: what is beyond its edge belongs to the part at the edge
+        self.low = np.where(np.array(cells.part.low) == 0, -np.inf, low)
+        self.high = np.where(np.array(cells.part.high) == np.array(cells.grid.groups), np.inf, high)
+
+    def from_starts(self) -> Ints:
+        """Return the end of every start."""
+        return self._follow(self.cells.starts)
+
+    def from_cells(self, lattice: Ints) -> Ints:
+        """Return the end of cells of the lattice."""
+        return self._follow(self._middles(lattice))
+
+    def _middles(self, lattice: Ints) -> Singles:
+        return ((lattice - self.shift + 0.5) * self.sides).astype(np.float32)
+
+    def _follow(self, x: Singles) -> Ints:
+        """Climb from x, and on from cell to cell as long as they lie in this part; return the ends."""
+        starts = self._climb(x)
+        keys, steps = [np.empty(0, np.uint64)], [_Step.nowhere()]
+        known, last = keys[0], starts
+        while True:
+            new, at = np.unique(last.keys, return_index=True)
+            at = at[~_among(new, known)]
+            if not at.size:
+                break
+            lattice, new = last.lattice[at], last.keys[at]
+            known = np.sort(np.concatenate([known, new]))
+            places = lattice[:, : len(self.low)] + 0.5
+            inside = ((places >= self.low) & (places < self.high)).all(axis=1)
+            if not inside.all():
+                numbers = self.ends.elsewhere(new[~inside], lattice[~inside])
+                keys.append(new[~inside])
+                steps.append(_Step.ended(numbers))
+            last = self._climb(self._middles(lattice[inside]))
+            keys.append(new[inside])
+            steps.append(last)
+        return self._ends(starts, np.concatenate(keys), steps)
+
+    def _climb(self, x: Singles) -> "_Step":
+        from modeseek.engines.cpu import joint_cells, joint_shift
+
+        c, z, state = self.cells, np.array(x), np.empty(len(x), np.int8)
+        scale, sides = c.grid.scale, self.sides.astype(np.float32)
+
+        def work(_: int, a: int, b: int) -> None:
+            joint_shift.climb(
+                c.blocks, c.boxes, c.begins, c.dims, UNIT, scale, REACH, z[a:b], sides, FAR, SLOW, TOL,
+                LONGEST, MAX_ITER, state[a:b],
+            )  # fmt: skip
+
+        run_chunks(len(z), work, self.n_jobs, STARTS_AT_ONCE)
+        moved = state == MOVED
+        lattice = np.floor(z[moved] / sides).astype(np.int64) + self.shift
+        keys = np.empty(len(lattice), np.uint64)
+        joint_cells.mix_rows(lattice, keys)
+        end = np.full(len(x), -1)
+        end[~moved] = self.ends.at_rest(z[~moved] + self.corner)
+        return _Step(end, lattice, keys)
+
+    @staticmethod
+    def _ends(starts: "_Step", keys: NDArray[np.uint64], steps: list["_Step"]) -> Ints:
+        """Return where the starts end, given the steps of all cells, listed by their keys."""
+        order = np.argsort(keys)
+        rank = np.empty(len(keys), np.int64)
+        rank[order] = np.arange(len(keys))
+        end = np.concatenate([step.end for step in steps])[order]
+        towards = np.arange(len(keys))
+        towards[rank[np.concatenate([step.end for step in steps]) < 0]] = np.searchsorted(
+            keys[order], np.concatenate([step.keys for step in steps])
+        )
+        while (towards[towards] != towards).any():
+            towards = towards[towards]
+        reached = starts.end.copy()
+        reached[starts.end < 0] = end[towards[np.searchsorted(keys[order], starts.keys)]]
+        return reached
+
+
+def _among(keys: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Return which keys are among known ones, which ascend; `numpy.isin` takes as long as a generation of climbs."""
+    if not known.size:
+        return np.zeros(len(keys), bool)
+    return known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
+
+
+@dataclass
+class _Step:
+    """Where climbs have come to: an end, or -1 for those in a cell, whose numbers and keys follow in their order."""
+
+    end: Ints
+    lattice: Ints
+    keys: NDArray[np.uint64]
+
+    @classmethod
+    def ended(cls, end: Ints) -> "_Step":
+        return cls(end, np.empty((0, 0), np.int64), np.empty(0, np.uint64))
+
+    @classmethod
+    def nowhere(cls) -> "_Step":
+        return cls.ended(np.empty(0, np.int64))
