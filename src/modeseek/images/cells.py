@@ -25,7 +25,7 @@ PER_UNIT = 2  # squares in a unit of length, which is about a bandwidth
 GROUP = 4  # squares along the side of a group
 UNIT = GROUP / PER_UNIT  # side of a group, in units
 FINE = 0.5  # bandwidths along the side of a fine cell of values; a coarse one has twice that
-SIDE = 0.25  # bandwidths along the side of a cell of the lattice of values; along axes of place, the nearest power of 2
+SIDE = 0.25  # bandwidths along the side of a cell of the lattice; rounded to a power of two along axes of place
 NARROWEST = 0.1  # pixels: with any smaller bandwidth neighbours weigh nothing, as with this one
 COLUMNS = 5  # fewer are filled up with columns of zeros: compiled loops are unrolled for five
 MOST_PIXELS = 1 << 16  # gathered at a time
@@ -54,7 +54,7 @@ class Grid:
 
     @property
     def sides(self) -> Floats:
-        """Sides of the lattice's cells, in the units of the columns; powers of two, so that a part's corner is on it."""
+        """Sides of the lattice's cells, in the units of the columns; powers of two, so that parts begin on it."""
         return np.exp2(np.rint(np.log2(SIDE * self.scale.astype(np.float64))))
 
     @property

@@ -334,7 +334,7 @@ def _lands_higher(blocks, boxes, begins, dims, unit, scale, reach, cut, z, side,
 
     Known are f and h grad log f at y. The Hessian of log f is at least -1 / h^2, so
     log f(y + v) >= log f(y) + v.grad log f - |v|^2 / 2 h^2: mostly that is enough.
-    `room` is for the sum that is needed where it is not.
+    `room` is for the sum where it is not.
     """
     middle, scaled, e, lanes, sink, none = room
     gain = 0.0
@@ -353,8 +353,8 @@ def _lands_higher(blocks, boxes, begins, dims, unit, scale, reach, cut, z, side,
 def climb(blocks, boxes, begins, dims, unit, scale, reach, x, side, far, slow, tol, longest, max_iter, state):
     """Let the rows of x climb until they have left for a higher cell of the lattice (state 1) or rest (state 2).
 
-    Left is who is `far` bandwidths from where it began. Cells have sides `side` (d,); that their middles rise makes chains
-    of them end. Lengths are in bandwidths: `slow` that of a step from which on Newton's are taken, `longest` theirs at
+    Left is who is `far` bandwidths from where it began. Cells have sides `side` (d,); as their middles rise, chains of
+    them end. Lengths are in bandwidths: `slow` that of a step from which on Newton's are taken, `longest` theirs at
     most, `tol` theirs at rest. Rows that use up `max_iter` sums have state 3.
     """
     d, ns = x.shape[1], dims.size
