@@ -65,4 +65,4 @@ def both_sides(what: str, parts: list[Part], seam: Seam) -> tuple[NDArray[np.int
 
 def power_of_two(largest: float, n: int) -> float:
     """Return the scale at which n numbers no larger than ``largest`` add up to less than 2**62."""
-    return ldexp(1.0, min(62 - frexp(n)[1] - frexp(largest)[1], 1000)) if largest else 1.0
+    return ldexp(1.0, min(62 - frexp(n)[1] - frexp(largest)[1], 1023)) if largest else 1.0
