@@ -27,7 +27,7 @@ class Part:
 
 
 def find_part(
-    tile: Tile, modes: NDArray[Any], values: NDArray[Any], scale: float, merge: float, out: NDArray[np.int32]
+    tile: Tile, modes: NDArray[Any], values: NDArray[Any], scale: float, merge2: float, out: NDArray[np.int32]
 ) -> Part:
     """Find the regions of a tile as if there were no others; ``out`` gets their numbers within the tile."""
     own = tile.read(modes)
@@ -35,7 +35,7 @@ def find_part(
         raise ValueError(f"modes holds {own.max()}, but values only has {len(values)} rows")
     own = own.astype(np.int32, copy=False)
     labels, numbers = np.empty_like(own), np.empty(own.size, np.int32)
-    n = kernels.label_tile(own, values, merge, labels, numbers)
+    n = kernels.label_tile(own, values, merge2, labels, numbers)
     sizes, firsts, sums = np.zeros(n, np.int64), np.empty(n, np.int64), np.zeros((n, values.shape[1]), np.int64)
     shape = (1,) * (3 - out.ndim) + out.shape
     kernels.measure_tile(own, numbers, values, scale, tile.start, shape, labels, sizes, firsts, sums)

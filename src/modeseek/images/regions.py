@@ -82,15 +82,16 @@ def find_regions(
         raise ValueError(f"out must be int32 of shape {modes.shape}, got {out.dtype} of shape {out.shape}")
     boxes = check_tiles(bands(modes.shape) if tiles is None else tiles, modes.shape)
     scale = _scale(values, modes.size)
+    merge2 = max(float(merge) ** 2, np.nextafter(0.0, 1.0)) if merge else 0.0  # equal values are less than any apart
     parts: list[Any] = [None] * len(boxes)
 
     def work(worker: int, start: int, stop: int) -> None:
         for i in range(start, stop):
-            parts[i] = find_part(boxes[i], modes, values, scale, float(merge), out)
+            parts[i] = find_part(boxes[i], modes, values, scale, merge2, out)
 
     run_chunks(len(boxes), work, n_jobs, chunk=1)
     borders = list(seams(boxes))
-    numbers = _unite(parts, borders, values, float(merge))
+    numbers = _unite(parts, borders, values, merge2)
     return _gather(out, parts, borders, numbers, scale, n_jobs)
 
 
@@ -115,7 +116,7 @@ def _offsets(parts: list[Part]) -> list[int]:
     return np.cumsum([0] + [len(part.sizes) for part in parts]).tolist()
 
 
-def _unite(parts: list[Part], borders: list[Seam], values: NDArray[Any], merge: float) -> NDArray[np.int32]:
+def _unite(parts: list[Part], borders: list[Seam], values: NDArray[Any], merge2: float) -> NDArray[np.int32]:
     """Return the number of the region of each part of one, tile after tile; how regions are numbered is open."""
     offsets = _offsets(parts)
     if offsets[-1] > MOST:
@@ -124,7 +125,7 @@ def _unite(parts: list[Part], borders: list[Seam], values: NDArray[Any], merge: 
     for seam in borders:
         labels, modes = both_sides("labels", parts, seam), both_sides("modes", parts, seam)
         a, b = offsets[seam.before], offsets[seam.after]
-        kernels.unite_seam(modes[0], labels[0], a, modes[1], labels[1], b, values, merge, parent)
+        kernels.unite_seam(modes[0], labels[0], a, modes[1], labels[1], b, values, merge2, parent)
     for part in parts:
         part.modes.clear()
     kernels.compact(parent, len(parent))
