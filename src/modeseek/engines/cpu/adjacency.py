@@ -100,16 +100,6 @@ def _sink(heap, n, at):
 
 
 @exact_kernel
-def _rise(heap, at):
-    """Move an entry up to where no greater one is above it."""
-    key = heap[at]
-    while at > 0 and heap[(at - 1) >> 1] > key:
-        heap[at] = heap[(at - 1) >> 1]
-        at = (at - 1) >> 1
-    heap[at] = key
-
-
-@exact_kernel
 def _nearest(r, starts, neighbours, following, sizes, means, parent):
     """Return the neighbour of region r whose mean is nearest: of equals the largest, then the first; -1: none."""
     best, least = np.int64(-1), np.inf
@@ -171,5 +161,4 @@ def join_small(min_size, starts, neighbours, sizes, sums, means, parent, followi
             means[root, k] = sums[root, k] / sizes[root]
         if sizes[root] < min_size:
             heap[n] = (sizes[root] << 32) | root
-            _rise(heap, n)
-            n += 1
+            n += 1  # last, not yet in its place: the neighbour's void entry comes first, and then it sinks from the top

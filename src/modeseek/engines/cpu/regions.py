@@ -36,7 +36,7 @@ def _alike(values, a, b, merge2):
 
 @exact_kernel
 def _meet(modes, labels, values, merge2, parent, m, own):
-    """Return the label of a run of pixels of mode m and label ``own`` (-1: none yet) once it has met a run beside it."""
+    """Return the label of a run of pixels of mode m and label ``own`` (-1: none yet) once it met what is beside."""
     last = np.int32(-1)
     for i in range(len(modes)):
         other = modes[i]
