@@ -314,7 +314,7 @@ def segment(
     min_size: Annotated[int, typer.Option(min=0, help="Join regions of fewer pixels to their neighbours.")] = 0,
     merge: Annotated[
         float, typer.Option(min=0.0, help="Join regions that touch and are less than that many bandwidths apart.")
-    ] = 0.5,
+    ] = 1.0,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Draw the borders of regions over the photograph.")
     ] = False,

@@ -26,7 +26,7 @@ from modeseek.images.spaces import Picture, Tile, as_picture
 
 LEVELS = 255.0  # steps of grey from black to white that the default colour bandwidth is counted in
 DEFAULT = 8.0
-MERGE = 0.5  # colour bandwidths
+MERGE = 1.0  # colour bandwidths
 
 
 def filter_image(
@@ -142,7 +142,7 @@ def segment(
         As in `filter_image`.
     min_size : int, default 0
         Regions of fewer pixels are joined to the neighbour whose mean is nearest, the smallest first.
-    merge : float, default 0.5
+    merge : float, default 1.0
         In colour bandwidths; 0 keeps every mode apart.
     mask : bool array of the shape of the picture, optional
         False where pixels take no part: their label is -1.
