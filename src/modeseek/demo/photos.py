@@ -60,9 +60,7 @@ def _segmented(directory: Path, name: str, image: np.ndarray) -> str:
 
 def _regions(image: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the picture with every region in its mean colour, and how many regions there are."""
-    labels, _, table = images.segment(
-        image, spatial=BANDWIDTH, color=BANDWIDTH, min_size=SMALLEST, return_regions=True
-    )
+    labels, _, table = images.segment(image, spatial=BANDWIDTH, color=BANDWIDTH, min_size=SMALLEST, return_regions=True)
     means = np.stack([table[f"intensity_mean-{channel}"] for channel in range(3)], axis=1)
     return np.rint(means).astype(np.uint8)[labels], len(means)
 
