@@ -395,6 +395,8 @@ def climb(blocks, boxes, begins, dims, unit, scale, reach, x, side, far, slow, t
             if newton:
                 length, curvature = _newton(first, second, step)
                 if length < tol and curvature < 0.0:
+                    for k in range(d):
+                        _move(z, k, step[k] * scale[k], ns)
                     state[row] = 2
                     break
                 most = trust
