@@ -192,7 +192,9 @@ def segment(
     picture, grid = _prepared(image, spatial, color, color_space, channel_axis, mask)
     labels = np.empty(picture.shape, np.int32) if out is None else _checked_out(out, picture.shape, np.dtype(np.int32))
     if return_regions and out is not None and np.may_share_memory(picture.pixels, labels):
-        raise ValueError("out must not be the picture itself where the regions are to be described: give another array.")
+        raise ValueError(
+            "out must not be the picture itself where the regions are to be described: give another array."
+        )
     found = _climb(picture, grid, out, tile_size, n_jobs)
     if color is not None:
         merge = float(merge) * (float(color) / grid.color)  # in the bandwidth that was asked for
@@ -247,9 +249,7 @@ def _climb(picture: Picture, grid: Any, out: Any, tile_size: int | None, n_jobs:
     from modeseek.images.modes import find_modes
 
     effective_n_jobs(n_jobs)
-    if tile_size is not None and (
-        isinstance(tile_size, bool) or not isinstance(tile_size, Integral) or tile_size < 1
-    ):
+    if tile_size is not None and (isinstance(tile_size, bool) or not isinstance(tile_size, Integral) or tile_size < 1):
         raise ValueError(f"tile_size must be a whole number of pixels, at least 1; got {tile_size!r}.")
     part = None if tile_size is None else min(int(tile_size), max(picture.shape)) ** len(picture.shape)
     modes = _room(picture.shape, isinstance(picture.pixels, np.memmap) or isinstance(out, np.memmap))
