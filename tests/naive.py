@@ -239,7 +239,7 @@ def squares(X: np.ndarray, x: np.ndarray) -> np.ndarray:
 def filter_values(values, spatial, color, tol=1e-9):
     """Return the values (*shape, channels) of the modes that pixels climb to over place and value, in float64.
 
-    Every pixel steps to the mean of all pixels, weighted by place and value, until no coordinate moves by tol bandwidths.
+    Every pixel steps to the mean of all pixels, weighted by place and value, until none moves by tol bandwidths.
     """
     shape = values.shape[:-1]
     places = np.stack(np.indices(shape), axis=-1).reshape(-1, len(shape)) / spatial

@@ -56,7 +56,7 @@ class Grid:
 
     @property
     def sides(self) -> Floats:
-        """Sides of the lattice's cells, in the units of the columns; powers of two, so that a part's corner is on it."""
+        """Sides of the lattice's cells, in the units of the columns: powers of two, a part's corner is on it."""
         return np.exp2(np.rint(np.log2(SIDE * self.scale.astype(np.float64))))
 
     @property

@@ -161,7 +161,8 @@ def segment(
         What `filter_image` returns. Only with `return_regions`.
     regions : dict of arrays
         One row a region, in the names of `skimage.measure.regionprops_table`: ``label``, ``area`` in pixels,
-        ``centroid-0`` ..., ``bbox-0`` ..., ``intensity_mean-0`` ... (of the picture) and ``filtered_mean-0`` ...
+        ``centroid-0`` ..., ``bbox-0`` ..., ``intensity_mean-0`` ... (of the
+        picture; without a number if it has no channels) and ``filtered_mean-0`` ...
         (of the modes, in the space that values are compared in). Only with `return_regions`; ``pandas.DataFrame``
         takes it.
 

@@ -58,7 +58,7 @@ class Picture:
         return np.ones(pixels.shape[:-1], bool) if self.mask is None else np.array(self.mask[tile])
 
     def values(self, tile: Tile) -> NDArray[np.float64]:
-        """Return what the pixels of a tile are compared by: in units of the picture's values, from `low` on; 0 under the mask."""
+        """Return what the pixels of a tile are compared by, in the picture's units, from `low` on; 0 under the mask."""
         pixels = self.pixels[tile].astype(np.float64)
         if self.mask is not None:
             pixels[~self.mask[tile]] = self.low

@@ -367,10 +367,11 @@ def _square_away(z, origin, scale):
 def climb(blocks, boxes, begins, dims, unit, scale, reach, x, side, far, slow, tol, longest, max_iter, state):
     """Let the rows of x climb until they have left for a higher place (state 1) or rest (state 2).
 
-    Left is who is `far` bandwidths from where it began: for the middle of its cell of the lattice, of sides `side` (d,),
-    if that is higher than where it began. If it is not, as along a narrow ridge, and the climb is twice as far, it has
-    left for where it is: none comes farther than three times. That places rise makes chains of them end. Lengths are in bandwidths: `slow` that of a step from which on Newton's are taken, `longest` theirs at
-    most, `tol` theirs at rest. Rows that use up `max_iter` sums have state 3.
+    Left is who is `far` bandwidths from where it began: for the middle of its cell of the lattice, of sides `side`
+    (d,), if that is higher than where it began. If it is not, as along a narrow ridge, and the climb is twice as far,
+    it has left for where it is: none comes farther than three times. That places rise makes chains of them end.
+    Lengths are in bandwidths: `slow` that of a step from which on Newton's are taken, `longest` theirs at most, `tol`
+    theirs at rest. Rows that use up `max_iter` sums have state 3.
     """
     d, ns = x.shape[1], dims.size
     z, before, origin, scaled = np.empty(d, np.float32), np.empty(d, np.float32), np.empty(d), np.empty(d, np.float32)
