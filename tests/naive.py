@@ -234,3 +234,21 @@ def squares(X: np.ndarray, x: np.ndarray) -> np.ndarray:
     for k in range(X.shape[1]):
         total += (X[:, k] - x[k]) ** 2
     return total
+
+
+def filter_values(values, spatial, color, tol=1e-9):
+    """Return the values (*shape, channels) of the modes that pixels climb to over place and value, in float64.
+
+    Every pixel steps to the mean of all pixels, weighted by place and value, until none moves by tol bandwidths.
+    """
+    shape = values.shape[:-1]
+    places = np.stack(np.indices(shape), axis=-1).reshape(-1, len(shape)) / spatial
+    points = np.concatenate([places, values.reshape(-1, values.shape[-1]) / color], axis=1)
+    z, moving, squares = points.copy(), np.arange(len(points)), np.square(points).sum(axis=1)
+    while moving.size:
+        here = z[moving]
+        away = np.square(here).sum(axis=1)[:, None] + squares - 2 * here @ points.T
+        weights = np.exp(-0.5 * np.maximum(away, 0.0))
+        z[moving] = weights @ points / weights.sum(axis=1)[:, None]
+        moving = moving[np.abs(z[moving] - here).max(axis=1) > tol]
+    return z[:, len(shape) :].reshape(values.shape) * color

@@ -28,6 +28,7 @@ WIDE = 1.0  # bandwidths along the side of a cell of values that sums go over
 START = 0.35  # of one whose pixels climb as one; those are gathered from two squares along each axis
 SIDE = 0.25  # bandwidths along the side of a cell of the lattice; rounded to a power of two along axes of place
 NARROWEST = 0.1  # pixels: with any smaller bandwidth neighbours weigh nothing, as with this one
+WIDEST = 1000.0  # times the picture: with any larger bandwidth all pixels weigh the same, as with this one
 COLUMNS = 5  # fewer are filled up with columns of zeros: compiled loops are unrolled for five
 MOST_PIXELS = 1 << 16  # gathered at a time
 MAX_GROUPS = 200  # along a part: places must be exact in float32
@@ -44,7 +45,8 @@ class Grid:
     squares: tuple[int, ...] = field(init=False)  # sides, pixels
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "spatial", tuple(max(h, NARROWEST) for h in self.spatial))
+        within = (min(max(h, NARROWEST), WIDEST * n) for h, n in zip(self.spatial, self.shape, strict=True))
+        object.__setattr__(self, "spatial", tuple(within))
         object.__setattr__(self, "squares", tuple(max(1, round(h / PER_UNIT)) for h in self.spatial))
 
     @property
@@ -173,7 +175,7 @@ def _gather_run(
     shape = tuple(s.stop - s.start for s in tile)
     used, values = picture.used(tile), np.zeros((prod(shape), grid.d - len(shape)))
     if used.any():
-        values[:, : grid.channels] = np.where(used[..., None], picture.values(tile), 0.0).reshape(-1, grid.channels)
+        values[:, : grid.channels] = picture.values(tile).reshape(-1, grid.channels)
     values /= grid.color
     pixels, firsts, pair_firsts = _in_squares(shape, grid.squares, high[-1] - low[-1])
     if not used.all():

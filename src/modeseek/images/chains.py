@@ -1,8 +1,9 @@
 """From starts to modes along a lattice: climbs that come to one cell of it go on as one.
 
-A climb that has left its start goes on from the middle of the cell of the lattice that it has come to. What happens
-there depends on the cell alone, so it is found out once, in whatever part of the picture the cell lies, and parts may
-be worked on one after the other in any order. Middles rise from cell to cell: chains end in places of rest.
+A climb that has left its start goes on from the middle of the cell of the lattice that it has come to (where that is
+no higher, as along a narrow ridge, from its very place). What happens there depends on the place alone, so it is found
+out once, in whatever part of the picture it lies, and parts may be worked on one after the other in any order. Places
+rise from one to the next: chains end in places of rest. They are known by whole numbers, exactly, whatever the part.
 """
 
 from collections.abc import Iterator
@@ -11,14 +12,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from modeseek.engines.cpu.joint_cells import GRID
 from modeseek.engines.threads import run_chunks
 from modeseek.images.cells import UNIT, Cells, Floats, Grid, Ints, Part, Singles, gather
 from modeseek.images.spaces import Picture
 
 REACH = 4.5  # bandwidths beyond which pixels do not count: with 4, modes on long ridges lie elsewhere
 WIDEST = 1.13  # times the reach: cells have a width of their own
-FIRST_FAR, FAR = 1.0, 0.5  # bandwidths after which a climb has left its start, or the middle of a cell
-STEP = 1.0  # bandwidths, the longest step
+FIRST_FAR, FAR = 0.75, 0.5  # bandwidths after which a climb has left its start, or where it went on from
+FARTHEST = 3.0 * FIRST_FAR  # bandwidths from there that a climb can come (see `joint_shift.climb`: steps are 1 at most)
 MARGIN = 0.5  # bandwidths between a place and the middle of its cell of the lattice, at most
 SLOW, LONGEST = 0.05, 0.25  # bandwidths: steps from which on Newton's are taken, and the longest of these
 TOL, MAX_ITER = 3e-3, 1000
@@ -28,28 +30,30 @@ MOVED = 1
 
 @dataclass
 class Ends:
-    """Where climbs end, numbered as they are found: places of rest, and cells of the lattice in other parts."""
+    """Where climbs end, numbered as they are found: places of rest, and places to go on from in other parts."""
 
     d: int
-    positions: list[Floats] = field(default_factory=list)  # from the picture's corner; of the cells, NaN
-    leads_to: list[tuple[Ints, Ints]] = field(default_factory=list)  # cells, and the ends that they lead to
+    positions: list[Floats] = field(default_factory=list)  # from the picture's corner; of those to go on from, NaN
+    leads_to: list[tuple[Ints, Ints]] = field(
+        default_factory=list
+    )  # of those to go on from, and the ends that they lead to
     count: int = 0
-    number: dict[int, int] = field(default_factory=dict)  # of the cells
-    open: dict[int, Ints] = field(default_factory=dict)  # cells that nobody has climbed from
+    number: dict[int, int] = field(default_factory=dict)  # of places to go on from, by their keys
+    open: dict[int, Ints] = field(default_factory=dict)  # places that nobody has climbed from, by their keys
 
     def at_rest(self, positions: Floats) -> Ints:
         """Add places of rest; return their numbers."""
         self.positions.append(positions)
         return self._numbered(len(positions))
 
-    def elsewhere(self, keys: NDArray[np.uint64], cells: Ints) -> Ints:
-        """Return the numbers of cells in other parts; new ones are open."""
+    def elsewhere(self, keys: NDArray[np.uint64], places: Ints) -> Ints:
+        """Return the numbers of places in other parts; new ones are open."""
         numbers = np.empty(len(keys), np.int64)
         new: list[int] = []
         for i, key in enumerate(keys.tolist()):
             if key not in self.number:
                 self.number[key] = self.count + len(new)
-                self.open[key] = cells[i]
+                self.open[key] = places[i]
                 new.append(i)
             numbers[i] = self.number[key]
         self.positions.append(np.full((len(new), self.d), np.nan))
@@ -57,7 +61,7 @@ class Ends:
         return numbers
 
     def link(self, numbers: list[int], to: Ints) -> None:
-        """Let ends that are cells lead to other ends."""
+        """Let ends that are places to go on from lead to other ends."""
         self.leads_to.append((np.array(numbers), to))
 
     def _numbered(self, k: int) -> Ints:
@@ -68,10 +72,9 @@ class Ends:
     def resolved(self) -> tuple[Floats, Ints]:
         """Return all positions and, for each end, the place of rest that it leads to."""
         links = np.arange(self.count)
-        for cells, to in self.leads_to:
-            links[cells] = to
-        while (links[links] != links).any():
-            links = links[links]
+        for numbers, to in self.leads_to:
+            links[numbers] = to
+        links = _ultimate(links)
         return np.concatenate(self.positions) if self.positions else np.empty((0, self.d)), links
 
 
@@ -82,9 +85,7 @@ def climb_picture(
 
     When the last part has been yielded, `Ends.resolved` knows where all ends lead to.
     """
-    halo = [
-        int(np.ceil((REACH * WIDEST + FIRST_FAR + STEP + MARGIN) * s / UNIT)) for s in grid.scale[: len(grid.shape)]
-    ]
+    halo = [int(np.ceil((REACH * WIDEST + FARTHEST + MARGIN) * s / UNIT)) for s in grid.scale[: len(grid.shape)]]
     ends = Ends(grid.d)
     for part in parts:
         cells = gather(picture, grid, part, halo, n_jobs)
@@ -92,8 +93,8 @@ def climb_picture(
     while ends.open:
         corners = np.array([part.low for part in parts])
         keys = list(ends.open)
-        lattice = np.array([ends.open[key] for key in keys])
-        groups = np.floor((lattice[:, : len(grid.shape)] + 0.5) * grid.sides[: len(grid.shape)] / UNIT).astype(np.int64)
+        places = np.array([ends.open[key] for key in keys])
+        groups = np.floor(places[:, : len(grid.shape)] / (GRID * UNIT)).astype(np.int64)
         groups = np.clip(groups, 0, np.array(grid.groups) - 1)
         owner = np.array([int(np.flatnonzero((corners <= g).all(axis=1))[-1]) for g in groups])
         for i in np.unique(owner).tolist():
@@ -101,12 +102,12 @@ def climb_picture(
             cells = gather(picture, grid, parts[i], halo, n_jobs)
             for j in mine:
                 del ends.open[keys[j]]
-            reached = _Chains(cells, ends, n_jobs).from_cells(lattice[mine])
+            reached = _Chains(cells, ends, n_jobs).from_places(places[mine])
             ends.link([ends.number[keys[j]] for j in mine], reached)
 
 
 class _Chains:
-    """The lattice of one part."""
+    """Chains in one part."""
 
     def __init__(self, cells: Cells, ends: Ends, n_jobs: int | None):
         self.cells, self.ends, self.n_jobs = cells, ends, n_jobs
@@ -114,8 +115,7 @@ class _Chains:
         self.corner = np.zeros(cells.grid.d)  # of the part's cells from the picture's corner, in units
         self.corner[:ns] = cells.origin * UNIT
         self.sides = cells.grid.sides
-        self.shift = np.rint(self.corner / self.sides).astype(np.int64)
-        low, high = (np.array(edge) * UNIT / self.sides[:ns] for edge in (cells.part.low, cells.part.high))
+        low, high = (np.array(edge) * UNIT * GRID for edge in (cells.part.low, cells.part.high))
         # climbs may leave the picture: what is beyond its edge belongs to the part at the edge
         self.low = np.where(np.array(cells.part.low) == 0, -np.inf, low)
         self.high = np.where(np.array(cells.part.high) == np.array(cells.grid.groups), np.inf, high)
@@ -124,15 +124,26 @@ class _Chains:
         """Return the end of every start."""
         return self._follow(self.cells.starts, FIRST_FAR)
 
-    def from_cells(self, lattice: Ints) -> Ints:
-        """Return the end of cells of the lattice."""
-        return self._follow(self._middles(lattice), FAR)
+    def from_places(self, places: Ints) -> Ints:
+        """Return the end of places to go on from."""
+        return self._follow(self._positions(places), FAR)
 
-    def _middles(self, lattice: Ints) -> Singles:
-        return ((lattice - self.shift + 0.5) * self.sides).astype(np.float32)
+    def _places(self, z: Singles) -> Ints:
+        """Return positions as whole numbers: along axes of place in 1 / `GRID`, values as their bits."""
+        ns, places = len(self.low), np.empty(z.shape, np.int64)
+        places[:, :ns] = np.rint((z[:, :ns] + self.corner[:ns]) * GRID)
+        places[:, ns:] = np.ascontiguousarray(z[:, ns:]).view(np.int32)
+        return places
+
+    def _positions(self, places: Ints) -> Singles:
+        """Undo `_places`."""
+        ns, z = len(self.low), np.empty(places.shape, np.float32)
+        z[:, :ns] = places[:, :ns] / GRID - self.corner[:ns]
+        z[:, ns:] = places[:, ns:].astype(np.int32).view(np.float32)
+        return z
 
     def _follow(self, x: Singles, far: float) -> Ints:
-        """Climb from x, and on from cell to cell as long as they lie in this part; return the ends."""
+        """Climb from x, and on from place to place as long as they lie in this part; return the ends."""
         starts = self._climb(x, far)
         keys, steps = [np.empty(0, np.uint64)], [_Step.nowhere()]
         known, last = keys[0], starts
@@ -141,15 +152,15 @@ class _Chains:
             at = at[~_among(new, known)]
             if not at.size:
                 break
-            lattice, new = last.lattice[at], last.keys[at]
+            places, new = last.places[at], last.keys[at]
             known = np.sort(np.concatenate([known, new]))
-            places = lattice[:, : len(self.low)] + 0.5
-            inside = ((places >= self.low) & (places < self.high)).all(axis=1)
+            where = places[:, : len(self.low)]
+            inside = ((where >= self.low) & (where < self.high)).all(axis=1)
             if not inside.all():
-                numbers = self.ends.elsewhere(new[~inside], lattice[~inside])
+                numbers = self.ends.elsewhere(new[~inside], places[~inside])
                 keys.append(new[~inside])
                 steps.append(_Step.ended(numbers))
-            last = self._climb(self._middles(lattice[inside]), FAR)
+            last = self._climb(self._positions(places[inside]), FAR)
             keys.append(new[inside])
             steps.append(last)
         return self._ends(starts, np.concatenate(keys), steps)
@@ -168,16 +179,16 @@ class _Chains:
 
         run_chunks(len(z), work, self.n_jobs, STARTS_AT_ONCE)
         moved = state == MOVED
-        lattice = np.floor(z[moved] / sides).astype(np.int64) + self.shift
-        keys = np.empty(len(lattice), np.uint64)
-        joint_cells.mix_rows(lattice, keys)
+        places = self._places(z[moved])
+        keys = np.empty(len(places), np.uint64)
+        joint_cells.mix_rows(places, keys)
         end = np.full(len(x), -1)
         end[~moved] = self.ends.at_rest(z[~moved] + self.corner)
-        return _Step(end, lattice, keys)
+        return _Step(end, places, keys)
 
     @staticmethod
     def _ends(starts: "_Step", keys: NDArray[np.uint64], steps: list["_Step"]) -> Ints:
-        """Return where the starts end, given the steps of all cells, listed by their keys."""
+        """Return where the starts end, given the steps from all places, listed by their keys."""
         order = np.argsort(keys)
         rank = np.empty(len(keys), np.int64)
         rank[order] = np.arange(len(keys))
@@ -186,11 +197,19 @@ class _Chains:
         towards[rank[np.concatenate([step.end for step in steps]) < 0]] = np.searchsorted(
             keys[order], np.concatenate([step.keys for step in steps])
         )
-        while (towards[towards] != towards).any():
-            towards = towards[towards]
+        towards = _ultimate(towards)
         reached = starts.end.copy()
         reached[starts.end < 0] = end[towards[np.searchsorted(keys[order], starts.keys)]]
         return reached
+
+
+def _ultimate(links: Ints) -> Ints:
+    """Follow links to their ends."""
+    for _ in range(64):
+        if (links[links] == links).all():
+            return links
+        links = links[links]
+    raise RuntimeError("climbs go round in circles: please report this, with the picture and the bandwidths.")
 
 
 def _among(keys: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -202,10 +221,10 @@ def _among(keys: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bo
 
 @dataclass
 class _Step:
-    """Where climbs have come to: an end, or -1 for those in a cell, whose numbers and keys follow in their order."""
+    """Where climbs have come to: an end, or -1 for those that go on, whose places and keys follow in their order."""
 
     end: Ints
-    lattice: Ints
+    places: Ints
     keys: NDArray[np.uint64]
 
     @classmethod

@@ -27,6 +27,8 @@ from modeseek.images.spaces import Picture, Tile, as_picture
 LEVELS = 255.0  # steps of grey from black to white that the default colour bandwidth is counted in
 DEFAULT = 8.0
 MERGE = 1.0  # colour bandwidths
+MOST_BANDWIDTHS = 1 << 20  # from the lowest to the highest value: float32 tells a sixteenth of a bandwidth apart
+WIDEST_COLOR = 100.0  # times the range of values: weights are above 0.9999 with that, and with any wider bandwidth
 
 
 def filter_image(
@@ -159,7 +161,8 @@ def segment(
         What `filter_image` returns. Only with `return_regions`.
     regions : dict of arrays
         One row a region, in the names of `skimage.measure.regionprops_table`: ``label``, ``area`` in pixels,
-        ``centroid-0`` ..., ``bbox-0`` ..., ``intensity_mean-0`` ... (of the picture) and ``filtered_mean-0`` ...
+        ``centroid-0`` ..., ``bbox-0`` ..., ``intensity_mean-0`` ... (of the
+        picture; without a number if it has no channels) and ``filtered_mean-0`` ...
         (of the modes, in the space that values are compared in). Only with `return_regions`; ``pandas.DataFrame``
         takes it.
 
@@ -183,13 +186,19 @@ def segment(
     """
     from modeseek.images.regions import find_regions
 
-    if not isinstance(min_size, Integral) or min_size < 0:
+    if isinstance(min_size, bool) or not isinstance(min_size, Integral) or min_size < 0:
         raise ValueError(f"min_size must be a whole number of pixels, at least 0; got {min_size!r}.")
-    if not isinstance(merge, Real) or not 0 <= float(merge) < np.inf:
+    if isinstance(merge, bool) or not isinstance(merge, Real) or not 0 <= float(merge) < np.inf:
         raise ValueError(f"merge must be a finite number of colour bandwidths, at least 0; got {merge!r}.")
     picture, grid = _prepared(image, spatial, color, color_space, channel_axis, mask)
     labels = np.empty(picture.shape, np.int32) if out is None else _checked_out(out, picture.shape, np.dtype(np.int32))
+    if return_regions and out is not None and np.may_share_memory(picture.pixels, labels):
+        raise ValueError(
+            "out must not be the picture itself where the regions are to be described: give another array."
+        )
     found = _climb(picture, grid, out, tile_size, n_jobs)
+    if color is not None:
+        merge = float(merge) * (float(color) / grid.color)  # in the bandwidth that was asked for
     regions = find_regions(found.modes, found.values / grid.color, found.tiles, out=labels, merge=merge, n_jobs=n_jobs)
     if min_size > 1:
         regions.join_small(int(min_size))
@@ -216,25 +225,34 @@ def _prepared(
 ) -> tuple[Picture, Grid]:
     picture = as_picture(image, channel_axis, color_space, mask)
     ns = len(picture.shape)
-    each = (spatial,) * ns if isinstance(spatial, Real) else tuple(spatial)
+    each = tuple(spatial) if isinstance(spatial, (Sequence, np.ndarray)) and np.ndim(spatial) else (spatial,) * ns
     if len(each) != ns:
         raise ValueError(f"spatial must be one number, or one for each of {ns} axes of place; got {spatial!r}.")
-    bandwidth: Any = DEFAULT / LEVELS * picture.unit if color is None else color
-    for name, h in [*(("spatial", h) for h in each), ("color", bandwidth)]:
-        if isinstance(h, bool) or not isinstance(h, Real):
-            raise TypeError(f"{name} must be a number, got {h!r}.")
-        if not 0 < float(h) < np.inf:
-            raise ValueError(f"{name} must be finite and above 0, got {h!r}.")
-    return picture, Grid(picture.shape, tuple(float(h) for h in each), float(bandwidth), picture.channels)
+    each = tuple(_positive("spatial", h) for h in each)
+    bandwidth = DEFAULT / LEVELS * picture.unit or picture.unit if color is None else _positive("color", color)
+    if picture.span / bandwidth > MOST_BANDWIDTHS:
+        raise ValueError(
+            f"color={bandwidth:g} is too narrow for values from {picture.low:g} to {picture.high:g}: at most "
+            f"{MOST_BANDWIDTHS} bandwidths can be told apart; widen it, or leave outliers out with mask=."
+        )
+    return picture, Grid(picture.shape, each, min(bandwidth, WIDEST_COLOR * picture.unit), picture.channels)
+
+
+def _positive(name: str, h: Any) -> float:
+    if isinstance(h, (bool, np.bool_)) or not isinstance(h, Real):
+        raise TypeError(f"{name} must be a number, got {h!r}.")
+    if not 0 < float(h) < np.inf:
+        raise ValueError(f"{name} must be finite and above 0, got {h!r}.")
+    return float(h)
 
 
 def _climb(picture: Picture, grid: Any, out: Any, tile_size: int | None, n_jobs: int | None) -> _Found:
     from modeseek.images.modes import find_modes
 
     effective_n_jobs(n_jobs)
-    if tile_size is not None and (not isinstance(tile_size, Integral) or tile_size < 1):
+    if tile_size is not None and (isinstance(tile_size, bool) or not isinstance(tile_size, Integral) or tile_size < 1):
         raise ValueError(f"tile_size must be a whole number of pixels, at least 1; got {tile_size!r}.")
-    part = None if tile_size is None else int(tile_size) ** len(picture.shape)
+    part = None if tile_size is None else min(int(tile_size), max(picture.shape)) ** len(picture.shape)
     modes = _room(picture.shape, isinstance(picture.pixels, np.memmap) or isinstance(out, np.memmap))
     _, values, tiles = find_modes(picture, grid, modes, part, n_jobs)
     return _Found(modes, values, tiles)

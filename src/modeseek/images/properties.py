@@ -64,10 +64,17 @@ def _means(regions: "Regions", image: NDArray[Any]) -> NDArray[np.float64]:
         for i in range(start, stop):
             tile = regions.tiles[i]
             labels = tile.read(regions.out).reshape(-1)
-            kernels.add_pixels(labels, tile.read(image).reshape(-1, channels), scale, sums[worker])
+            kernels.add_pixels(labels, _native(tile.read(image)).reshape(-1, channels), scale, sums[worker])
 
     run_chunks(len(regions.tiles), work, workers, chunk=1)
     return sums.sum(axis=0) / regions.sizes[:, None] / scale
+
+
+def _native(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return pixels of a type that compiled loops take: in the machine's order of bytes, float32 or float64."""
+    if pixels.dtype.kind == "f" and pixels.dtype.itemsize not in (4, 8):
+        return pixels.astype(np.float64)
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
 def _scale(regions: "Regions", image: NDArray[Any]) -> float:

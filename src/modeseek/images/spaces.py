@@ -25,7 +25,8 @@ class Picture:
     mask: NDArray[np.bool_] | None
     lab: bool
     unit: float  # of values: what black and white are apart
-    zero: float  # the lowest value, where it may be far from 0
+    low: float  # the lowest value, which others are counted from: it may be far from 0
+    high: float
     axis: int | None  # that the channels had; None: there were none
 
     @property
@@ -37,6 +38,11 @@ class Picture:
     def channels(self) -> int:
         """Number of values of a pixel."""
         return int(self.pixels.shape[-1])
+
+    @property
+    def span(self) -> float:
+        """How far values are apart at most, as they are compared."""
+        return self.unit if self.lab else self.high - self.low
 
     def as_given(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Return a view of pixels (*shape, channels) with the axes that the picture came with."""
@@ -52,25 +58,27 @@ class Picture:
         return np.ones(pixels.shape[:-1], bool) if self.mask is None else np.array(self.mask[tile])
 
     def values(self, tile: Tile) -> NDArray[np.float64]:
-        """Return what the pixels of a tile are compared by: in units of the picture's values, from `zero` on."""
-        pixels = np.asarray(self.pixels[tile])
+        """Return what the pixels of a tile are compared by, in the picture's units, from `low` on; 0 under the mask."""
+        pixels = self.pixels[tile].astype(np.float64)
+        if self.mask is not None:
+            pixels[~self.mask[tile]] = self.low
         if not self.lab:
-            return pixels.astype(np.float64) - self.zero
-        colour = _skimage_colour()
-        return colour.rgb2lab(pixels.astype(np.float64) / self.unit) * (self.unit / WHITE)
+            return pixels - self.low
+        return _skimage_colour().rgb2lab(pixels / self.unit) * (self.unit / WHITE)
 
     def pixels_of(self, values: NDArray[np.float64]) -> NDArray[Any]:
         """Return the pixels (m, channels) that values (m, channels) stand for, in the picture's own type."""
         if self.lab:
             values = _skimage_colour().lab2rgb(values[None] * (WHITE / self.unit))[0] * self.unit
         else:
-            values = values + self.zero
+            values = values + self.low
         kind = self.pixels.dtype
         if kind.kind == "b":
             return values >= 0.5
         if kind.kind in "iu":
-            limits = np.iinfo(kind)
-            return np.clip(np.rint(values), limits.min, limits.max).astype(kind)
+            limits, values = np.iinfo(kind), np.rint(values)
+            whole = np.clip(values, limits.min, np.nextafter(float(limits.max), 0.0)).astype(kind)
+            return np.where(values >= float(limits.max), kind.type(limits.max), whole).astype(kind)
         return values.astype(kind)
 
 
@@ -89,7 +97,7 @@ def as_picture(image: ArrayLike, channel_axis: int | str | None, color_space: st
         raise ValueError(f"color_space='lab' needs red, green and blue; image has {pixels.shape[-1]} channels.")
     chosen = None if mask is None else _as_mask(mask, pixels.shape[:-1])
     low, high = _extremes(pixels, chosen)
-    return Picture(pixels, chosen, lab, _unit(pixels.dtype, lab, low, high), low, axis)
+    return Picture(pixels, chosen, lab, _unit(pixels.dtype, lab, low, high), low, high, axis)
 
 
 def _with_channels(array: NDArray[Any], channel_axis: int | str | None) -> tuple[NDArray[Any], int | None]:
@@ -137,7 +145,11 @@ def _extremes(pixels: NDArray[Any], mask: NDArray[np.bool_] | None) -> tuple[flo
                 f"image holds NaN or infinity, the first at pixel {where}: fill it, or leave such pixels out with mask="
             )
         low, high = min(low, float(row.min())), max(high, float(row.max()))
-    return (low, high) if low <= high else (0.0, 1.0)
+    if not low <= high:
+        return 0.0, 1.0
+    if not np.isfinite(high - low):
+        raise ValueError(f"image holds values from {low:g} to {high:g}, too far apart for float64: scale them.")
+    return low, high
 
 
 def _unit(kind: np.dtype, lab: bool, low: float, high: float) -> float:

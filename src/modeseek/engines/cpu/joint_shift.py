@@ -22,6 +22,7 @@ from modeseek.engines.cpu.lanes import WIDTH, greater, load, lowest, plus_produc
 
 FURTHER = 1.5  # steps of mean shift are this much longer: up to 2 they still climb
 FLATTEST = 1e-3  # curvature that Newton's step divides by, at least
+RISE = 1.001  # times what it was: then the density is higher for sure, whatever a bound leaves out
 LOST = 1e-6  # of the density that rounding may take without a step having led down
 FARTHEST = np.float32(-24.0)  # exponents are no lower than that
 WIDEST = 1.26  # times h^2, at most, is what v can be: cells are a bandwidth wide, and pixels may lie at both ends
@@ -334,28 +335,43 @@ def _lands_higher(blocks, boxes, begins, dims, unit, scale, reach, cut, z, side,
 
     Known are f and h grad log f at y. The Hessian of log f is at least -1 / h^2, so
     log f(y + v) >= log f(y) + v.grad log f - |v|^2 / 2 h^2: mostly that is enough.
-    `room` is for the sum where it is not.
+    `room` is for the sum where it is not; its first array becomes the middle.
     """
     middle, scaled, e, lanes, sink, none = room
+    ns = dims.size
     gain = 0.0
     for k in range(z.size):
-        middle[k] = (np.floor(z[k] / side[k]) + np.float32(0.5)) * side[k]
+        if k < ns:
+            middle[k] = (np.floor(z[k] / side[k]) + np.float32(0.5)) * side[k]
+        else:  # in columns of zeros it is 0
+            middle[k] = np.rint(z[k] / side[k]) * side[k]
         v = (middle[k] - y[k]) / scale[k]
         gain += v * first[k] - 0.5 * v * v
-    if f * np.exp(gain) > least:
+    if f * np.exp(gain) > RISE * least:
         return True
     return (
         sums(blocks, boxes, begins, dims, unit, scale, reach, cut, middle, scaled, False, e, lanes, sink, none) > least
     )
 
 
+@inline
+def _square_away(z, origin, scale):
+    """Return the square of a distance in bandwidths."""
+    total = 0.0
+    for k in range(z.size):
+        total += ((z[k] - origin[k]) / scale[k]) ** 2
+    return total
+
+
 @kernel
 def climb(blocks, boxes, begins, dims, unit, scale, reach, x, side, far, slow, tol, longest, max_iter, state):
-    """Let the rows of x climb until they have left for a higher cell of the lattice (state 1) or rest (state 2).
+    """Let the rows of x climb until they have left for a higher place (state 1) or rest (state 2).
 
-    Left is who is `far` bandwidths from where it began. Cells have sides `side` (d,); as their middles rise, chains of
-    them end. Lengths are in bandwidths: `slow` that of a step from which on Newton's are taken, `longest` theirs at
-    most, `tol` theirs at rest. Rows that use up `max_iter` sums have state 3.
+    Left is who is `far` bandwidths from where it began: for the middle of its cell of the lattice, of sides `side`
+    (d,), if that is higher than where it began. If it is not, as along a narrow ridge, and the climb is twice as far,
+    it has left for where it is: none comes farther than three times. That places rise makes chains of them end.
+    Lengths are in bandwidths: `slow` that of a step from which on Newton's are taken, `longest` theirs at most, `tol`
+    theirs at rest. Rows that use up `max_iter` sums have state 3.
     """
     d, ns = x.shape[1], dims.size
     z, before, origin, scaled = np.empty(d, np.float32), np.empty(d, np.float32), np.empty(d), np.empty(d, np.float32)
@@ -383,6 +399,10 @@ def climb(blocks, boxes, begins, dims, unit, scale, reach, x, side, far, slow, t
                     z[k] = before[k]
                     _move(z, k, by, ns)
                 continue
+            away = _square_away(z, origin, scale)
+            if away > 4.0 * far * far:
+                state[row] = 1 if f > least else 2
+                break
             size = 0.0
             for k in range(d):
                 size += first[k] * first[k]
@@ -391,10 +411,12 @@ def climb(blocks, boxes, begins, dims, unit, scale, reach, x, side, far, slow, t
                 newton, height = True, -1.0
                 continue
             newton = newton and size <= 2.0 * slow
-            most = 1.0
+            most = 1.0 if away <= far * far else far
             if newton:
                 length, curvature = _newton(first, second, step)
                 if length < tol and curvature < 0.0:
+                    for k in range(d):
+                        _move(z, k, step[k] * scale[k], ns)
                     state[row] = 2
                     break
                 most = trust
@@ -408,14 +430,13 @@ def climb(blocks, boxes, begins, dims, unit, scale, reach, x, side, far, slow, t
                     step[k] *= most / length
                 length = most
             before[:] = z
-            away = 0.0
             for k in range(d):
                 _move(z, k, step[k] * scale[k], ns)
-                away += ((z[k] - origin[k]) / scale[k]) ** 2
             height = f
-            if away > far * far and _lands_higher(
+            if _square_away(z, origin, scale) > far * far and _lands_higher(
                 blocks, boxes, begins, dims, unit, scale, reach, cut, z, side, before, first, f, least, room
             ):
                 state[row] = 1
+                z[:] = room[0]
                 break
         x[row] = z
