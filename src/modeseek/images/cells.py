@@ -26,6 +26,7 @@ GROUP = 4  # squares along the side of a group
 UNIT = GROUP / PER_UNIT  # side of a group, in units
 WIDE = 1.0  # bandwidths along the side of a cell of values that sums go over
 START = 0.35  # of one whose pixels climb as one; those are gathered from two squares along each axis
+BROADEST = 1.25  # bandwidths that two squares may be wide; else one
 SIDE = 0.25  # bandwidths along the side of a cell of the lattice; rounded to a power of two along axes of place
 NARROWEST = 0.1  # pixels: with any smaller bandwidth neighbours weigh nothing, as with this one
 WIDEST = 1000.0  # times the picture: with any larger bandwidth all pixels weigh the same, as with this one
@@ -54,6 +55,11 @@ class Grid:
         """Bandwidths in the units of the columns: places in units of two squares, values in bandwidths."""
         places = [h / (PER_UNIT * s) for h, s in zip(self.spatial, self.squares, strict=True)]
         return np.array(places + [1.0] * (self.d - len(places)), np.float32)
+
+    @property
+    def paired(self) -> bool:
+        """Whether starts are gathered from two squares along each axis."""
+        return all(2 * s <= BROADEST * h for s, h in zip(self.squares, self.spatial, strict=True))
 
     @property
     def sides(self) -> Floats:
@@ -202,6 +208,8 @@ def _gather_run(
     across = zip(low[:-1], high[:-1], part.low[:-1], part.high[:-1], strict=True)
     if first >= last or any(b <= p or a >= q for a, b, p, q in across):
         return _Run(n_blocks, blocks, boxes, np.empty((0, d), np.float32), np.empty(0, np.int32), None)
+    if not grid.paired:
+        pair_firsts, pairs = firsts, per_group
     chosen = pair_firsts[first * pairs : last * pairs + 1]
     starts, start_of = np.empty((chosen[-1] - chosen[0], d), np.float32), np.full(prod(shape), -1, np.int32)
     corners = np.repeat(group_corners[first:last], pairs, axis=0)

@@ -82,7 +82,9 @@ def find_regions(
         raise ValueError(f"out must be int32 of shape {modes.shape}, got {out.dtype} of shape {out.shape}")
     boxes = check_tiles(bands(modes.shape) if tiles is None else tiles, modes.shape)
     scale = _scale(values, modes.size)
-    merge2 = max(float(merge) ** 2, np.nextafter(0.0, 1.0)) if merge else 0.0  # equal values are less than any apart
+    merge2 = (
+        max(min(float(merge), 1e150) ** 2, np.nextafter(0.0, 1.0)) if merge else 0.0
+    )  # equal values are less than any apart
     parts: list[Any] = [None] * len(boxes)
 
     def work(worker: int, start: int, stop: int) -> None:
