@@ -17,15 +17,13 @@ density estimates, Hall & Wand 1996). This module sums; it does not climb and kn
 
 import copy
 import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modeseek.engines import data
+from modeseek.engines import archive, data
 from modeseek.engines.devices import device_of
 from modeseek.engines.packed import SmallPickles
 from modeseek.engines.threads import n_workers, run_chunks, workers_with_grids
@@ -36,7 +34,8 @@ from modeseek.places import Places, place_points
 UNIT_BITS = 30  # a point of weight ``weight_scale`` has mass 2^30
 MAX_MASS = 1 << 62
 MAX_NODES = 1 << 26  # 512 MiB of masses
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no checksum
+READABLE = (1, 2)
 _SETTINGS = ("bandwidth", "spacing", "weight_scale", "degree")  # what sketches that merge have in common
 
 Floats = NDArray[np.float64]
@@ -286,27 +285,140 @@ class DensitySketch(SmallPickles):
             grids[0] += grid
 
     def merge(self, other: "DensitySketch") -> Self:
-        """Add another sketch of the same bandwidth, spacing, origin and weight scale; return itself."""
-        if not isinstance(other, DensitySketch):
-            raise TypeError(f"Can only merge a DensitySketch, got {type(other).__name__}.")
-        for name in _SETTINGS:
-            if getattr(self, name) != getattr(other, name):
-                raise ValueError(
-                    f"Cannot merge sketches of different {name}: {getattr(self, name)} and {getattr(other, name)}."
-                )
-        if other._box is None:
+        """Add another sketch of the same bandwidth, spacing, origin and weight scale; return itself.
+
+        Parameters
+        ----------
+        other : DensitySketch
+            What to add; it stays as it is.
+
+        Returns
+        -------
+        DensitySketch
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the two do not fit together, or hold too much mass; nothing is changed then.
+        """
+        if self._is_empty(other, "merge"):
             return self
-        if self.origin is None:
-            self.origin = other.origin
-        if not np.array_equal(self.origin, other.origin):  # type: ignore[arg-type]
-            raise ValueError(f"Cannot merge sketches of different origin: {self.origin} and {other.origin}.")
         if self._units + other._units > MAX_MASS:
             raise ValueError("The merged sketch would hold more mass than it can count; use a larger weight_scale.")
         self._cover(other.box)
+        self.origin = other.origin
         self._units += other._units
         self._rounding = max(self._rounding, other._rounding)
         self.masses[self.box.slices(other.box)] += other.masses
         return self
+
+    def subtract(self, other: "DensitySketch") -> Self:
+        """Take out a sketch that was merged into this one, to the bit; return itself.
+
+        ``a.merge(b).subtract(b) == a``: batches can be kept as sketches, and the oldest taken out.
+
+        Parameters
+        ----------
+        other : DensitySketch
+            What to take out; it stays as it is.
+
+        Returns
+        -------
+        DensitySketch
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the two do not fit together, or ``other`` is no part of this one (a mass would be below zero); nothing
+            is changed then.
+
+        Examples
+        --------
+        >>> from modeseek import DensitySketch
+        >>> old, new = DensitySketch(1.0).add([[0.0], [1.0]]), DensitySketch(1.0).add([[5.0]])
+        >>> both = DensitySketch(1.0).merge(old).merge(new)
+        >>> both.subtract(old) == new
+        True
+        """
+        if self._is_empty(other, "subtract"):
+            return self
+        part = other._trimmed()
+        if part is None:
+            return self
+        box, masses = part
+        old = self._box
+        inside = old is not None and old.union(box) == old
+        if not inside or (self.masses[self.box.slices(box)] < masses).any():
+            raise ValueError(
+                "Cannot subtract a sketch that is no part of this one: a mass would be below zero. What decays "
+                "cannot be subtracted any more."
+            )
+        left = self.masses.copy()
+        left[self.box.slices(box)] -= masses
+        self._masses, self._units = left, max(self._units - other._units, int(left.sum()))
+        return self
+
+    def decay(self, factor: float, *, least: float = 0.0) -> Self:
+        r"""Forget: multiply all masses by a factor; return itself.
+
+        A mass m becomes floor(factor * m), in whole units of ``weight_scale * 2**-30``: the same bits on every machine.
+        What was deposited t decays ago weighs factor^t, to within (1 - factor^t) / (1 - factor) units a node, and is
+        gone in the end. Of two sketches, a.decay(f).merge(b.decay(f)) is a.merge(b).decay(f), less at most one unit a
+        node. A batch is forgotten by half after log(1/2) / log(factor) decays.
+
+        Parameters
+        ----------
+        factor : float
+            Above 0, at most 1.
+        least : float, default=0.0
+            Places where no node within the reach of a spline holds so much weight any more are emptied.
+
+        Returns
+        -------
+        DensitySketch
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the factor is not above 0 and at most 1.
+
+        Examples
+        --------
+        >>> from modeseek import DensitySketch
+        >>> sketch = DensitySketch(1.0).add([[0.0]]).decay(0.5).add([[9.0]])
+        >>> round(sketch.total_weight_, 6)
+        1.5
+        """
+        share = data.positive(factor, "factor")
+        if share > 1.0:
+            raise ValueError(f"factor must be above 0 and at most 1, got {factor!r}.")
+        if self._masses is None or (share == 1.0 and not least > 0.0):
+            return self
+        masses = np.floor(self._masses * share).astype(np.int64)
+        if least > 0.0:
+            from scipy import ndimage
+
+            reach = 2 * self.degree + 1  # nodes along an axis that a point may share with a node
+            near = ndimage.maximum_filter(masses, reach, mode="constant")
+            masses[near < least / self.weight_scale * 2**UNIT_BITS] = 0
+        self._masses, self._units = masses, int(self._units * share) + 1
+        return self
+
+    def _is_empty(self, other: "DensitySketch", verb: str) -> bool:
+        """Refuse a sketch that does not fit this one; tell whether it is empty."""
+        if not isinstance(other, DensitySketch):
+            raise TypeError(f"Can only {verb} a DensitySketch, got {type(other).__name__}.")
+        for name in _SETTINGS:
+            if getattr(self, name) != getattr(other, name):
+                raise ValueError(
+                    f"Cannot {verb} sketches of different {name}: {getattr(self, name)} and {getattr(other, name)}."
+                )
+        if self.origin is not None and other.origin is not None and not np.array_equal(self.origin, other.origin):
+            raise ValueError(f"Cannot {verb} sketches of different origin: {self.origin} and {other.origin}.")
+        return other._box is None
 
     def nodes(self) -> Nodes:
         """Return the masses and where they are."""
@@ -340,42 +452,64 @@ class DensitySketch(SmallPickles):
         return float(np.sqrt(self.bandwidth**2 - (self.degree + 1) * self.delta**2 / 12))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the sketch to a NumPy ``.npz`` file, whole or not at all (no pickle inside)."""
+        """Write the sketch to a NumPy ``.npz`` file, whole or not at all, with a checksum (no pickle inside).
+
+        Parameters
+        ----------
+        path : str or path
+            Where to; a file of that name is replaced once the new one is whole.
+        """
         trimmed = self._trimmed()
-        target = Path(path)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(
-                    file,
-                    version=FORMAT_VERSION,
-                    bandwidth=self.bandwidth,
-                    spacing=self.spacing,
-                    weight_scale=self.weight_scale,
-                    degree=self.degree,
-                    origin=np.array([]) if self.origin is None else self.origin,
-                    lower=np.array([] if trimmed is None else trimmed[0].lower, np.int64),
-                    masses=np.array([], np.int64) if trimmed is None else trimmed[1],
-                    units=self._units,
-                )
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        archive.write(
+            path,
+            {
+                "version": FORMAT_VERSION,
+                **{name: getattr(self, name) for name in _SETTINGS},
+                "origin": np.array([]) if self.origin is None else self.origin,
+                "lower": np.array([] if trimmed is None else trimmed[0].lower, np.int64),
+                "masses": np.array([], np.int64) if trimmed is None else trimmed[1],
+                "units": self._units,
+                "rounding": self._rounding,
+            },
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "DensitySketch":
-        """Read a sketch that `save` wrote."""
+        """Read a sketch that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+
+        Returns
+        -------
+        DensitySketch
+            Equal to the one that was saved.
+
+        Raises
+        ------
+        ValueError
+            If the file is none of `save`, is cut off or damaged, or is of a version that is not known here; its name is
+            in the message.
+        """
+        name, content = os.fspath(path), archive.read(path, "DensitySketch")
+        if "version" not in content:
+            raise ValueError(f"{name} is not a DensitySketch file: it holds {', '.join(content) or 'nothing'}.")
+        version = int(content["version"])
+        if version not in READABLE:
+            raise ValueError(
+                f"{name} has format version {version}, this modeseek reads {' and '.join(map(str, READABLE))}."
+            )
         try:
-            with np.load(path, allow_pickle=False) as file:
-                content = {name: file[name] for name in file.files}
-            version = int(content["version"])
-        except (ValueError, KeyError, OSError, EOFError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            raise ValueError(f"{os.fspath(path)} is not a DensitySketch file: {error}") from error
-        if version != FORMAT_VERSION:
-            raise ValueError(f"{os.fspath(path)} has format version {version}, this modeseek reads {FORMAT_VERSION}.")
+            return cls._of_arrays(content)
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"it lacks {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"{name} is not a DensitySketch file, or is damaged: {what}") from error
+
+    @classmethod
+    def _of_arrays(cls, content: dict[str, NDArray[Any]]) -> "DensitySketch":
+        """Return the sketch that `save` has put into arrays."""
         sketch = cls(
             float(content["bandwidth"]),
             spacing=float(content["spacing"]),
@@ -383,11 +517,35 @@ class DensitySketch(SmallPickles):
             weight_scale=float(content["weight_scale"]),
             degree=int(content["degree"]),
         )
-        if content["masses"].size:
-            sketch._box = Box(tuple(int(v) for v in content["lower"]), content["masses"].shape)
-            sketch._masses = content["masses"]
-            sketch._units = int(content["units"])
+        masses, lower = content["masses"], content["lower"]
+        if not masses.size:
+            return sketch
+        d = 0 if sketch.origin is None else len(sketch.origin)
+        if masses.dtype != np.int64 or not masses.ndim == len(lower) == d <= 3 or (masses < 0).any():
+            raise ValueError(f"masses of type {masses.dtype} and shape {masses.shape} are none of {d} columns")
+        sketch._box = Box(tuple(int(v) for v in lower), masses.shape)
+        sketch._masses = masses
+        sketch._units, sketch._rounding = int(content["units"]), float(content.get("rounding", 0.0))
         return sketch
+
+    def copy(self) -> "DensitySketch":
+        """Return a copy that shares nothing which changes."""
+        out = copy.copy(self)
+        out._masses = None if self._masses is None else self._masses.copy()
+        return out
+
+    def emptied(self) -> "DensitySketch":
+        """Return an empty sketch that merges with this one."""
+        settings: dict[str, Any] = {name: getattr(self, name) for name in _SETTINGS}
+        return DensitySketch(settings.pop("bandwidth"), origin=self.origin, **settings)
+
+    def shrunk(self) -> "DensitySketch":
+        """Return a sketch of the same masses that covers no more than these; empty, if there are none."""
+        found, out = self._trimmed(), copy.copy(self)
+        out._box, out._masses = (None, None) if found is None else (found[0], found[1].copy())
+        if found is None:
+            out._units, out._rounding = 0, 0.0
+        return out
 
     def trimmed(self) -> "DensitySketch":
         """Return a copy on the smallest grid that holds all mass and what is read around it.

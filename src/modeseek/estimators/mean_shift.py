@@ -134,6 +134,12 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     batch_size : int, optional
         With ``blurring``: rows move in place, so many at a time, and a batch sees those before it where they have
         just moved to, as in the fast.ai notebook. None: all at once.
+    decay : float, optional
+        With `partial_fit`: what all batches seen so far are multiplied by before each new one, above 0, at most 1, so
+        that a batch weighs decay^t after t more; what weighs less than a thousandth of a new point is forgotten. None:
+        nothing is.
+    window : int, optional
+        With `partial_fit`: only so many of the last batches count, as if there had been no others. None: all do.
     max_iter : int, default=300
         Most steps of one climb; a climb that has not reached a confirmed mode by then gets ten times as many
         more before a ConvergenceWarning is given. With ``blurring``: most rounds. With ``assign="nearest"``: no more;
@@ -234,6 +240,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         "min_cluster_size": [Interval(Real, 1, None, closed="left")],
         "blurring": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "decay": [Interval(Real, 0, 1, closed="right"), None],
+        "window": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "tol": [Interval(Real, 0, 0.1, closed="right")],
         "n_jobs": [Integral, None],
@@ -268,6 +276,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         min_cluster_size: float = 1,
         blurring: bool = False,
         batch_size: int | None = None,
+        decay: float | None = None,
+        window: int | None = None,
         max_iter: int = 300,
         tol: float = 1e-3,
         n_jobs: int | None = None,
@@ -289,6 +299,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         self.min_cluster_size = min_cluster_size
         self.blurring = blurring
         self.batch_size = batch_size
+        self.decay = decay
+        self.window = window
         self.max_iter = max_iter
         self.tol = tol
         self.n_jobs = n_jobs
@@ -332,6 +344,9 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         stages("check")
         if isinstance(X, DensitySketch):
             return self._fit_sketch(X, sample_weight)
+        for name in ("decay", "window"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name}={getattr(self, name)!r} forgets batches of partial_fit; fit sees all points.")
         device = device_of(self.device, X)
         refuse_on(device, *unknown_to_devices(self))
         points, weights, bounds = self._read(X, sample_weight, device)
