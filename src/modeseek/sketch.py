@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from modeseek.engines import archive, data
 from modeseek.engines.devices import device_of
 from modeseek.engines.packed import SmallPickles
-from modeseek.engines.threads import n_workers, run_chunks, workers_with_grids
+from modeseek.engines.threads import ROWS_PER_CHUNK, n_workers, run_chunks, workers_with_grids
 from modeseek.fields.grid import GridField
 from modeseek.fields.nodes import MARGIN, Box, Nodes, cell_corner, node_box
 from modeseek.places import Places, place_points
@@ -188,7 +188,7 @@ class DensitySketch(SmallPickles):
     def add_scanned(self, points: NDArray[Any], weights: Floats, bounds: Floats, n_jobs: int | None = None) -> Self:
         """Deposit points whose bounds (2, d) are known; ``weights`` of length 0 means unit weights."""
         n, d = points.shape
-        self._make_room(n, d, float(weights.sum()) if weights.size else float(n), bounds)
+        self.make_room(n, d, float(weights.sum()) if weights.size else float(n), bounds)
         self._deposit(points, weights, n_jobs)
         return self
 
@@ -199,14 +199,18 @@ class DensitySketch(SmallPickles):
 
         needs_float64(str(points.device), "A sum on a grid")
         n, d = points.shape
-        self._make_room(n, d, float(n) if weights is None else float(weights.sum()), bounds)
+        self.make_room(n, d, float(n) if weights is None else float(weights.sum()), bounds)
         assert self.origin is not None
         lattice = kernels.lattice_of(self.origin, self.delta, self.box.lower, self.box.shape)
         masses = kernels.deposit(points, weights, lattice, 2.0**UNIT_BITS / self.weight_scale, self.degree)
-        self.masses.reshape(-1)[:] += masses.cpu().numpy()
+        return self.add_masses(masses.cpu().numpy())
+
+    def add_masses(self, flat: NDArray[np.int64]) -> Self:
+        """Add masses of all nodes of the box, flat, for which `make_room` has made room."""
+        self.masses.reshape(-1)[:] += flat
         return self
 
-    def _make_room(self, n: int, d: int, total: float, bounds: Floats) -> None:
+    def make_room(self, n: int, d: int, total: float, bounds: Floats) -> None:
         """Grow the grid for so many points of so much weight, or refuse them."""
         if d > 3:
             raise ValueError(f"DensitySketch holds 1, 2 or 3 features, got {d}: a grid in {d}-D is too large.")
@@ -229,8 +233,6 @@ class DensitySketch(SmallPickles):
         Masses are rounded more than by `add`, as ``nodes().rounding`` says. Returns None, and adds nothing, where
         this does not pay.
         """
-        from modeseek.engines.cpu.patches import SHARE_LOST
-
         assert self.origin is not None
         assert self._masses is None
         assert (self.degree, self.weight_scale) == (3, 1.0)
@@ -238,11 +240,17 @@ class DensitySketch(SmallPickles):
         placed = place_points(points, bounds, box, self.origin, self.delta, 1 << UNIT_BITS, n_jobs)
         if placed is None:
             return None
-        self._cover(box)
-        self._units += int(len(points) * (1.0 + SHARE_LOST) * 2**UNIT_BITS)
-        self._rounding = SHARE_LOST
-        self.masses.reshape(-1)[:] = placed[0]
+        self.fill_placed(len(points), box, placed[0])
         return placed[1]
+
+    def fill_placed(self, n: int, box: Box, flat: NDArray[np.int64]) -> None:
+        """Take the masses of so many points that `places` has deposited on the nodes of a box."""
+        from modeseek.engines.cpu.patches import SHARE_LOST
+
+        self._cover(box)
+        self._units += int(n * (1.0 + SHARE_LOST) * 2**UNIT_BITS)
+        self._rounding = SHARE_LOST
+        self.masses.reshape(-1)[:] = flat
 
     def _cover(self, box: Box) -> None:
         """Grow the grid so that it holds ``box``."""
@@ -617,15 +625,35 @@ def bin_points(points: NDArray[Any], bounds: Floats, delta: float, n_jobs: int |
     pay.
     """
     n, d = points.shape
-    box = node_box(bounds[0], bounds[1], bounds[0], delta)
-    n_bins = 4 * box.n_nodes
-    if d != 2 or n_bins * POINTS_PER_BIN > n or n >= 2**31:  # counts and bins are int32
+    origin, box = bounds[0], node_box(bounds[0], bounds[1], bounds[0], delta)
+    if not bins_pay(n, d, box):
         return None
-    from modeseek.engines.cpu.deposit import OFFSET_BITS, bin_2d
+    counts, offsets, index = bin_rows(points, origin, box, delta, bin_stride(n, box), n_jobs)
+    sample = slice(0, n, max(1, n // VARIANCE_SAMPLE))
+    return as_bins(counts, offsets, (points[sample], index[sample]), origin, box, delta, Places(2, counts, index))
 
-    corner = cell_corner(bounds[0], box, delta)
-    shape = 2 * np.array(box.shape, np.int64)
-    stride = max(1, n // (n_bins * SAMPLES_PER_BIN)) | 1  # odd: rows may come in pairs or fours
+
+def bins_pay(n: int, d: int, box: Box) -> bool:
+    """Tell whether so many points fill the bins of a box."""
+    return d == 2 and 4 * box.n_nodes * POINTS_PER_BIN <= n < 2**31  # counts and bins are int32
+
+
+def bin_stride(n: int, box: Box) -> int:
+    """Return the rows from one sample to the next: an odd number, as rows may come in pairs or fours."""
+    return max(1, n // (4 * box.n_nodes * SAMPLES_PER_BIN)) | 1
+
+
+def bin_rows(
+    points: NDArray[Any], origin: Floats, box: Box, delta: float, stride: int, n_jobs: int | None, first: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+    """Return the counts of bins, the sums of the offsets of a sample of rows in them, (m, 4), and the bin of each row.
+
+    ``first`` is the number of the first row among all: which rows are sampled follows from their numbers.
+    """
+    from modeseek.engines.cpu.deposit import bin_2d
+
+    n, corner = len(points), cell_corner(origin, box, delta)
+    shape, n_bins = 2 * np.array(box.shape, np.int64), 4 * box.n_nodes
     workers = n_workers(n, n_jobs)
     counts, offsets = np.zeros((workers, n_bins), np.int32), np.zeros((workers, 4 * n_bins), np.int64)
     index = np.empty(n, np.int32)
@@ -636,15 +664,49 @@ def bin_points(points: NDArray[Any], bounds: Floats, delta: float, n_jobs: int |
             rows, corner, 1.0 / delta, shape, stride, counts[worker], offsets[worker], index[start:stop]
         )  # fmt: skip
 
-    run_chunks(n, work, n_jobs)
-    total, sampled = counts.sum(axis=0, dtype=np.int64), offsets.sum(axis=0).reshape(-1, 4)
+    begun = first % ROWS_PER_CHUNK  # rows of the first chunk that lie elsewhere
+    if not begun:
+        run_chunks(n, work, n_jobs)
+    else:
+        edge = min(ROWS_PER_CHUNK - begun, n)
+        lead = min(-begun % stride, edge)  # rows before the next sample
+        if lead:
+            nowhere = np.zeros_like(offsets[0])
+            bin_2d(
+                np.ascontiguousarray(points[:lead]),
+                corner,
+                1.0 / delta,
+                shape,
+                stride,
+                counts[0],
+                nowhere,
+                index[:lead],
+            )
+        for start, stop in [(lead, edge), *((k, min(k + ROWS_PER_CHUNK, n)) for k in range(edge, n, ROWS_PER_CHUNK))]:
+            if stop > start:
+                work(0, start, stop)
+    return counts.sum(axis=0, dtype=np.int64), offsets.sum(axis=0).reshape(-1, 4), index
+
+
+def as_bins(
+    total: NDArray[np.int64],
+    sampled: NDArray[np.int64],
+    sample: tuple[NDArray[Any], NDArray[np.int32]],
+    origin: Floats,
+    box: Box,
+    delta: float,
+    places: Places | None,
+) -> Bins:
+    """Return bins from what `bin_rows` counts; the variance in them is that of a sample of points in their bins."""
+    from modeseek.engines.cpu.deposit import OFFSET_BITS
+
     occupied = np.flatnonzero(total)
     number = sampled[occupied, 0, None]
     # an integer stands for the middle of its step; a bin without a sample has its mean in the middle
     middle = np.where(number, (sampled[occupied, 1:3] + 0.5 * number) / np.maximum(number, 1) / 2**OFFSET_BITS, 0.5)
-    bins = np.stack(np.unravel_index(occupied, tuple(shape)), axis=-1)
-    means = corner + (bins + middle) * (delta / 2)
-    sample = slice(0, n, max(1, n // VARIANCE_SAMPLE))
-    deviations = points[sample] - means[np.searchsorted(occupied, index[sample])]
-    lost_variance = float(np.square(deviations).mean())
-    return Bins(means, total[occupied].astype(np.float64), lost_variance, Places(2, total, index))
+    shape = tuple(2 * side for side in box.shape)
+    bins = np.stack(np.unravel_index(occupied, shape), axis=-1)
+    means = cell_corner(origin, box, delta) + (bins + middle) * (delta / 2)
+    points, own = sample
+    lost_variance = float(np.square(points - means[np.searchsorted(occupied, own)]).mean())
+    return Bins(means, total[occupied].astype(np.float64), lost_variance, places)
