@@ -140,7 +140,7 @@ def test_bandwidths_are_chosen_as_in_memory(nothing_gathered):
     many = np.random.default_rng(0).normal(size=(3000, 5))
     assert ms.bandwidth_path(cut(many, 700)).bandwidth == ms.bandwidth_path(many).bandwidth
     assert ms.estimate_bandwidth(cut(np.ones((50, 2)), 7)) == 1.0
-    with pytest.raises(ValueError, match="only method=.auto. chooses a bandwidth, got method='silverman'"):
+    with pytest.raises(ValueError, match=r"only method=.auto. chooses a bandwidth, got method='silverman'"):
         ms.estimate_bandwidth(cut(X, 7000), method="silverman")
 
 
@@ -148,7 +148,8 @@ def test_other_forms_of_a_fit(nothing_gathered):
     X, h = mixture(20_000, 2)
     for parameters in (
         {"bandwidth": [h, 1.5 * h]}, {"bandwidth": np.array([[1.0, 0.3], [0.3, 1.0]]) * h * h},
-        {"bandwidth": 0.4 * h, "min_cluster_size": 500}, {"bandwidth": 0.4 * h, "min_cluster_size": 500, "cluster_all": False},
+        {"bandwidth": 0.4 * h, "min_cluster_size": 500},
+        {"bandwidth": 0.4 * h, "min_cluster_size": 500, "cluster_all": False},
         {"bandwidth": 0.4 * h, "merge": "persistence", "min_persistence": 0.5},
     ):  # fmt: skip
         same(ms.MeanShift(**parameters).fit(cut(X, 7001)), ms.MeanShift(**parameters).fit(X))
@@ -412,3 +413,31 @@ def test_workers_in_processes_one_of_which_is_killed(nothing_gathered, tmp_path)
     two = ms.KMeans(5, init=start, n_init=1).fit(cut(X, 20_000))
     np.testing.assert_array_equal(one.cluster_centers_, two.cluster_centers_)
     np.testing.assert_array_equal(found.predict(X), plain.labels_)
+
+
+# ---- scale --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fidelity", ["certified", "fast"])
+def test_more_points_than_masses_of_the_usual_unit_can_hold(nothing_gathered, monkeypatch, fidelity):
+    """As of 4e9 points on: units become coarser, and labels stay what they are."""
+    from modeseek import prepare, sketch
+
+    X, h = mixture(20_000, 2)
+    plain = ms.MeanShift(h, fidelity=fidelity).fit(X)
+    for module in (prepare, sketch):
+        monkeypatch.setattr(module, "MAX_MASS", 1 << 38)  # 256 points
+    found = ms.MeanShift(h, fidelity=fidelity).fit(cut(X, 7000))
+    assert found.sketch_.weight_scale == 256.0
+    assert (found.labels_.compute() == plain.labels_).mean() > 0.9999
+    np.testing.assert_allclose(found.cluster_centers_, plain.cluster_centers_, atol=1e-3 * h)
+
+
+def test_the_benchmark_draws_the_points_of_memory(monkeypatch):
+    from benchmarks import dask_scaling, data
+
+    monkeypatch.setattr(dask_scaling, "PARTITION", data.CHUNK)
+    n = data.CHUNK + 1000
+    np.testing.assert_array_equal(dask_scaling.points(n).compute(), data.blobs(n))
+    row = {"where": "w", "fidelity": "fast", "workers": 1, "same": False, "overhead": 0.5, "fit_overhead": 1.0}
+    assert [bar["result"] for bar in dask_scaling.bars([row], False)] == ["FAIL", "FAIL", ""]

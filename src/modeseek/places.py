@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modeseek.engines.threads import run_chunks, workers_with_grids
+from modeseek.engines.threads import ROWS_PER_CHUNK, run_chunks, workers_with_grids
 from modeseek.fields.nodes import Box, cell_corner
 
 Floats = NDArray[np.float64]
@@ -59,9 +59,12 @@ def places_pay(n: int, bounds: Floats, box: Box, delta: float) -> bool:
 
 
 def deposit_places(
-    points: NDArray[Any], box: Box, origin: Floats, delta: float, unit: int, n_jobs: int | None
+    points: NDArray[Any], box: Box, origin: Floats, delta: float, unit: int, n_jobs: int | None, *, keep: bool = True
 ) -> tuple[Ints, Places]:
-    """Do as `place_points`, whether it pays or not: of some of the points, say."""
+    """Do as `place_points`, whether it pays or not: of some of the points, say.
+
+    Unless they are to be kept the bins of points are forgotten at once, and only those of the last chunk are returned.
+    """
     from modeseek.engines.cpu import patches as kernels
 
     corner, length, step = cell_corner(origin, box, delta), box.shape[1], unit >> kernels.PATCH_BITS
@@ -73,12 +76,14 @@ def deposit_places(
     cells = np.empty((workers, kernels.BLOCK_ROWS), np.int32)
     full = np.empty((workers, kernels.BLOCK_ROWS), np.int16)
     n = len(points)
-    index = np.empty(n, np.int32)
+    index = np.empty(n if keep else min(n, ROWS_PER_CHUNK), np.int32)
+    workers = workers if keep else 1
 
     def work(worker: int, start: int, stop: int) -> None:
         rows = np.ascontiguousarray(points[start:stop])
+        bins = index[start:stop] if keep else index[: stop - start]
         kernels.deposit_patches(
-            rows, corner, 2.0 / delta, np.int32(length), index[start:stop], counts[worker], patches[worker], step,
+            rows, corner, 2.0 / delta, np.int32(length), bins, counts[worker], patches[worker], step,
             masses[worker], offsets[worker], cells[worker], full[worker],
         )  # fmt: skip
 

@@ -644,11 +644,18 @@ def bin_stride(n: int, box: Box) -> int:
 
 
 def bin_rows(
-    points: NDArray[Any], origin: Floats, box: Box, delta: float, stride: int, n_jobs: int | None, first: int = 0
+    points: NDArray[Any],
+    origin: Floats,
+    box: Box,
+    delta: float,
+    stride: int,
+    n_jobs: int | None,
+    first: int | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
     """Return the counts of bins, the sums of the offsets of a sample of rows in them, (m, 4), and the bin of each row.
 
-    ``first`` is the number of the first row among all: which rows are sampled follows from their numbers.
+    ``first`` is the number of the first row among all, where some are elsewhere: which rows are sampled follows from
+    their numbers. Which bins they are in is then forgotten.
     """
     from modeseek.engines.cpu.deposit import bin_2d
 
@@ -656,35 +663,23 @@ def bin_rows(
     shape, n_bins = 2 * np.array(box.shape, np.int64), 4 * box.n_nodes
     workers = n_workers(n, n_jobs)
     counts, offsets = np.zeros((workers, n_bins), np.int32), np.zeros((workers, 4 * n_bins), np.int64)
-    index = np.empty(n, np.int32)
+    index = np.empty(n if first is None else min(n, ROWS_PER_CHUNK), np.int32)
 
-    def work(worker: int, start: int, stop: int) -> None:
+    def count(worker: int, start: int, stop: int, sums: NDArray[np.int64]) -> None:
         rows = np.ascontiguousarray(points[start:stop])
-        bin_2d(
-            rows, corner, 1.0 / delta, shape, stride, counts[worker], offsets[worker], index[start:stop]
-        )  # fmt: skip
+        bins = index[start:stop] if first is None else index[: stop - start]
+        bin_2d(rows, corner, 1.0 / delta, shape, stride, counts[worker], sums, bins)
 
-    begun = first % ROWS_PER_CHUNK  # rows of the first chunk that lie elsewhere
-    if not begun:
-        run_chunks(n, work, n_jobs)
+    if first is None:
+        run_chunks(n, lambda worker, start, stop: count(worker, start, stop, offsets[worker]), n_jobs)
     else:
+        begun = first % ROWS_PER_CHUNK  # rows of the first chunk that lie elsewhere
         edge = min(ROWS_PER_CHUNK - begun, n)
         lead = min(-begun % stride, edge)  # rows before the next sample
         if lead:
-            nowhere = np.zeros_like(offsets[0])
-            bin_2d(
-                np.ascontiguousarray(points[:lead]),
-                corner,
-                1.0 / delta,
-                shape,
-                stride,
-                counts[0],
-                nowhere,
-                index[:lead],
-            )
-        for start, stop in [(lead, edge), *((k, min(k + ROWS_PER_CHUNK, n)) for k in range(edge, n, ROWS_PER_CHUNK))]:
-            if stop > start:
-                work(0, start, stop)
+            count(0, 0, lead, np.zeros_like(offsets[0]))
+        for start in [lead, *range(edge, n, ROWS_PER_CHUNK)]:
+            count(0, start, edge if start < edge else min(start + ROWS_PER_CHUNK, n), offsets[0])
     return counts.sum(axis=0, dtype=np.int64), offsets.sum(axis=0).reshape(-1, 4), index
 
 

@@ -242,7 +242,7 @@ def lazy(blocks: Sequence[Any], sizes: Sequence[float], tail: tuple[int, ...], d
     """Return a Dask array of delayed blocks of rows, one chunk each; a size may be NaN."""
     name = f"modeseek-{uuid.uuid4().hex}"
     rest = (0,) * len(tail)
-    layer = {(name, i, *rest): (np.asarray, block.key) for i, block in enumerate(blocks)}
+    layer: dict[Any, Any] = {(name, i, *rest): (np.asarray, block.key) for i, block in enumerate(blocks)}
     graph = HighLevelGraph.from_collections(name, layer, dependencies=list(blocks))
     return da.Array(
         graph, name, (tuple(sizes), *((n,) for n in tail)), dtype, meta=np.empty((0,) * (1 + len(tail)), dtype)

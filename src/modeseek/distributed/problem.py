@@ -19,6 +19,7 @@ from modeseek.distributed.parts import Parts, lazy, share
 from modeseek.distributed.sparse import Sparse
 from modeseek.distributed.sums import Exact
 from modeseek.engines import data
+from modeseek.engines.threads import ROWS_PER_CHUNK
 from modeseek.fields import Field, Floats, Ints
 from modeseek.fields.grid import POINTS_PER_CHUNK, GridField, sums_over_points
 from modeseek.fields.nodes import Box, node_box
@@ -45,13 +46,18 @@ class Rows:
 
     def __getitem__(self, rows: Ints) -> NDArray[Any]:
         rows = np.asarray(rows, np.int64)
-        if not np.isin(rows, self.known).all():
+        place = np.searchsorted(self.known, rows)
+        if not len(self.known) or (self.known[np.minimum(place, len(self.known) - 1)] != rows).any():
             wanted = np.unique(np.concatenate([rows, *([] if len(self.known) else self._samples())]))
             self.remember(wanted, self.parts.take(wanted))
-        return self.points[np.searchsorted(self.known, rows)]
+            place = np.searchsorted(self.known, rows)
+        return self.points[place]
 
     def remember(self, rows: Ints, points: NDArray[Any]) -> None:
-        """Keep rows that are known."""
+        """Keep rows, in ascending order, instead of what was known; few ones beside it."""
+        if len(rows) > len(self.known):
+            self.known, self.points = rows, points
+            return
         rows, first = np.unique(np.concatenate([self.known, rows]), return_index=True)
         self.known, self.points = rows, np.concatenate([self.points, points])[first]
 
@@ -227,7 +233,7 @@ def _deposit(points: NDArray[Any], weights: Floats, empty: DensitySketch, box: B
 
 
 def _place(points: NDArray[Any], weights: Floats, box: Box, origin: Floats, delta: float) -> tuple[Sparse, Sparse]:
-    masses, places = deposit_places(points, box, origin, delta, 1 << UNIT_BITS, 1)
+    masses, places = deposit_places(points, box, origin, delta, 1 << UNIT_BITS, 1, keep=False)
     return Sparse.of(masses), Sparse.of(places.counts)
 
 
@@ -251,13 +257,17 @@ def _sums(points: NDArray[Any], weights: Floats, bandwidth: float, places: Float
 
 
 def _look_up(points: NDArray[Any], weights: Floats, table: CellLabels, k: int) -> LookUp:
-    labels, counts, rows = table.label(points, None, 1)
-    members = np.zeros(k, np.int64)
-    members[: len(counts.members)] = counts.members
-    if not weights.size:
-        return LookUp(rows, points[rows], weights, members, Exact(k, {}))
-    known = labels >= 0
-    return LookUp(rows, points[rows], weights[rows], members, Exact.of(weights[known], labels[known], k))
+    members, masses, found = np.zeros(k, np.int64), Exact(k, {}), []
+    for start in range(0, len(points), ROWS_PER_CHUNK):  # labels of so few rows stay in the cache
+        some = slice(start, start + ROWS_PER_CHUNK)
+        labels, counts, rows = table.label(points[some], None, 1)
+        members[: len(counts.members)] += counts.members
+        found.append(rows + start)
+        if weights.size:
+            known = labels >= 0
+            masses = masses.plus(Exact.of(weights[some][known], labels[known], k))
+    rows = np.concatenate(found)
+    return LookUp(rows, points[rows], weights[rows] if weights.size else weights, members, masses)
 
 
 def _first_in_sub_cells(points: NDArray[Any], weights: Floats, table: CellLabels) -> tuple[Ints, Floats]:
