@@ -33,7 +33,7 @@ from benchmarks.mean_shift import bar, collect
 N, H = 100_000_000, 2.5
 WORKERS = (1, 2, 4)
 PARTITION = 4 << 20  # rows; a multiple of `data.CHUNK`, so that partitions draw what the whole draws
-ROUNDS, DRAWS = 3, 2  # of which the least counts
+ROUNDS, DRAWS = 2, 2  # of which the least counts
 MOST = 0.25  # overhead
 CORES = int(harness.machine()["cores"])
 FIDELITIES = ("certified", "fast")
@@ -57,7 +57,7 @@ def points(n: int) -> da.Array:
     """Return the data as a Dask array that generates them where they are asked for."""
     count = -(-n // PARTITION)
     sizes = [min(PARTITION, n - k * PARTITION) for k in range(count)]
-    make = dask.delayed(piece, pure=True)
+    make = dask.delayed(piece, pure=False)  # drawn anew for every array
     return da.concatenate([da.from_delayed(make(k, n), (size, 2), np.float32) for k, size in enumerate(sizes)])
 
 

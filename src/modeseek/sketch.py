@@ -678,7 +678,8 @@ def bin_rows(
         lead = min(-begun % stride, edge)  # rows before the next sample
         if lead:
             count(0, 0, lead, np.zeros_like(offsets[0]))
-        for start in [lead, *range(edge, n, ROWS_PER_CHUNK)]:
+        starts = [*([lead] if lead < edge else []), *range(edge, n, ROWS_PER_CHUNK)]
+        for start in starts:
             count(0, start, edge if start < edge else min(start + ROWS_PER_CHUNK, n), offsets[0])
     return counts.sum(axis=0, dtype=np.int64), offsets.sum(axis=0).reshape(-1, 4), index
 
