@@ -5,10 +5,10 @@ does, so that the points are the same whoever makes them) and kept there; then a
 label, for which labels are computed where the points are. One process does the same: it draws the same points with so
 many threads, fits them as an array in memory, and counts labels. Labels, modes and masses must be the same to the bit.
 
-*Overhead* compares the whole: what the graph, messages, merges, and a second look at the points cost, which looks
-labels up that points in memory have kept from the first. *Fit overhead* leaves out the drawing of the points, which is
-the same on both sides, and is large beside a fit of less than 10 ns a point. A worker has one thread; 4 of them share
-the cores of a machine that has fewer.
+*Overhead* is the time of fit and labels beside those in memory on as many threads as there are workers, or cores: what
+the graph, messages and merges cost, and a second look at the points, which looks labels up that points in memory have
+kept from the first. The drawing of the points, the same on both sides, is left out. A worker has one thread; 4 of them
+share the cores of a machine that has fewer.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from benchmarks.mean_shift import bar, collect
 N, H = 100_000_000, 2.5
 WORKERS = (1, 2, 4)
 PARTITION = 4 << 20  # rows; a multiple of `data.CHUNK`, so that partitions draw what the whole draws
-ROUNDS, DRAWS = 2, 2  # of which the least counts
+ROUNDS = 3  # of which the least counts
 MOST = 0.25  # overhead
 CORES = int(harness.machine()["cores"])
 FIDELITIES = ("certified", "fast")
@@ -91,40 +91,30 @@ def timed(X: Any, fidelity: str, n_jobs: int | None, rounds: int) -> tuple[float
     return min(fits), min(labelled), same
 
 
-def in_one_process(n: int, rounds: int) -> Iterator[tuple[int, str, float, tuple[float, float, list[Any]]]]:
-    """Draw points in memory and fit them, on one thread and on as many as there are cores, up to four."""
+def in_one_process(n: int, rounds: int) -> Iterator[tuple[int, str, tuple[float, float, list[Any]]]]:
+    """Fit points in memory, on one thread and on as many as there are cores, up to four."""
     ms.MeanShift(H).fit(data.blobs(60_000))
     for threads in sorted({1, min(CORES, 2), min(CORES, 4)}):
-        X, drawn = None, float("inf")
-        for _ in range(DRAWS):
-            del X
-            start = time.perf_counter()
-            with ThreadPoolExecutor(threads) as pool:
-                X = np.concatenate(list(pool.map(partial(piece, n=n), range(-(-n // PARTITION)))))
-            drawn = min(drawn, time.perf_counter() - start)
+        with ThreadPoolExecutor(threads) as pool:
+            X = np.concatenate(list(pool.map(partial(piece, n=n), range(-(-n // PARTITION)))))
         for fidelity in FIDELITIES:
-            yield threads, fidelity, drawn, timed(X, fidelity, threads, rounds)
+            yield threads, fidelity, timed(X, fidelity, threads, rounds)
         del X
 
 
-def by_dask(n: int, workers: int, rounds: int) -> Iterator[tuple[str, float, tuple[float, float, list[Any]]]]:
-    """Draw and fit the same points in so many processes of one thread."""
+def by_dask(n: int, workers: int, rounds: int) -> Iterator[tuple[str, tuple[float, float, list[Any]]]]:
+    """Fit the same points in so many processes of one thread."""
     from distributed import Client, LocalCluster, wait
 
     with (
         LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster),
     ):
-        X, drawn = None, float("inf")
-        for _ in range(DRAWS):
-            del X
-            start = time.perf_counter()
-            X = points(n).persist()
-            wait(X)
-            drawn = min(drawn, time.perf_counter() - start)
+        X = points(n).persist()
+        wait(X)
         for fidelity in FIDELITIES:
             ms.MeanShift(H, fidelity=fidelity).fit(X[:60_000])  # loads the kernels
-            yield fidelity, drawn, timed(X, fidelity, 1, rounds)
+            yield fidelity, timed(X, fidelity, 1, rounds)
 
 
 def rows(n: int, rounds: int, most: tuple[int, ...]) -> Iterator[Row]:
@@ -133,17 +123,19 @@ def rows(n: int, rounds: int, most: tuple[int, ...]) -> Iterator[Row]:
 
     routes.GATHERED = 0  # few points, too, stay where they are
     alone = {}
-    for threads, fidelity, drawn, found in in_one_process(n, rounds):
-        alone[threads, fidelity] = drawn, *found
-        yield {"where": f"memory, {threads} threads", "n": n, "fidelity": fidelity, "workers": 0, "drawn": drawn,
-               "fit": found[0], "labels": found[1], "overhead": None, "fit_overhead": None, "same": None}  # fmt: skip
+    for threads, fidelity, found in in_one_process(n, rounds):
+        alone[threads, fidelity] = found
+        yield {
+            "where": f"memory, {threads} threads", "n": n, "fidelity": fidelity, "workers": 0,
+            "fit": found[0], "labels": found[1], "overhead": None, "same": None,
+        }  # fmt: skip
     for workers in most:
-        for fidelity, drawn, (fit, labels, same) in by_dask(n, workers, rounds):
+        for fidelity, (fit, labels, same) in by_dask(n, workers, rounds):
             base = alone[min(workers, CORES, 4), fidelity]
-            yield {"where": f"dask, {workers} workers", "n": n, "fidelity": fidelity, "workers": workers,
-                   "drawn": drawn, "fit": fit, "labels": labels,
-                   "overhead": (drawn + fit + labels) / sum(base[:3]) - 1.0,
-                   "fit_overhead": (fit + labels) / sum(base[1:3]) - 1.0, "same": same == base[3]}  # fmt: skip
+            yield {
+                "where": f"dask, {workers} workers", "n": n, "fidelity": fidelity, "workers": workers,
+                "fit": fit, "labels": labels, "overhead": (fit + labels) / sum(base[:2]) - 1.0, "same": same == base[2],
+            }  # fmt: skip
 
 
 def bars(measured: list[Row], quick: bool) -> Iterator[Row]:
@@ -154,7 +146,6 @@ def bars(measured: list[Row], quick: bool) -> Iterator[Row]:
             yield bar(f"{name}: same bits", float(row["same"]), ">= 1")
             required = "" if quick or row["workers"] > CORES else f"< {MOST}"
             yield bar(f"{name}: overhead", row["overhead"], required)
-            yield bar(f"{name}: overhead of fit and labels alone", row["fit_overhead"], "")
 
 
 def main(argv: list[str] | None = None) -> int:
