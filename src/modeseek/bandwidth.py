@@ -14,9 +14,10 @@ from modeseek.cells import cell_means
 from modeseek.coverage import self_coverage
 from modeseek.engines import data
 from modeseek.engines.devices import device_of
+from modeseek.engines.namespaces import is_dask
 from modeseek.fields import Floats
 from modeseek.neighbor_distance import half_distance_of_distinct, mean_neighbor_distance, of_masses
-from modeseek.scale_space import BandwidthPath, evenly, path_of, path_on_device
+from modeseek.scale_space import BandwidthPath, evenly, path_of, path_of_parts, path_on_device
 
 METHODS = ("auto", "third", "quantile", "normal", "plugin", "silverman", "scott", "knn", "self-coverage")
 EXACT = 20_000  # points up to which scikit-learn's rule looks at all pairs
@@ -105,6 +106,11 @@ def estimate_bandwidth(
     1.6191
     """
     method = _method(method, quantile)
+    if is_dask(X):
+        from modeseek.distributed.parts import read
+
+        refuse_rule(method, n_samples)
+        return estimate_of_parts(read(X, sample_weight), n_jobs)
     on = device_of(device, X)
     if on is not None:
         from modeseek.engines import gpu
@@ -155,6 +161,23 @@ def estimate_on_device(
         return _chosen(path_on_device(points, weights, bounds, n_jobs=n_jobs))
     some, own = columns.few(points, weights, EXACT)
     return estimate_bandwidth(some, method=method, quantile=quantile, sample_weight=own, n_jobs=n_jobs)
+
+
+def estimate_of_parts(parts: Any, n_jobs: int | None = None) -> float:
+    """Do as `estimate_bandwidth` with ``method="auto"`` for `distributed.parts.Parts`."""
+    if (parts.held[0] == parts.held[1]).all():
+        return 1.0
+    return _chosen(path_of_parts(parts, n_jobs=n_jobs))
+
+
+def refuse_rule(method: str, n_samples: int | None = None) -> None:
+    """Refuse what looks at all points in one place."""
+    if method != "auto" or n_samples is not None:
+        asked = f"method={method!r}" if n_samples is None else f"n_samples={n_samples!r}"
+        raise ValueError(
+            f'Of a Dask collection only method="auto" chooses a bandwidth, got {asked}: estimate it from a sample, '
+            "ms.estimate_bandwidth(X[::1000].compute(), ...)."
+        )
 
 
 def _drawn(n: int, n_samples: int, random_state: int | np.random.RandomState | None) -> NDArray[np.int64]:

@@ -188,6 +188,8 @@ class Tubes:
     def settle_points(self, points: NDArray[Any], rows: Ints, n_jobs: int | None = None) -> NDArray[np.int64]:
         """Return the proven label of each row of points by its own tube, UNKNOWN where it is lost."""
         nodes = self.field.nodes
+        if not isinstance(points, np.ndarray):  # rows that lie elsewhere come at once
+            points, rows = points[rows], np.arange(len(rows))
         starts = np.empty((len(rows), points.shape[1]))
 
         def gather(_: int, start: int, stop: int) -> None:

@@ -108,7 +108,7 @@ def choose(
         data.check_scale(bounds, float(own.min()))
         return Form(geometry, float(own.min()), own, own), inside, bounds
     data.check_scale(bounds, h)
-    return Form(geometry, h, np.empty(0), _shown(geometry, bandwidth, h)), inside, bounds
+    return Form(geometry, h, np.empty(0), shown_bandwidth(geometry, bandwidth, h)), inside, bounds
 
 
 def _standardised(metric: str, bandwidth: Any, points: NDArray[Any], weights: Floats, bounds: Floats) -> Geometry:
@@ -139,7 +139,7 @@ def warn_of_scales(points: NDArray[Any], weights: Floats) -> None:
         )
 
 
-def _shown(geometry: Geometry, bandwidth: Any, h: float) -> float | Floats:
+def shown_bandwidth(geometry: Geometry, bandwidth: Any, h: float) -> float | Floats:
     """Return the bandwidth as the user has it."""
     number = number_of(bandwidth)
     if number is None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modeseek.engines.threads import run_chunks, workers_with_grids
+from modeseek.engines.threads import ROWS_PER_CHUNK, run_chunks, workers_with_grids
 from modeseek.fields.nodes import Box, cell_corner
 
 Floats = NDArray[np.float64]
@@ -46,11 +46,25 @@ def place_points(
     Returns the masses of the nodes of the box, flat, of ``unit`` to a point, of which rounding loses or adds at most
     `patches.SHARE_LOST`. There are 2 x 2 bins to a cell.
     """
-    n, d = points.shape
-    if d != 2 or n < POINTS_PER_NODE * box.n_nodes or n >= 2**31 or 4 * box.n_nodes >= 2**31:
+    if points.shape[1] != 2 or not places_pay(len(points), bounds, box, delta):
         return None
-    if np.spacing(np.abs(bounds).max()) > RESOLVED * delta:
-        return None
+    return deposit_places(points, box, origin, delta, unit, n_jobs)
+
+
+def places_pay(n: int, bounds: Floats, box: Box, delta: float) -> bool:
+    """Tell whether so many points are enough for the patches of a box, and resolved by its cells."""
+    if len(box.shape) != 2 or n < POINTS_PER_NODE * box.n_nodes or n >= 2**31 or 4 * box.n_nodes >= 2**31:
+        return False
+    return bool(np.spacing(np.abs(bounds).max()) <= RESOLVED * delta)
+
+
+def deposit_places(
+    points: NDArray[Any], box: Box, origin: Floats, delta: float, unit: int, n_jobs: int | None, *, keep: bool = True
+) -> tuple[Ints, Places]:
+    """Do as `place_points`, whether it pays or not: of some of the points, say.
+
+    Unless they are to be kept the bins of points are forgotten at once, and only those of the last chunk are returned.
+    """
     from modeseek.engines.cpu import patches as kernels
 
     corner, length, step = cell_corner(origin, box, delta), box.shape[1], unit >> kernels.PATCH_BITS
@@ -61,12 +75,15 @@ def place_points(
     offsets = np.empty((workers, 2 * kernels.BLOCK_ROWS), np.float32)
     cells = np.empty((workers, kernels.BLOCK_ROWS), np.int32)
     full = np.empty((workers, kernels.BLOCK_ROWS), np.int16)
-    index = np.empty(n, np.int32)
+    n = len(points)
+    index = np.empty(n if keep else min(n, ROWS_PER_CHUNK), np.int32)
+    workers = workers if keep else 1
 
     def work(worker: int, start: int, stop: int) -> None:
         rows = np.ascontiguousarray(points[start:stop])
+        bins = index[start:stop] if keep else index[: stop - start]
         kernels.deposit_patches(
-            rows, corner, 2.0 / delta, np.int32(length), index[start:stop], counts[worker], patches[worker], step,
+            rows, corner, 2.0 / delta, np.int32(length), bins, counts[worker], patches[worker], step,
             masses[worker], offsets[worker], cells[worker], full[worker],
         )  # fmt: skip
 

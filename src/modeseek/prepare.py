@@ -30,7 +30,9 @@ def make_sketch(
 ) -> tuple[DensitySketch, Bins | None]:
     """Sketch the points; by way of ``bins`` where these are allowed and quicker."""
     scale = 2.0 ** np.ceil(np.log2(problem.heaviest))
-    spare = int(np.clip(np.log2(MAX_MASS / 2**UNIT_BITS * scale / problem.total_weight) - 1.0, 0, SPARE_BITS))
+    room = np.log2(MAX_MASS / 2**UNIT_BITS * scale / problem.total_weight) - 1.0
+    scale *= 2.0 ** max(0.0, -np.floor(room))  # billions of points: units are coarser, so that masses fit
+    spare = int(np.clip(room, 0, SPARE_BITS))
     sketch = DensitySketch(
         problem.bandwidth,
         spacing=spacing,

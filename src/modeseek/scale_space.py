@@ -20,6 +20,7 @@ from scipy.spatial import cKDTree
 
 from modeseek.engines import data
 from modeseek.engines.devices import device_of
+from modeseek.engines.namespaces import is_dask
 from modeseek.fields import Floats, Ints
 from modeseek.prepare import affordable_spacings, make_sketch
 from modeseek.result import Problem
@@ -156,7 +157,7 @@ def bandwidth_path(
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Points.
+        Points; also a Dask array or frame, which is summed where it is.
     bandwidths : array-like of shape (m,), optional
         Ascending standard deviations of the Gaussian, at least two. None: 30 in geometric series, from the distance of
         close neighbours in a sample to the standard deviation of the data along their longest axis.
@@ -195,6 +196,10 @@ def bandwidth_path(
     True
     """
     given = None if bandwidths is None else _checked(bandwidths)
+    if is_dask(X):
+        from modeseek.distributed.parts import read
+
+        return path_of_parts(read(X, sample_weight), given, n_jobs)
     on = device_of(device, X)
     if on is not None:
         from modeseek.engines import gpu
@@ -217,6 +222,15 @@ def path_of(
     weights = as_counts(weights)
     problem = Problem(points, weights, data.bounds(points, n_jobs), np.nan, n_jobs=n_jobs)
     return _path_of(problem, evenly(points, weights), bandwidths)
+
+
+def path_of_parts(parts: Any, bandwidths: Floats | None = None, n_jobs: int | None = None) -> BandwidthPath:
+    """Do as `path_of` for `distributed.parts.Parts`; rows of weight 0 do not count."""
+    from modeseek.distributed.problem import DaskProblem
+
+    parts = parts.as_counts()
+    problem = replace(DaskProblem.of(parts, np.nan, n_jobs=n_jobs), bounds=parts.held)
+    return _path_of(problem, parts.evenly(SAMPLE), bandwidths)
 
 
 def path_on_device(

@@ -17,18 +17,16 @@ density estimates, Hall & Wand 1996). This module sums; it does not climb and kn
 
 import copy
 import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modeseek.engines import data
+from modeseek.engines import archive, data
 from modeseek.engines.devices import device_of
 from modeseek.engines.packed import SmallPickles
-from modeseek.engines.threads import n_workers, run_chunks, workers_with_grids
+from modeseek.engines.threads import ROWS_PER_CHUNK, n_workers, run_chunks, workers_with_grids
 from modeseek.fields.grid import GridField
 from modeseek.fields.nodes import MARGIN, Box, Nodes, cell_corner, node_box
 from modeseek.places import Places, place_points
@@ -36,7 +34,8 @@ from modeseek.places import Places, place_points
 UNIT_BITS = 30  # a point of weight ``weight_scale`` has mass 2^30
 MAX_MASS = 1 << 62
 MAX_NODES = 1 << 26  # 512 MiB of masses
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no checksum
+READABLE = (1, 2)
 _SETTINGS = ("bandwidth", "spacing", "weight_scale", "degree")  # what sketches that merge have in common
 
 Floats = NDArray[np.float64]
@@ -189,7 +188,7 @@ class DensitySketch(SmallPickles):
     def add_scanned(self, points: NDArray[Any], weights: Floats, bounds: Floats, n_jobs: int | None = None) -> Self:
         """Deposit points whose bounds (2, d) are known; ``weights`` of length 0 means unit weights."""
         n, d = points.shape
-        self._make_room(n, d, float(weights.sum()) if weights.size else float(n), bounds)
+        self.make_room(n, d, float(weights.sum()) if weights.size else float(n), bounds)
         self._deposit(points, weights, n_jobs)
         return self
 
@@ -200,14 +199,18 @@ class DensitySketch(SmallPickles):
 
         needs_float64(str(points.device), "A sum on a grid")
         n, d = points.shape
-        self._make_room(n, d, float(n) if weights is None else float(weights.sum()), bounds)
+        self.make_room(n, d, float(n) if weights is None else float(weights.sum()), bounds)
         assert self.origin is not None
         lattice = kernels.lattice_of(self.origin, self.delta, self.box.lower, self.box.shape)
         masses = kernels.deposit(points, weights, lattice, 2.0**UNIT_BITS / self.weight_scale, self.degree)
-        self.masses.reshape(-1)[:] += masses.cpu().numpy()
+        return self.add_masses(masses.cpu().numpy())
+
+    def add_masses(self, flat: NDArray[np.int64]) -> Self:
+        """Add masses of all nodes of the box, flat, for which `make_room` has made room."""
+        self.masses.reshape(-1)[:] += flat
         return self
 
-    def _make_room(self, n: int, d: int, total: float, bounds: Floats) -> None:
+    def make_room(self, n: int, d: int, total: float, bounds: Floats) -> None:
         """Grow the grid for so many points of so much weight, or refuse them."""
         if d > 3:
             raise ValueError(f"DensitySketch holds 1, 2 or 3 features, got {d}: a grid in {d}-D is too large.")
@@ -230,8 +233,6 @@ class DensitySketch(SmallPickles):
         Masses are rounded more than by `add`, as ``nodes().rounding`` says. Returns None, and adds nothing, where
         this does not pay.
         """
-        from modeseek.engines.cpu.patches import SHARE_LOST
-
         assert self.origin is not None
         assert self._masses is None
         assert (self.degree, self.weight_scale) == (3, 1.0)
@@ -239,11 +240,17 @@ class DensitySketch(SmallPickles):
         placed = place_points(points, bounds, box, self.origin, self.delta, 1 << UNIT_BITS, n_jobs)
         if placed is None:
             return None
-        self._cover(box)
-        self._units += int(len(points) * (1.0 + SHARE_LOST) * 2**UNIT_BITS)
-        self._rounding = SHARE_LOST
-        self.masses.reshape(-1)[:] = placed[0]
+        self.fill_placed(len(points), box, placed[0])
         return placed[1]
+
+    def fill_placed(self, n: int, box: Box, flat: NDArray[np.int64]) -> None:
+        """Take the masses of so many points that `places` has deposited on the nodes of a box."""
+        from modeseek.engines.cpu.patches import SHARE_LOST
+
+        self._cover(box)
+        self._units += int(n * (1.0 + SHARE_LOST) * 2**UNIT_BITS)
+        self._rounding = SHARE_LOST
+        self.masses.reshape(-1)[:] = flat
 
     def _cover(self, box: Box) -> None:
         """Grow the grid so that it holds ``box``."""
@@ -286,27 +293,140 @@ class DensitySketch(SmallPickles):
             grids[0] += grid
 
     def merge(self, other: "DensitySketch") -> Self:
-        """Add another sketch of the same bandwidth, spacing, origin and weight scale; return itself."""
-        if not isinstance(other, DensitySketch):
-            raise TypeError(f"Can only merge a DensitySketch, got {type(other).__name__}.")
-        for name in _SETTINGS:
-            if getattr(self, name) != getattr(other, name):
-                raise ValueError(
-                    f"Cannot merge sketches of different {name}: {getattr(self, name)} and {getattr(other, name)}."
-                )
-        if other._box is None:
+        """Add another sketch of the same bandwidth, spacing, origin and weight scale; return itself.
+
+        Parameters
+        ----------
+        other : DensitySketch
+            What to add; it stays as it is.
+
+        Returns
+        -------
+        DensitySketch
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the two do not fit together, or hold too much mass; nothing is changed then.
+        """
+        if self._is_empty(other, "merge"):
             return self
-        if self.origin is None:
-            self.origin = other.origin
-        if not np.array_equal(self.origin, other.origin):  # type: ignore[arg-type]
-            raise ValueError(f"Cannot merge sketches of different origin: {self.origin} and {other.origin}.")
         if self._units + other._units > MAX_MASS:
             raise ValueError("The merged sketch would hold more mass than it can count; use a larger weight_scale.")
         self._cover(other.box)
+        self.origin = other.origin
         self._units += other._units
         self._rounding = max(self._rounding, other._rounding)
         self.masses[self.box.slices(other.box)] += other.masses
         return self
+
+    def subtract(self, other: "DensitySketch") -> Self:
+        """Take out a sketch that was merged into this one, to the bit; return itself.
+
+        ``a.merge(b).subtract(b) == a``: batches can be kept as sketches, and the oldest taken out.
+
+        Parameters
+        ----------
+        other : DensitySketch
+            What to take out; it stays as it is.
+
+        Returns
+        -------
+        DensitySketch
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the two do not fit together, or ``other`` is no part of this one (a mass would be below zero); nothing
+            is changed then.
+
+        Examples
+        --------
+        >>> from modeseek import DensitySketch
+        >>> old, new = DensitySketch(1.0).add([[0.0], [1.0]]), DensitySketch(1.0).add([[5.0]])
+        >>> both = DensitySketch(1.0).merge(old).merge(new)
+        >>> both.subtract(old) == new
+        True
+        """
+        if self._is_empty(other, "subtract"):
+            return self
+        part = other._trimmed()
+        if part is None:
+            return self
+        box, masses = part
+        old = self._box
+        inside = old is not None and old.union(box) == old
+        if not inside or (self.masses[self.box.slices(box)] < masses).any():
+            raise ValueError(
+                "Cannot subtract a sketch that is no part of this one: a mass would be below zero. What decays "
+                "cannot be subtracted any more."
+            )
+        left = self.masses.copy()
+        left[self.box.slices(box)] -= masses
+        self._masses, self._units = left, max(self._units - other._units, int(left.sum()))
+        return self
+
+    def decay(self, factor: float, *, least: float = 0.0) -> Self:
+        r"""Forget: multiply all masses by a factor; return itself.
+
+        A mass m becomes floor(factor * m), in whole units of ``weight_scale * 2**-30``: the same bits on every machine.
+        What was deposited t decays ago weighs factor^t, to within (1 - factor^t) / (1 - factor) units a node, and is
+        gone in the end. Of two sketches, a.decay(f).merge(b.decay(f)) is a.merge(b).decay(f), less at most one unit a
+        node. A batch is forgotten by half after log(1/2) / log(factor) decays.
+
+        Parameters
+        ----------
+        factor : float
+            Above 0, at most 1.
+        least : float, default=0.0
+            Places where no node within the reach of a spline holds so much weight any more are emptied.
+
+        Returns
+        -------
+        DensitySketch
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the factor is not above 0 and at most 1.
+
+        Examples
+        --------
+        >>> from modeseek import DensitySketch
+        >>> sketch = DensitySketch(1.0).add([[0.0]]).decay(0.5).add([[9.0]])
+        >>> round(sketch.total_weight_, 6)
+        1.5
+        """
+        share = data.positive(factor, "factor")
+        if share > 1.0:
+            raise ValueError(f"factor must be above 0 and at most 1, got {factor!r}.")
+        if self._masses is None or (share == 1.0 and not least > 0.0):
+            return self
+        masses = np.floor(self._masses * share).astype(np.int64)
+        if least > 0.0:
+            from scipy import ndimage
+
+            reach = 2 * self.degree + 1  # nodes along an axis that a point may share with a node
+            near = ndimage.maximum_filter(masses, reach, mode="constant")
+            masses[near < least / self.weight_scale * 2**UNIT_BITS] = 0
+        self._masses, self._units = masses, int(self._units * share) + 1
+        return self
+
+    def _is_empty(self, other: "DensitySketch", verb: str) -> bool:
+        """Refuse a sketch that does not fit this one; tell whether it is empty."""
+        if not isinstance(other, DensitySketch):
+            raise TypeError(f"Can only {verb} a DensitySketch, got {type(other).__name__}.")
+        for name in _SETTINGS:
+            if getattr(self, name) != getattr(other, name):
+                raise ValueError(
+                    f"Cannot {verb} sketches of different {name}: {getattr(self, name)} and {getattr(other, name)}."
+                )
+        if self.origin is not None and other.origin is not None and not np.array_equal(self.origin, other.origin):
+            raise ValueError(f"Cannot {verb} sketches of different origin: {self.origin} and {other.origin}.")
+        return other._box is None
 
     def nodes(self) -> Nodes:
         """Return the masses and where they are."""
@@ -340,42 +460,64 @@ class DensitySketch(SmallPickles):
         return float(np.sqrt(self.bandwidth**2 - (self.degree + 1) * self.delta**2 / 12))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the sketch to a NumPy ``.npz`` file, whole or not at all (no pickle inside)."""
+        """Write the sketch to a NumPy ``.npz`` file, whole or not at all, with a checksum (no pickle inside).
+
+        Parameters
+        ----------
+        path : str or path
+            Where to; a file of that name is replaced once the new one is whole.
+        """
         trimmed = self._trimmed()
-        target = Path(path)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(
-                    file,
-                    version=FORMAT_VERSION,
-                    bandwidth=self.bandwidth,
-                    spacing=self.spacing,
-                    weight_scale=self.weight_scale,
-                    degree=self.degree,
-                    origin=np.array([]) if self.origin is None else self.origin,
-                    lower=np.array([] if trimmed is None else trimmed[0].lower, np.int64),
-                    masses=np.array([], np.int64) if trimmed is None else trimmed[1],
-                    units=self._units,
-                )
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        archive.write(
+            path,
+            {
+                "version": FORMAT_VERSION,
+                **{name: getattr(self, name) for name in _SETTINGS},
+                "origin": np.array([]) if self.origin is None else self.origin,
+                "lower": np.array([] if trimmed is None else trimmed[0].lower, np.int64),
+                "masses": np.array([], np.int64) if trimmed is None else trimmed[1],
+                "units": self._units,
+                "rounding": self._rounding,
+            },
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "DensitySketch":
-        """Read a sketch that `save` wrote."""
+        """Read a sketch that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+
+        Returns
+        -------
+        DensitySketch
+            Equal to the one that was saved.
+
+        Raises
+        ------
+        ValueError
+            If the file is none of `save`, is cut off or damaged, or is of a version that is not known here; its name is
+            in the message.
+        """
+        name, content = os.fspath(path), archive.read(path, "DensitySketch")
+        if "version" not in content:
+            raise ValueError(f"{name} is not a DensitySketch file: it holds {', '.join(content) or 'nothing'}.")
+        version = int(content["version"])
+        if version not in READABLE:
+            raise ValueError(
+                f"{name} has format version {version}, this modeseek reads {' and '.join(map(str, READABLE))}."
+            )
         try:
-            with np.load(path, allow_pickle=False) as file:
-                content = {name: file[name] for name in file.files}
-            version = int(content["version"])
-        except (ValueError, KeyError, OSError, EOFError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            raise ValueError(f"{os.fspath(path)} is not a DensitySketch file: {error}") from error
-        if version != FORMAT_VERSION:
-            raise ValueError(f"{os.fspath(path)} has format version {version}, this modeseek reads {FORMAT_VERSION}.")
+            return cls._of_arrays(content)
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"it lacks {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"{name} is not a DensitySketch file, or is damaged: {what}") from error
+
+    @classmethod
+    def _of_arrays(cls, content: dict[str, NDArray[Any]]) -> "DensitySketch":
+        """Return the sketch that `save` has put into arrays."""
         sketch = cls(
             float(content["bandwidth"]),
             spacing=float(content["spacing"]),
@@ -383,11 +525,35 @@ class DensitySketch(SmallPickles):
             weight_scale=float(content["weight_scale"]),
             degree=int(content["degree"]),
         )
-        if content["masses"].size:
-            sketch._box = Box(tuple(int(v) for v in content["lower"]), content["masses"].shape)
-            sketch._masses = content["masses"]
-            sketch._units = int(content["units"])
+        masses, lower = content["masses"], content["lower"]
+        if not masses.size:
+            return sketch
+        d = 0 if sketch.origin is None else len(sketch.origin)
+        if masses.dtype != np.int64 or not masses.ndim == len(lower) == d <= 3 or (masses < 0).any():
+            raise ValueError(f"masses of type {masses.dtype} and shape {masses.shape} are none of {d} columns")
+        sketch._box = Box(tuple(int(v) for v in lower), masses.shape)
+        sketch._masses = masses
+        sketch._units, sketch._rounding = int(content["units"]), float(content.get("rounding", 0.0))
         return sketch
+
+    def copy(self) -> "DensitySketch":
+        """Return a copy that shares nothing which changes."""
+        out = copy.copy(self)
+        out._masses = None if self._masses is None else self._masses.copy()
+        return out
+
+    def emptied(self) -> "DensitySketch":
+        """Return an empty sketch that merges with this one."""
+        settings: dict[str, Any] = {name: getattr(self, name) for name in _SETTINGS}
+        return DensitySketch(settings.pop("bandwidth"), origin=self.origin, **settings)
+
+    def shrunk(self) -> "DensitySketch":
+        """Return a sketch of the same masses that covers no more than these; empty, if there are none."""
+        found, out = self._trimmed(), copy.copy(self)
+        out._box, out._masses = (None, None) if found is None else (found[0], found[1].copy())
+        if found is None:
+            out._units, out._rounding = 0, 0.0
+        return out
 
     def trimmed(self) -> "DensitySketch":
         """Return a copy on the smallest grid that holds all mass and what is read around it.
@@ -459,34 +625,84 @@ def bin_points(points: NDArray[Any], bounds: Floats, delta: float, n_jobs: int |
     pay.
     """
     n, d = points.shape
-    box = node_box(bounds[0], bounds[1], bounds[0], delta)
-    n_bins = 4 * box.n_nodes
-    if d != 2 or n_bins * POINTS_PER_BIN > n or n >= 2**31:  # counts and bins are int32
+    origin, box = bounds[0], node_box(bounds[0], bounds[1], bounds[0], delta)
+    if not bins_pay(n, d, box):
         return None
-    from modeseek.engines.cpu.deposit import OFFSET_BITS, bin_2d
+    counts, offsets, index = bin_rows(points, origin, box, delta, bin_stride(n, box), n_jobs)
+    sample = slice(0, n, max(1, n // VARIANCE_SAMPLE))
+    return as_bins(counts, offsets, (points[sample], index[sample]), origin, box, delta, Places(2, counts, index))
 
-    corner = cell_corner(bounds[0], box, delta)
-    shape = 2 * np.array(box.shape, np.int64)
-    stride = max(1, n // (n_bins * SAMPLES_PER_BIN)) | 1  # odd: rows may come in pairs or fours
+
+def bins_pay(n: int, d: int, box: Box) -> bool:
+    """Tell whether so many points fill the bins of a box."""
+    return d == 2 and 4 * box.n_nodes * POINTS_PER_BIN <= n < 2**31  # counts and bins are int32
+
+
+def bin_stride(n: int, box: Box) -> int:
+    """Return the rows from one sample to the next: an odd number, as rows may come in pairs or fours."""
+    return max(1, n // (4 * box.n_nodes * SAMPLES_PER_BIN)) | 1
+
+
+def bin_rows(
+    points: NDArray[Any],
+    origin: Floats,
+    box: Box,
+    delta: float,
+    stride: int,
+    n_jobs: int | None,
+    first: int | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+    """Return the counts of bins, the sums of the offsets of a sample of rows in them, (m, 4), and the bin of each row.
+
+    ``first`` is the number of the first row among all, where some are elsewhere: which rows are sampled follows from
+    their numbers. Which bins they are in is then forgotten.
+    """
+    from modeseek.engines.cpu.deposit import bin_2d
+
+    n, corner = len(points), cell_corner(origin, box, delta)
+    shape, n_bins = 2 * np.array(box.shape, np.int64), 4 * box.n_nodes
     workers = n_workers(n, n_jobs)
     counts, offsets = np.zeros((workers, n_bins), np.int32), np.zeros((workers, 4 * n_bins), np.int64)
-    index = np.empty(n, np.int32)
+    index = np.empty(n if first is None else min(n, ROWS_PER_CHUNK), np.int32)
 
-    def work(worker: int, start: int, stop: int) -> None:
+    def count(worker: int, start: int, stop: int, sums: NDArray[np.int64]) -> None:
         rows = np.ascontiguousarray(points[start:stop])
-        bin_2d(
-            rows, corner, 1.0 / delta, shape, stride, counts[worker], offsets[worker], index[start:stop]
-        )  # fmt: skip
+        bins = index[start:stop] if first is None else index[: stop - start]
+        bin_2d(rows, corner, 1.0 / delta, shape, stride, counts[worker], sums, bins)
 
-    run_chunks(n, work, n_jobs)
-    total, sampled = counts.sum(axis=0, dtype=np.int64), offsets.sum(axis=0).reshape(-1, 4)
+    if first is None:
+        run_chunks(n, lambda worker, start, stop: count(worker, start, stop, offsets[worker]), n_jobs)
+    else:
+        begun = first % ROWS_PER_CHUNK  # rows of the first chunk that lie elsewhere
+        edge = min(ROWS_PER_CHUNK - begun, n)
+        lead = min(-begun % stride, edge)  # rows before the next sample
+        if lead:
+            count(0, 0, lead, np.zeros_like(offsets[0]))
+        starts = [*([lead] if lead < edge else []), *range(edge, n, ROWS_PER_CHUNK)]
+        for start in starts:
+            count(0, start, edge if start < edge else min(start + ROWS_PER_CHUNK, n), offsets[0])
+    return counts.sum(axis=0, dtype=np.int64), offsets.sum(axis=0).reshape(-1, 4), index
+
+
+def as_bins(
+    total: NDArray[np.int64],
+    sampled: NDArray[np.int64],
+    sample: tuple[NDArray[Any], NDArray[np.int32]],
+    origin: Floats,
+    box: Box,
+    delta: float,
+    places: Places | None,
+) -> Bins:
+    """Return bins from what `bin_rows` counts; the variance in them is that of a sample of points in their bins."""
+    from modeseek.engines.cpu.deposit import OFFSET_BITS
+
     occupied = np.flatnonzero(total)
     number = sampled[occupied, 0, None]
     # an integer stands for the middle of its step; a bin without a sample has its mean in the middle
     middle = np.where(number, (sampled[occupied, 1:3] + 0.5 * number) / np.maximum(number, 1) / 2**OFFSET_BITS, 0.5)
-    bins = np.stack(np.unravel_index(occupied, tuple(shape)), axis=-1)
-    means = corner + (bins + middle) * (delta / 2)
-    sample = slice(0, n, max(1, n // VARIANCE_SAMPLE))
-    deviations = points[sample] - means[np.searchsorted(occupied, index[sample])]
-    lost_variance = float(np.square(deviations).mean())
-    return Bins(means, total[occupied].astype(np.float64), lost_variance, Places(2, total, index))
+    shape = tuple(2 * side for side in box.shape)
+    bins = np.stack(np.unravel_index(occupied, shape), axis=-1)
+    means = cell_corner(origin, box, delta) + (bins + middle) * (delta / 2)
+    points, own = sample
+    lost_variance = float(np.square(points - means[np.searchsorted(occupied, own)]).mean())
+    return Bins(means, total[occupied].astype(np.float64), lost_variance, places)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import modeseek
-from modeseek.cli import exploring, pictures, scales, summary, table
+from modeseek.cli import exploring, pictures, scales, sketches, summary, table
 from modeseek.cli import info as about
 from modeseek.cli.stages import Stages, one_line_errors
 from modeseek.files import check_output, read_table, replacing, write_labels
@@ -172,6 +172,10 @@ def cluster(
         int | None,
         typer.Option(metavar="N", min=1, help="Check the labels of N random rows against exact mean shift."),
     ] = None,
+    sketch: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Label the rows by the clusters of this sketch (see modeseek sketch)."),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw the clusters into this picture.")] = None,
     jobs: Jobs = None,
     device: Device = "auto",
@@ -198,6 +202,8 @@ def cluster(
     }
     units = table.choose_units(options, standardize, degrees)
     table.check_options(options, audit)
+    if sketch is not None:
+        sketches.check_options({**options, "standardize": standardize, "audit": audit, "weights": weights})
     with stages("read", f"reading {table_file}"):
         masses = None if weights is None else read_table(table_file, [weights], header=header)
         data = read_table(table_file, _split(columns), without=weights, header=header)
@@ -205,14 +211,73 @@ def cluster(
         check_output(data, output, label_column)
         if plot is not None:
             table.check_plot(plot)
-    model, centers, checked = table.fit(stages, data, masses, units, options, audit)
+    if sketch is None:
+        model, centers, checked = table.fit(stages, data, masses, units, options, audit)
+    else:
+        doing = f"labelling {len(data.X):,} rows"
+        with stages("fit", doing), stages.watch_compiling(doing):
+            model, checked = sketches.labelled(options, sketch, data.X), ""
+        centers = model.cluster_centers_
     with stages("write", f"writing {output}"), nullcontext() if plot is None else replacing(plot) as picture:
         if picture is not None:
             table.draw(picture, data, model.labels_, centers)
         write_labels(data, model.labels_, output, label_column=label_column)
     if not quiet:
-        facts = {"audit": checked, "written": str(output), "plot": str(plot or "")}
+        facts = {"sketch": str(sketch or ""), "audit": checked, "written": str(output), "plot": str(plot or "")}
         table.report(stages, data, masses, model, centers, units, facts)
+
+
+@app.command()
+@one_line_errors
+def sketch(
+    tables: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help=".csv, .tsv, .parquet, .arrow, .feather or .npy tables.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The sketch, a file that ends in .npz.")],
+    bandwidth: Annotated[
+        float,
+        typer.Option("--bandwidth", "-b", help="Standard deviation of the Gaussian; sketches of the same one merge."),
+    ],
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Names or positions from 0, separated by commas; default: all numeric ones."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Name or position of a column of weights.")
+    ] = None,
+    jobs: Jobs = None,
+    header: Annotated[
+        bool | None,
+        typer.Option("--header/--no-header", help="Whether the first line of a text file holds names."),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Sum the rows of tables, up to three columns, into a sketch: a small file that merges with others."""
+    stages = Stages(quiet)
+    sketches.check_sketch_name(output, tables)
+    reading = {"columns": _split(columns), "weights": weights, "header": header}
+    made, rows, first = sketches.sketch_tables(stages, tables, reading, bandwidth, jobs)
+    with stages("write", f"writing {output}"):
+        made.save(output)
+    if not quiet:
+        sketches.report(stages, made, output, {"rows": f"{rows:,}", "columns": ", ".join(first.columns)})
+
+
+@app.command()
+@one_line_errors
+def merge(
+    inputs: Annotated[list[Path], typer.Argument(metavar="SKETCH...", help="Files that modeseek sketch wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The sketch of all of them.")],
+    quiet: Quiet = False,
+) -> None:
+    """Merge sketches, made on many machines or of many batches, into one; the order makes no difference."""
+    stages = Stages(quiet)
+    sketches.check_sketch_name(output, ())
+    made = sketches.merge_files(stages, inputs)
+    with stages("write", f"writing {output}"):
+        made.save(output)
+    if not quiet:
+        sketches.report(stages, made, output, {"sketches": f"{len(inputs):,}"})
 
 
 @app.command()

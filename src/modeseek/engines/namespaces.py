@@ -68,6 +68,27 @@ class Home:
         return self.back(tensor.cpu().numpy())
 
 
+def is_dask(values: Any) -> bool:
+    """Tell whether values are a collection of Dask, an array or a frame, of which nothing has been computed."""
+    dask = sys.modules.get("dask")
+    return dask is not None and dask.is_dask_collection(values)
+
+
+def refuse_dask(values: Any, what: str) -> None:
+    """Raise where a collection of Dask would have to be computed as a whole.
+
+    Raises
+    ------
+    TypeError
+        If it is one.
+    """
+    if is_dask(values):
+        raise TypeError(
+            f"{what} takes points in memory, got a Dask collection ({type(values).__name__}): pass X.compute(), or a "
+            "sample of it. Dask collections are known to MeanShift, KMeans (fit, predict) and bandwidth_path."
+        )
+
+
 def precision(values: Any) -> list[type]:
     """Return the dtypes to read values as, in the order of preference: a frame of float32 is not to become float64."""
     both: list[type] = [np.float64, np.float32]

@@ -171,6 +171,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):
             raise ValueError(
                 f"p={self.p!r} and metric_params={self.metric_params!r} are not supported: distances are Euclidean."
             )
+        namespaces.refuse_dask(X, "DBSCAN")
         home, device = namespaces.Home.of(X), devices.device_of(self.device, X)
         if device is not None:
             return self._fit_on(device, home, X, sample_weight)

@@ -69,14 +69,14 @@ def density_on_device(found: Any, points: Any, n_jobs: int | None) -> Any:
     return routes.log_density(found, points, n_jobs)
 
 
-def add_on_device(stream: Stream, points: Any, sample_weight: Any) -> None:
+def add_on_device(stream: Stream, points: Any, sample_weight: Any, **forgetting: Any) -> None:
     """Add a tensor of points to a stream."""
     from modeseek.engines import gpu
 
     weights = gpu.as_tensor_weights(sample_weight, len(points), str(points.device))
     bounds = gpu.bounds(points)
     data.check_scale(bounds, stream.sketch.bandwidth)
-    stream.add_tensor(points, weights, bounds)
+    stream.add_tensor(points, weights, bounds, **forgetting)
 
 
 def weighted_sum_on_device(values: Any, sample_weight: Any) -> float:

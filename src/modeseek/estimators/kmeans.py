@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from modeseek.engines import data, namespaces
 from modeseek.engines.devices import device_of
+from modeseek.estimators import collections
 from modeseek.estimators.tensors import is_tensor, tensor_of
 from modeseek.kmeans.batches import step
 from modeseek.kmeans.cells import Places, places_of
@@ -167,7 +168,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Points: NumPy array, data frame, or tensor; float32 and float64 are used as they are.
+            Points: NumPy array, data frame, or tensor; float32 and float64 are used as they are. A Dask array or frame
+            is worked on where it is; ``labels_`` is then a Dask array of which nothing is computed yet.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), optional
@@ -184,6 +186,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             If X holds NaN or infinity or has fewer rows than clusters, a weight is negative, or a parameter is wrong.
         """
         self._validate_params()
+        if namespaces.is_dask(X):
+            return self._fit_collection(X, sample_weight)
         device = device_of(self.device, X)
         if device is not None:
             return self._fit_on(device, X, sample_weight)
@@ -264,6 +268,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         ndarray of shape (n_samples,), int32
             Labels.
         """
+        if namespaces.is_dask(X):
+            return collections.ask(self, "predict", X)
         device = device_of(self.device, X)
         if device is not None:
             from modeseek.kmeans import on_device
@@ -287,6 +293,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         ndarray of shape (n_samples, n_clusters)
             Distances, in the dtype of X; computed by differences, so that they are right far from 0.
         """
+        if namespaces.is_dask(X):
+            return collections.distances(self, X)
         device = device_of(self.device, X)
         if device is not None:
             from modeseek.kmeans import on_device
@@ -352,6 +360,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         float
             - sum_i w_i min_j |x_i - c_j|^2.
         """
+        if namespaces.is_dask(X):
+            return -collections.inertia(self, X, sample_weight)
         device = device_of(self.device, X)
         if device is not None:
             from modeseek.kmeans import on_device
@@ -372,6 +382,26 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     def _centres(self) -> NDArray[Any]:
         check_is_fitted(self)
         return np.asarray(namespaces.as_numpy(self.cluster_centers_))
+
+    def _fit_collection(self, X: Any, sample_weight: Any) -> Self:
+        """Find centres of a collection of Dask, where it is unless it is small."""
+        from modeseek.distributed import routes
+
+        parts = collections.read(self, X, sample_weight)
+        if parts.nbytes <= routes.GATHERED:
+            collections.fit_gathered(self, parts)
+            return self
+        routes.refuse(["init as a function"] * callable(self.init), parts.nbytes, parts.n)
+        if parts.n < self.n_clusters:
+            raise ValueError(f"n_samples={parts.n} should be >= n_clusters={self.n_clusters}.")
+        random, none = check_random_state(self.random_state), np.empty(0)
+        starts = collections.starts(parts, self._starts(), lambda x: self._start(x, none, random), self.init)
+        best = collections.lloyd(parts, starts, self.max_iter, self.tol, print if self.verbose else None)
+        self._warn_of_few(best.distinct)
+        self._masses, self.n_iter_, self.n_steps_ = best.masses, best.n_iter, 0
+        self._publish(best.centres, None, best.inertia, namespaces.Home())
+        self.labels_ = collections.labels_by_centres(self, parts)
+        return self
 
     def _fit_on(self, device: str, X: ArrayLike, sample_weight: ArrayLike | None) -> Self:
         """Find centres on a device of Torch."""
@@ -486,6 +516,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     def _points(self, X: ArrayLike, reset: bool) -> NDArray[Any]:
         if not reset:
             check_is_fitted(self)
+        namespaces.refuse_dask(X, "This method")
         # finiteness is checked together with the bounds, in one read instead of two
         X = namespaces.as_numpy(X)
         checked = validate_data(self, X, reset=reset, dtype=namespaces.precision(X), order="C", ensure_all_finite=False)

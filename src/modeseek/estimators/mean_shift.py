@@ -24,6 +24,7 @@ from modeseek.certificate import Certificate
 from modeseek.engines import data, namespaces
 from modeseek.engines.devices import device_of, refuse_on
 from modeseek.engines.weights import as_kernel
+from modeseek.estimators import collections
 from modeseek.estimators.devices import (
     cluster_on_device,
     density_on_device,
@@ -134,6 +135,12 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     batch_size : int, optional
         With ``blurring``: rows move in place, so many at a time, and a batch sees those before it where they have
         just moved to, as in the fast.ai notebook. None: all at once.
+    decay : float, optional
+        With `partial_fit`: what all batches seen so far are multiplied by before each new one, above 0, at most 1, so
+        that a batch weighs decay^t after t more; what weighs less than a thousandth of a new point is forgotten. None:
+        nothing is.
+    window : int, optional
+        With `partial_fit`: only so many of the last batches count, as if there had been no others. None: all do.
     max_iter : int, default=300
         Most steps of one climb; a climb that has not reached a confirmed mode by then gets ten times as many
         more before a ConvergenceWarning is given. With ``blurring``: most rounds. With ``assign="nearest"``: no more;
@@ -234,6 +241,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         "min_cluster_size": [Interval(Real, 1, None, closed="left")],
         "blurring": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "decay": [Interval(Real, 0, 1, closed="right"), None],
+        "window": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "tol": [Interval(Real, 0, 0.1, closed="right")],
         "n_jobs": [Integral, None],
@@ -268,6 +277,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         min_cluster_size: float = 1,
         blurring: bool = False,
         batch_size: int | None = None,
+        decay: float | None = None,
+        window: int | None = None,
         max_iter: int = 300,
         tol: float = 1e-3,
         n_jobs: int | None = None,
@@ -289,6 +300,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         self.min_cluster_size = min_cluster_size
         self.blurring = blurring
         self.batch_size = batch_size
+        self.decay = decay
+        self.window = window
         self.max_iter = max_iter
         self.tol = tol
         self.n_jobs = n_jobs
@@ -302,8 +315,9 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features), or DensitySketch
             Points; float32 and float64 are read as they are, without a copy. Torch tensors and arrays of the array API
-            standard give fitted attributes of their own kind, on their device. Of a sketch, made elsewhere, the modes
-            are found as by `partial_fit`; ``labels_`` is empty then, `predict` labels any point.
+            standard give fitted attributes of their own kind, on their device. Dask arrays and frames are clustered
+            where they are; ``labels_`` is then a Dask array of which nothing is computed yet. Of a sketch, made
+            elsewhere, the modes are found as by `partial_fit`; ``labels_`` is empty then, `predict` labels any point.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), optional
@@ -332,6 +346,11 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         stages("check")
         if isinstance(X, DensitySketch):
             return self._fit_sketch(X, sample_weight)
+        for name in ("decay", "window"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name}={getattr(self, name)!r} forgets batches of partial_fit; fit sees all points.")
+        if namespaces.is_dask(X):
+            return self._fit_collection(X, sample_weight, stages)
         device = device_of(self.device, X)
         refuse_on(device, *unknown_to_devices(self))
         points, weights, bounds = self._read(X, sample_weight, device)
@@ -373,6 +392,24 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
             self._warn(found.n_unsettled)
         self._stream, self._form = None, form
         self._publish(found, found.labels, data.numpy_dtype(points), namespaces.Home.of(X))
+        self.sketch_ = found.sketch
+        return self
+
+    def _fit_collection(self, X: Any, sample_weight: Any, stages: "_Stages") -> Self:
+        """Cluster a collection of Dask, where it is unless it is small."""
+        from modeseek.distributed import routes
+
+        parts = collections.read(self, X, sample_weight)
+        if parts.nbytes <= routes.GATHERED:
+            collections.fit_gathered(self, parts)
+            return self
+        routes.refuse(collections.refused_by_mean_shift(self, parts), parts.nbytes, parts.n)
+        found, form, labels = collections.cluster_parts(self, parts, {"report": stages, **self._climbing()})
+        stages("")
+        if found.n_unsettled:
+            self._warn(found.n_unsettled)
+        self._stream, self._form, self.bandwidth_ = None, form, form.shown
+        self._publish(found, labels, parts.dtype, namespaces.Home())
         self.sketch_ = found.sketch
         return self
 
@@ -419,6 +456,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         ndarray of shape (n_samples,), int32
             Labels.
         """
+        if namespaces.is_dask(X):
+            return collections.ask(self, "predict", X)
         device = device_of(self.device, X)
         inside = self._inside(self._points(X, reset=False, device=device))
         return namespaces.Home.of(X).back(self._label(inside, device))
@@ -460,6 +499,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         >>> model.score_samples([[0.0], [8.0], [20.0]]).round(4)
         array([ -1.3244,  -2.0176, -74.0176])
         """
+        if namespaces.is_dask(X):
+            return collections.ask(self, "score_samples", X, kind=np.float64)
         return namespaces.Home.of(X).back(self._log_density(X))
 
     @available_if(of_the_gaussian)
@@ -640,6 +681,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
             check_is_fitted(self)
         if device is not None:
             return tensor_of(self, X, device, reset)
+        namespaces.refuse_dask(X, "This method")
         # finiteness is checked together with the bounds, in one read instead of two
         X = namespaces.as_numpy(X)
         return validate_data(self, X, reset=reset, dtype=namespaces.precision(X), ensure_all_finite=False)

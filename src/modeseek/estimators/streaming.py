@@ -62,6 +62,8 @@ class Streaming:
         cluster_all: bool
         min_cluster_size: float
         blurring: bool
+        decay: float | None
+        window: int | None
         n_jobs: int | None
         device: Any
         sketch_: DensitySketch | None
@@ -95,6 +97,9 @@ class Streaming:
         ``fidelity="fast"`` and carry no certificate. However the same points are cut into batches, and in whatever
         order they come, clusters are the same to the bit.
 
+        Old batches are forgotten with ``decay``, which multiplies what was seen before each new batch, or with
+        ``window``, which keeps so many batches; either may be changed from batch to batch.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
@@ -112,8 +117,9 @@ class Streaming:
         Raises
         ------
         ValueError
-            If ``bandwidth`` is no number or was changed, there are more than three columns, ``blurring`` is set, or
-            the batches span too many bandwidths. A batch that is refused changes nothing.
+            If ``bandwidth`` is no number or was changed, there are more than three columns, ``blurring`` is set,
+            ``decay`` and ``window`` are given both, or the batches span too many bandwidths. A batch that is refused
+            changes nothing.
 
         Warns
         -----
@@ -146,9 +152,9 @@ class Streaming:
             weights = data.as_weights(namespaces.as_numpy(sample_weight), len(points))
             bounds = data.bounds(points, self.n_jobs)
             data.check_scale(bounds, stream.sketch.bandwidth)
-            stream.add(points, weights, bounds, self.n_jobs)
+            stream.add(points, weights, bounds, self.n_jobs, decay=self.decay, window=self.window)
         else:
-            add_on_device(stream, points, sample_weight)
+            add_on_device(stream, points, sample_weight, decay=self.decay, window=self.window)
         for name in LAZY:
             self.__dict__.pop(name, None)
         self._stream, self._form, self._home = stream, PLAIN, namespaces.Home.of(X)
@@ -176,6 +182,10 @@ class Streaming:
 
     def _check_stream(self) -> None:
         """Refuse what cannot be followed, or went before."""
+        if self.decay is not None and self.window is not None:
+            raise ValueError(
+                f"decay={self.decay!r} and window={self.window!r} are two ways to forget old batches: give one of them."
+            )
         if self.blurring:
             raise ValueError("partial_fit cannot blur: points that move have to be kept. Use fit, or blurring=False.")
         if self._stream is None:
