@@ -216,7 +216,7 @@ def path_of(
     """Do as `bandwidth_path` with what is checked already; weights are above 0."""
     weights = as_counts(weights)
     problem = Problem(points, weights, data.bounds(points, n_jobs), np.nan, n_jobs=n_jobs)
-    return _path_of(problem, evenly(points, weights), bandwidths)
+    return path_of_problem(problem, evenly(points, weights), bandwidths)
 
 
 def path_on_device(
@@ -229,10 +229,10 @@ def path_on_device(
 
     points, weights = columns.of_weight(points, columns.as_counts(weights))
     problem = GridProblem.of(DeviceProblem(points, weights, bounds, np.nan, n_jobs=n_jobs))
-    return _path_of(problem, columns.evenly(points, weights, SAMPLE), bandwidths)
+    return path_of_problem(problem, columns.evenly(points, weights, SAMPLE), bandwidths)
 
 
-def _path_of(problem: Problem, sample: Floats, bandwidths: Floats | None) -> BandwidthPath:
+def path_of_problem(problem: Problem, sample: Floats, bandwidths: Floats | None = None) -> BandwidthPath:
     """Return the path of points of which some are a sample, of a series of its own if none is given."""
     series = _series(sample) if bandwidths is None else bandwidths
     problem = replace(problem, bandwidth=float(series[0]))
