@@ -13,6 +13,7 @@ import numpy as np
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (*DELIMITERS, ".parquet", ".arrow", ".feather", ".npy")
+WILD = "*?["  # in a path: a pattern
 BATCH = 1 << 16  # rows looked at or written at a time
 
 
@@ -129,6 +130,16 @@ def _csv_options(source: Source) -> dict[str, Any]:
         "parse_options": csv.ParseOptions(delimiter=source.delimiter, newlines_in_values=True),
         "read_options": csv.ReadOptions(autogenerate_column_names=not source.header),
     }
+
+
+def is_many(inputs: Sequence[str]) -> bool:
+    """Tell whether what is given may be other than one file of this machine."""
+    return len(inputs) > 1 or any("://" in i or Path(i).is_dir() or is_pattern(i) for i in inputs)
+
+
+def is_pattern(given: str) -> bool:
+    """Tell whether a path stands for the files that match it."""
+    return any(mark in given for mark in WILD) and not Path(given).exists()
 
 
 def check_suffix(path: Path) -> None:

@@ -10,7 +10,6 @@ are few, and refused where they are many.
 """
 
 from modeseek.outofcore.cluster import FileClusters, cluster_files
-from modeseek.outofcore.inputs import is_many
 from modeseek.outofcore.passes import Progress
 
-__all__ = ["FileClusters", "Progress", "cluster_files", "is_many"]
+__all__ = ["FileClusters", "Progress", "cluster_files"]

@@ -13,9 +13,10 @@ from modeseek.bandwidth import chosen_of
 from modeseek.certificate import Certificate
 from modeseek.engines import data
 from modeseek.fields import Floats
+from modeseek.files.source import is_many
 from modeseek.orphans import settle_orphans
 from modeseek.outofcore.dataset import Dataset, open_dataset
-from modeseek.outofcore.inputs import Inputs, find_inputs, is_many
+from modeseek.outofcore.inputs import Inputs, find_inputs
 from modeseek.outofcore.journal import Journal
 from modeseek.outofcore.output import Target, choose_targets, write_all
 from modeseek.outofcore.passes import Extent, LooseBounds, Nothing, Passes, Progress
@@ -114,6 +115,7 @@ def cluster_files(
     header: bool | None = None,
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    checkpoint_seconds: float = 10.0,
     n_jobs: int | None = None,
 ) -> FileClusters:
     r"""Cluster the rows of files that need not fit in memory, by Gaussian mean shift, and write their labels.
@@ -158,7 +160,10 @@ def cluster_files(
         Go on from where another run with the same inputs, output and settings was stopped or killed; the result is that
         of an uninterrupted run. Begins anew if there is nothing to go on from.
     progress : callable, optional
-        Called with a `Progress` after each piece.
+        Called with a `Progress` (``stage``, rows ``done``, rows in ``total``) after each piece.
+    checkpoint_seconds : float, default=10
+        Seconds between two records of how far a pass is: what a killed run loses at most, beside the files that it was
+        writing.
     n_jobs : int, optional
         Threads; None means all cores. The result is the same to the bit for any number.
 
@@ -208,9 +213,12 @@ def cluster_files(
     place.parent.mkdir(exist_ok=True)
     plan = _plan(dataset, settings, label_column, labels_only, targets)
     journal = Journal(place, plan, resume)
+    options: dict[str, Any] = {
+        "progress": progress or (lambda progress: None), "n_jobs": n_jobs, "seconds": checkpoint_seconds,
+    }  # fmt: skip
     keep = False
     try:
-        return _run(dataset, settings, targets, label_column, journal, progress, n_jobs)
+        return _run(dataset, settings, targets, label_column, journal, options)
     except (KeyboardInterrupt, OSError, MemoryError):
         keep = True  # something to go on from
         raise
@@ -257,11 +265,10 @@ def _run(
     targets: list[Target],
     label_column: str,
     journal: Journal,
-    progress: Callable[[Progress], None] | None,
-    n_jobs: int | None,
+    options: dict[str, Any],
 ) -> FileClusters:
-    told = progress or (lambda progress: None)
-    passes = Passes(dataset, journal, told, n_jobs)
+    told, n_jobs = options["progress"], options["n_jobs"]
+    passes = Passes(dataset, journal, **options)
     bounds = _stated_bounds(dataset) if journal.trusts_statistics() else None
     try:
         found, h = _cluster(passes, bounds, settings)
@@ -269,12 +276,15 @@ def _run(
         if bounds is None:
             raise ValueError("the values of the files have changed since the run began: nothing is written") from None
         journal.try_again()  # what files state of their columns is not so
-        passes = Passes(dataset, journal, told, n_jobs)
+        passes = Passes(dataset, journal, **options)
         found, h = _cluster(passes, None, settings)
-    told(Progress("write labels", 0, None))
-    write_all(dataset, found.labels, targets, label_column, journal, n_jobs)
     n = dataset.n
     assert n is not None
+
+    def wrote(rows: int) -> None:
+        told(Progress("write labels", rows, n))
+
+    write_all(dataset, found.labels, targets, label_column, journal, wrote, n_jobs)
     rows = [int(m) for m in np.diff(dataset.begins())]
     files = tuple(
         LabelledFile(file.path, m, target.path) for file, m, target in zip(dataset.files, rows, targets, strict=True)

@@ -11,9 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from modeseek.files.source import DELIMITERS, SUFFIXES, check_exists, check_suffix, delimiter_of, first_line
+from modeseek.files.source import (
+    DELIMITERS,
+    SUFFIXES,
+    WILD,
+    check_exists,
+    check_suffix,
+    delimiter_of,
+    first_line,
+    is_pattern,
+)
 
-WILD = "*?["  # in a path: a pattern
 CHANGED = (
     "the file {path} has changed since the run began (it was {before}, it is {now}): nothing is written; begin "
     "anew, without resuming"
@@ -129,11 +137,6 @@ def look_at(path: str, header: bool | None) -> Input:
     return Input(path, header is not False, delimiter_of(file.suffix, first))
 
 
-def is_many(inputs: Sequence[str]) -> bool:
-    """Tell whether what is given may be other than one file of this machine: then it is read in passes."""
-    return len(inputs) > 1 or any("://" in i or Path(i).is_dir() or _is_pattern(i) for i in inputs)
-
-
 def _found(given: str) -> list[str]:
     if "://" in given:
         return _found_remote(given)
@@ -142,16 +145,12 @@ def _found(given: str) -> list[str]:
         if not names:
             raise ValueError(f"the directory {given} holds no table: no name ends in one of {', '.join(SUFFIXES)}")
         return [str(name) for name in names]
-    if _is_pattern(given):
+    if is_pattern(given):
         found = sorted(glob.glob(given, recursive=True))
         if not found:
             raise ValueError(f"no file matches {given}")
         return found
     return [given]
-
-
-def _is_pattern(given: str) -> bool:
-    return any(mark in given for mark in WILD) and not Path(given).exists()
 
 
 def _found_remote(given: str) -> list[str]:

@@ -1,7 +1,8 @@
 """Writing the labels of each file: under another name first, all of them renamed when the last is finished."""
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,12 +45,14 @@ class Part:
     labels: Any  # of all rows: what a slice can be taken of
     begin: int
     end: int
+    told: Callable[[int], None]  # how many are written next
 
     def __len__(self) -> int:
         return self.end - self.begin
 
     def __getitem__(self, part: slice) -> NDArray[np.int32]:
         start, stop, _ = part.indices(len(self))
+        self.told(stop - start)
         return np.asarray(self.labels[self.begin + start : self.begin + stop], np.int32)
 
 
@@ -111,10 +114,23 @@ def _check_targets(dataset: Dataset, targets: list[Target], label_column: str) -
 
 
 def write_all(
-    dataset: Dataset, labels: Any, targets: list[Target], label_column: str, journal: Journal, n_jobs: int | None
+    dataset: Dataset,
+    labels: Any,
+    targets: list[Target],
+    label_column: str,
+    journal: Journal,
+    told: Callable[[int], None],
+    n_jobs: int | None,
 ) -> None:
     """Write the labels of every file beside the journal, and give them their names when the last is finished."""
     begins, done = dataset.begins(), journal.written()
+    lock, rows = threading.Lock(), 0
+
+    def wrote(more: int) -> None:
+        nonlocal rows
+        with lock:
+            rows += more
+            told(rows)
 
     def write(k: int) -> str:
         name = f"out-{k:06d}{targets[k].suffix}"
@@ -123,7 +139,7 @@ def write_all(
             return name
         file = dataset.files[k]
         file.check(dataset.stamps[k])
-        part = Part(labels, int(begins[k]), int(begins[k + 1]))
+        part = Part(labels, int(begins[k]), int(begins[k + 1]), wrote)
         try:
             _write(file, part, temporary, targets[k], label_column)
         except pyarrow().ArrowException as error:
