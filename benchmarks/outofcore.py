@@ -1,8 +1,8 @@
 """Files larger than memory: ``python -m benchmarks.outofcore`` (``--quick``: a hundredth of the rows).
 
 Two hundred million rows of two float32 columns in eight Parquet files are clustered by `modeseek.cluster_files`. The
-yardstick is pyarrow's own scan of the same files with a sum. Every run is a fresh process, warmed up on other files; its
-peak counts all that the process ever held. Labels are compared, bit for bit, with those of all rows in one array.
+yardstick is pyarrow's own scan of the same files with a sum. Every run is a fresh process, warmed up on other files;
+its peak counts all that the process ever held. Labels are compared, bit for bit, with those of all rows in one array.
 """
 
 import argparse

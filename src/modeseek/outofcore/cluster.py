@@ -19,7 +19,7 @@ from modeseek.outofcore.dataset import Dataset, open_dataset
 from modeseek.outofcore.inputs import Inputs, find_inputs
 from modeseek.outofcore.journal import Journal
 from modeseek.outofcore.output import Target, choose_targets, write_all
-from modeseek.outofcore.passes import Extent, LooseBounds, Nothing, Passes, Progress
+from modeseek.outofcore.passes import BOUNDS, Extent, LooseBounds, Nothing, Passes, Progress
 from modeseek.outofcore.problem import FileProblem
 from modeseek.outofcore.reading import bounds_in_statistics
 from modeseek.pipeline import asks_for_passes, cluster, route_of
@@ -338,7 +338,7 @@ def _cluster(passes: Passes, bounds: Floats | None, settings: Settings) -> tuple
 
 
 def _bounds_by_pass(passes: Passes) -> Floats:
-    passes.run("find bounds", Nothing())
+    passes.run(BOUNDS, Nothing())
     ends: Extent | None = passes.ends
     assert ends is not None
     if not passes.dataset.n:

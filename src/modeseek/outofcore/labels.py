@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from modeseek.fields import Floats, Ints
 from modeseek.label import UNKNOWN, CellLabels, Counts
 from modeseek.outofcore.journal import Arrays
+from modeseek.result import rename
 
 MOST_OPEN = 1 << 24  # rows without a label that are kept in memory
 
@@ -32,7 +33,9 @@ class LabelFile:
         start, stop, _ = part.indices(self.n)
         size = self.dtype.itemsize
         codes = np.fromfile(self.path, self.dtype, max(0, stop - start), offset=start * size)
-        labels = self.names[codes]
+        labels = codes.astype(np.int32)
+        if (self.names[:-1] != np.arange(len(self.names) - 1)).any():
+            rename(labels, self.names, 1)
         first, last = np.searchsorted(self.rows, [start, stop])
         labels[self.rows[first:last] - start] = self.late[first:last]
         return labels

@@ -186,7 +186,7 @@ def _write_npy(labels: Part, temporary: Path) -> None:
 
 def _write_labels(labels: Part, temporary: Path, label_column: str) -> None:
     pa = pyarrow()
-    schema = pa.schema([pa.field(label_column, pa.int32())])
+    schema = pa.schema([pa.field(label_column, pa.int32(), nullable=False)])
     with writer_of(temporary, schema) as writer:
         for start in range(0, len(labels), LABELS):
             writer.write_batch(pa.record_batch([pa.array(labels[start : start + LABELS])], schema=schema))

@@ -19,6 +19,7 @@ from modeseek.outofcore.journal import Arrays, Journal
 
 SECONDS = 10.0  # between two checkpoints
 NO_ROWS = np.empty(0, np.int64)
+BOUNDS = "find bounds"  # the pass that is made for them alone
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,10 @@ class Passes:
         ends = sums["ends"]
         assert isinstance(ends, Extent)
         self.progress(Progress(name, row, total))
+        looks = bounds is not None or name == BOUNDS
         for first, points in self.dataset.slabs(row, self.n_jobs):
-            self._look_at(ends, points, first, bounds)
+            if looks:
+                self._look_at(ends, points, first, bounds)
             for one in parts:
                 if one is not ends:
                     one.add(points, first)
@@ -111,7 +114,7 @@ class Passes:
         return row
 
     def _look_at(self, ends: "Extent", points: NDArray[Any], first: int, bounds: Floats | None) -> None:
-        """Look at every value before anything else does: kernels trust that rows are finite and within bounds."""
+        """Look at every value before a kernel does that trusts rows to be finite and within bounds."""
         ends.add(points, first, self.n_jobs)
         if bounds is not None and not ((ends.bounds[0] >= bounds[0]).all() and (ends.bounds[1] <= bounds[1]).all()):
             raise LooseBounds
