@@ -163,7 +163,9 @@ def _check_columns(
         if schema.names.count(name) > 1:
             raise ValueError(f"{file.path} has more than one column named {name!r}")
         i, j = schema.names.index(name), told.names.index(name)
-        if not schema.numeric[i] and not (file.is_text and schema.types[i] == "null"):
+        if not schema.numeric[i] and not (
+            file.is_text and schema.types[i] in ("null", "string")
+        ):  # the reader says where
             raise ValueError(f"{file.path}: column {name!r} is not numeric, it is of type {schema.types[i]}")
         if not file.is_text and not first.is_text and schema.types[i] != told.types[j]:
             raise ValueError(

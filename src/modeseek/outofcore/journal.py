@@ -77,10 +77,10 @@ class Journal:
         """Return where the labels that a pass finds are kept."""
         return self.directory / f"labels-{number:03d}.bin"
 
-    def forget_labels_but(self, path: Path) -> None:
-        """Remove the labels of other passes: those of a later one take the place of an earlier one's."""
+    def forget_labels_before(self, path: Path) -> None:
+        """Remove the labels of earlier passes: those of a later one take their place."""
         for old in self.directory.glob("labels-*.bin"):
-            if old != path:
+            if old.name < path.name:
                 old.unlink()
 
     def try_again(self) -> None:

@@ -101,6 +101,8 @@ class LookUp:
         """Begin from these; what the file holds beyond so many rows is cut off."""
         self.counts = arrays["counts"]
         self._rows, self._points = [arrays["rows"]], [arrays["points"]]
+        if not self.labels.path.exists():  # the labels of a later look-up have taken their place
+            return
         self._file = self.labels.path.open("r+b")
         self._file.truncate(rows * self.labels.dtype.itemsize)
         self._file.seek(0, 2)

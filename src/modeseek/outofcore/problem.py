@@ -122,7 +122,7 @@ class FileProblem(Problem):
         labels = LabelFile(path, self.n, table.highest())
         found = LookUp(table, labels, self.d, passes.dataset.dtype, self.n_jobs)
         passes.run("look labels up", found)
-        passes.journal.forget_labels_but(path)
+        passes.journal.forget_labels_before(path)
         counts, rows, points = found.finished()
         passes.found = Gathered.of(rows, points, passes.dataset)
         return labels, counts, rows
