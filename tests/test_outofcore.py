@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
+from benchmarks import kill_resume, outofcore
 from pyarrow import csv, feather, parquet
 from typer.testing import CliRunner
 
@@ -418,3 +419,24 @@ def test_progress_counts_rows_to_the_end(tmp_path):
     for stage in ("sketch", "look labels up", "write labels"):
         last = [at for at in told if at.stage == stage][-1]
         assert (last.done, last.total) == (50_000, 50_000)
+
+
+# -------------------------------------------------------------------------------------------------- benchmarks
+
+
+def test_the_benchmark_compares_labels_in_the_order_of_rows(tmp_path):
+    outofcore.make(tmp_path / "data", 30_000, 3)
+    X = outofcore.in_memory(str(tmp_path / "data"))
+    assert X.shape == (30_000, 2)
+    assert outofcore.scan(str(tmp_path / "data")) == pytest.approx(float(X.sum(dtype=np.float64)), rel=1e-9)
+    expected = ms.MeanShift(1.0).fit(X).labels_
+    ms.cluster_files(tmp_path / "data", tmp_path / "out", bandwidth=1.0, labels_only=True)
+    assert outofcore.written(tmp_path / "out") == outofcore.digest([expected[:7], expected[7:]])
+    assert outofcore.written(tmp_path / "out") != outofcore.digest([expected[::-1]])
+
+
+def test_the_benchmark_kills_and_resumes(tmp_path):
+    (row,) = kill_resume.measure(tmp_path, 60_000, 1)
+    assert row["same_bytes"]
+    assert not row["half_written"]
+    assert not row["left_behind"]
