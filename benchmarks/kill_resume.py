@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks import harness
 from benchmarks.outofcore import make
 
-ROWS, QUICK, FILES = 40_000_000, 1_000_000, 4
+ROWS, QUICK, FILES = 5_000_000, 1_000_000, 4
 KILLS = 10
 CHECKPOINTS = 0.1  # seconds between them
 
