@@ -263,7 +263,7 @@ def test_wrong_usage_exits_with_2(args):
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (MemoryError, 1), (OSError("disk full"), 1)])
-@pytest.mark.parametrize("where", ["modeseek.estimators.MeanShift.fit", "modeseek.files.write._lengthen_lines"])
+@pytest.mark.parametrize("where", ["modeseek.estimators.MeanShift.fit", "modeseek.files.write.lengthen_lines"])
 def test_stopped_halfway_nothing_is_left(iris, tmp_path, monkeypatch, where, error, code):
     def stop(*args, **options):
         raise error

@@ -20,6 +20,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "NearestNeighbors": ("modeseek.estimators", "NearestNeighbors"),
     "bandwidth_path": ("modeseek.scale_space", "bandwidth_path"),
     "blur": ("modeseek.blurring", "blur"),
+    "cluster_files": ("modeseek.outofcore", "cluster_files"),
     "estimate_bandwidth": ("modeseek.bandwidth", "estimate_bandwidth"),
     "filter_image": ("modeseek.images", "filter_image"),
     "get_bin_seeds": ("modeseek.seeds", "get_bin_seeds"),

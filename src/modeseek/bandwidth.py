@@ -158,7 +158,7 @@ def estimate_on_device(
     if method == "auto":
         if (bounds[0] == bounds[1]).all():
             return 1.0
-        return _chosen(path_on_device(points, weights, bounds, n_jobs=n_jobs))
+        return chosen_of(path_on_device(points, weights, bounds, n_jobs=n_jobs))
     some, own = columns.few(points, weights, EXACT)
     return estimate_bandwidth(some, method=method, quantile=quantile, sample_weight=own, n_jobs=n_jobs)
 
@@ -167,7 +167,7 @@ def estimate_of_parts(parts: Any, n_jobs: int | None = None) -> float:
     """Do as `estimate_bandwidth` with ``method="auto"`` for `distributed.parts.Parts`."""
     if (parts.held[0] == parts.held[1]).all():
         return 1.0
-    return _chosen(path_of_parts(parts, n_jobs=n_jobs))
+    return chosen_of(path_of_parts(parts, n_jobs=n_jobs))
 
 
 def refuse_rule(method: str, n_samples: int | None = None) -> None:
@@ -204,10 +204,10 @@ def _by_path(points: NDArray[Any], weights: Floats, n_jobs: int | None) -> float
     """Return what the path chooses; say so where it is one cluster."""
     if not (points != points[0]).any():
         return 1.0
-    return _chosen(path_of(points, weights, n_jobs=n_jobs))
+    return chosen_of(path_of(points, weights, n_jobs=n_jobs))
 
 
-def _chosen(path: BandwidthPath) -> float:
+def chosen_of(path: BandwidthPath) -> float:
     """Return the bandwidth of a path; say so where it is one cluster."""
     if path.chosen is None:
         warnings.warn(

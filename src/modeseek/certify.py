@@ -182,7 +182,7 @@ class Tubes:
 
     def lost_share(self, points: NDArray[Any], n_jobs: int | None = None) -> float:
         """Estimate the share of the points that will be left open, from the tubes of a few."""
-        rows = np.unique(np.linspace(0, len(points) - 1, SAMPLE).astype(np.int64))
+        rows = sample_of(len(points))
         return float((self.settle_points(points, rows, n_jobs) == UNKNOWN).mean())
 
     def settle_points(self, points: NDArray[Any], rows: Ints, n_jobs: int | None = None) -> NDArray[np.int64]:
@@ -258,6 +258,11 @@ class Tubes:
         """Return the largest bound of a step's error over the cells that hold labelled points, in bandwidths."""
         used = (self.table.cells != UNKNOWN) & (self.field.nodes.masses.reshape(-1) > 0)
         return float(self.bounds.near[used, 4].max(initial=0.0))
+
+
+def sample_of(n: int) -> Ints:
+    """Return the rows, of n, whose tubes say whether a table is fine enough."""
+    return np.unique(np.linspace(0, n - 1, SAMPLE).astype(np.int64))
 
 
 @dataclass

@@ -17,6 +17,7 @@ its modes; modes become labels. `cluster` chooses the route:
 That is the Gaussian; other kernels have routes of their own (`modeseek.any_kernel`).
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -54,29 +55,42 @@ SPARSE_SPACING = 0.25  # cells of the sparse route, in bandwidths
 SPARSE_SPLIT = 2
 
 
+Route = Callable[[Problem], Clustering]
+
+
 def cluster(problem: Problem, fidelity: str) -> Clustering:
     """Cluster by mean shift: ``fidelity`` is "certified", "fast" or "exact"."""
+    return route_of(problem, fidelity)(problem)
+
+
+def route_of(problem: Problem, fidelity: str) -> Route:
+    """Choose the route of a problem."""
     if problem.kernel is not GAUSSIAN:
-        return cluster_with_kernel(problem, fidelity)
+        return partial(cluster_with_kernel, fidelity=fidelity)
     if problem.own.size:
-        return _every_point(problem)
+        return _every_point
     if few_are_enough(problem, fidelity):
-        return on_closest(problem)
+        return on_closest
     if problem.metric == "sphere":
-        return by_cells(problem) if cells_pay(problem, fidelity) else _every_point(problem)
+        return by_cells if cells_pay(problem, fidelity) else _every_point
     if problem.n <= DENSE_POINTS or problem.d > 3 or fidelity == "exact":
-        return _every_point(problem)
+        return _every_point
     if fidelity == "certified":
         proof = seconds_of_proof(problem)
         exact = seconds_of_exact_climbs(problem.points, problem.bounds, problem.bandwidth, min(proof, PATIENCE))
         if proof < exact:
-            return by_proof(problem)
-        return _every_point(problem) if exact <= PATIENCE else _by_sparse_cells(problem)
+            return by_proof
+        return _every_point if exact <= PATIENCE else _by_sparse_cells
     spacings = affordable_spacings(problem, SPACINGS[problem.d])
-    return by_table(problem, spacings[0]) if spacings else _as_costs_least(problem)
+    return partial(by_table, spacing=spacings[0]) if spacings else _as_costs_least(problem)
 
 
-def _as_costs_least(problem: Problem) -> Clustering:
+def asks_for_passes(route: Route) -> bool:
+    """Tell whether a route only asks for sums and labels of all points, and for some rows: it needs no array of all."""
+    return getattr(route, "func", route) in (by_proof, by_table)
+
+
+def _as_costs_least(problem: Problem) -> Route:
     """Take the fast route that costs least where every table is large beside the number of points."""
     problem.report("choose a route")
     h = problem.bandwidth
@@ -84,8 +98,8 @@ def _as_costs_least(problem: Problem) -> Clustering:
     on_points, sparse = seconds_of_climbs(problem.points, reach, SPARSE_SPACING * h)
     for spacing in affordable_spacings(problem, SPACINGS[problem.d], MAX_NODES)[-1:]:
         if seconds_of_table(problem.n, n_nodes(problem, spacing), problem.d) < min(on_points, sparse):
-            return by_table(problem, spacing)
-    return _every_point(problem) if on_points < sparse else _by_sparse_cells(problem)
+            return partial(by_table, spacing=spacing)
+    return _every_point if on_points < sparse else _by_sparse_cells
 
 
 def _every_point(problem: Problem) -> Clustering:

@@ -92,6 +92,59 @@ def deposit_places(
     return masses.sum(axis=0), Places(2, counts.sum(axis=0, dtype=np.int64), index)
 
 
+def placing_pays(n: int, d: int, bounds: Floats, box: Box, delta: float) -> bool:
+    """Tell whether so many points are to be placed: very many to a node, in the plane, and their bins are resolved."""
+    if d != 2 or n < POINTS_PER_NODE * box.n_nodes or n >= 2**31 or 4 * box.n_nodes >= 2**31:
+        return False
+    return not np.spacing(np.abs(bounds).max()) > RESOLVED * delta
+
+
+class Patches:
+    """Patches of the cells of a box, and counts of its bins, of points that may come piece by piece.
+
+    Sums are of integers: neither the pieces nor the number of workers change a bit of them.
+    """
+
+    def __init__(self, box: Box, origin: Floats, delta: float, unit: int, workers: int):
+        from modeseek.engines.cpu import patches as kernels
+
+        self._kernels, self._workers = kernels, workers
+        self._corner, self._delta, self._length = cell_corner(origin, box, delta), delta, box.shape[1]
+        self._step = unit >> kernels.PATCH_BITS
+        self._counts = np.zeros((workers, 4 * box.n_nodes), np.int32)
+        self._patches = _in_cache_lines(workers * box.n_nodes * kernels.PATCH).reshape(workers, -1)
+        self._masses = np.zeros((workers, box.n_nodes), np.int64)
+        self._offsets = np.empty((workers, 2 * kernels.BLOCK_ROWS), np.float32)
+        self._cells = np.empty((workers, kernels.BLOCK_ROWS), np.int32)
+        self._full = np.empty((workers, kernels.BLOCK_ROWS), np.int16)
+
+    def add(self, points: NDArray[Any], index: NDArray[np.int32]) -> None:
+        """Add points (n, 2), and write the bin of each to ``index``."""
+
+        def work(worker: int, start: int, stop: int) -> None:
+            rows = np.ascontiguousarray(points[start:stop])
+            self._kernels.deposit_patches(
+                rows, self._corner, 2.0 / self._delta, np.int32(self._length), index[start:stop],
+                self._counts[worker], self._patches[worker], self._step, self._masses[worker],
+                self._offsets[worker], self._cells[worker], self._full[worker],
+            )  # fmt: skip
+
+        run_chunks(len(points), work, self._workers)
+
+    def totals(self) -> tuple[Ints, Ints]:
+        """Return the masses of the nodes and the counts of the bins so far, flat."""
+
+        def fold(_: int, k: int, end: int) -> None:
+            self._kernels.fold_patches(self._patches[k], self._length, self._step, self._masses[k])
+
+        run_chunks(self._workers, fold, self._workers, 1)
+        return self._masses.sum(axis=0), self._counts.sum(axis=0, dtype=np.int64)
+
+    def go_on(self, masses: Ints, counts: Ints) -> None:
+        """Begin from what `totals` returned before."""
+        self._masses[0], self._counts[0] = masses, counts
+
+
 def _in_cache_lines(size: int) -> NDArray[np.int32]:
     """Return so many zeros that begin with a cache line: a patch that straddles two takes nearly twice as long."""
     zeros = np.zeros(size + 16, np.int32)

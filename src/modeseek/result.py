@@ -153,6 +153,15 @@ class MayBePutAway(Protocol):
         ...
 
 
+@runtime_checkable
+class KeptLabels(Protocol):
+    """Labels of all rows that are no array in memory."""
+
+    def rename_labels(self, names: NDArray[np.int32]) -> None:
+        """Replace label i by names[i]; -1 stands for the last name."""
+        ...
+
+
 class LabelTable(Protocol):
     """Labels that a fit has settled, by position."""
 
@@ -302,6 +311,9 @@ def finish(
 
 def rename(labels: Any, names: NDArray[np.int32], n_jobs: int | None) -> None:
     """Replace label i by names[i], in place; -1 stands for the last name."""
+    if isinstance(labels, KeptLabels):
+        labels.rename_labels(names)
+        return
     if not isinstance(labels, np.ndarray):
         from modeseek.engines.gpu import lookup as on_device
 

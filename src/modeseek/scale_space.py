@@ -221,7 +221,7 @@ def path_of(
     """Do as `bandwidth_path` with what is checked already; weights are above 0."""
     weights = as_counts(weights)
     problem = Problem(points, weights, data.bounds(points, n_jobs), np.nan, n_jobs=n_jobs)
-    return _path_of(problem, evenly(points, weights), bandwidths)
+    return path_of_problem(problem, evenly(points, weights), bandwidths)
 
 
 def path_of_parts(parts: Any, bandwidths: Floats | None = None, n_jobs: int | None = None) -> BandwidthPath:
@@ -230,7 +230,7 @@ def path_of_parts(parts: Any, bandwidths: Floats | None = None, n_jobs: int | No
 
     parts = parts.as_counts()
     problem = replace(DaskProblem.of(parts, np.nan, n_jobs=n_jobs), bounds=parts.held)
-    return _path_of(problem, parts.evenly(SAMPLE), bandwidths)
+    return path_of_problem(problem, parts.evenly(SAMPLE), bandwidths)
 
 
 def path_on_device(
@@ -243,10 +243,10 @@ def path_on_device(
 
     points, weights = columns.of_weight(points, columns.as_counts(weights))
     problem = GridProblem.of(DeviceProblem(points, weights, bounds, np.nan, n_jobs=n_jobs))
-    return _path_of(problem, columns.evenly(points, weights, SAMPLE), bandwidths)
+    return path_of_problem(problem, columns.evenly(points, weights, SAMPLE), bandwidths)
 
 
-def _path_of(problem: Problem, sample: Floats, bandwidths: Floats | None) -> BandwidthPath:
+def path_of_problem(problem: Problem, sample: Floats, bandwidths: Floats | None = None) -> BandwidthPath:
     """Return the path of points of which some are a sample, of a series of its own if none is given."""
     series = _series(sample) if bandwidths is None else bandwidths
     problem = replace(problem, bandwidth=float(series[0]))

@@ -210,6 +210,10 @@ class DensitySketch(SmallPickles):
         self.masses.reshape(-1)[:] += flat
         return self
 
+    def cover(self, n: int, bounds: Floats) -> None:
+        """Make room within bounds (2, d), and count so many points of weight one as if they were here already."""
+        self.make_room(n, bounds.shape[1], float(n), bounds)
+
     def make_room(self, n: int, d: int, total: float, bounds: Floats) -> None:
         """Grow the grid for so many points of so much weight, or refuse them."""
         if d > 3:
@@ -251,6 +255,17 @@ class DensitySketch(SmallPickles):
         self._units += int(n * (1.0 + SHARE_LOST) * 2**UNIT_BITS)
         self._rounding = SHARE_LOST
         self.masses.reshape(-1)[:] = flat
+
+    def take_placed(self, n: int, box: Box, masses: NDArray[np.int64]) -> None:
+        """Take the masses (flat) that so many points of weight one, placed in a box, have left."""
+        from modeseek.engines.cpu.patches import SHARE_LOST
+
+        assert self._masses is None
+        assert (self.degree, self.weight_scale) == (3, 1.0)
+        self._cover(box)
+        self._units += int(n * (1.0 + SHARE_LOST) * 2**UNIT_BITS)
+        self._rounding = SHARE_LOST
+        self.masses.reshape(-1)[:] = masses
 
     def _cover(self, box: Box) -> None:
         """Grow the grid so that it holds ``box``."""
@@ -706,3 +721,72 @@ def as_bins(
     points, own = sample
     lost_variance = float(np.square(points - means[np.searchsorted(occupied, own)]).mean())
     return Bins(means, total[occupied].astype(np.float64), lost_variance, places)
+
+
+def binning_pays(n: int, d: int, bounds: Floats, delta: float) -> bool:
+    """Tell whether so many points are to be counted in bins."""
+    n_bins = 4 * node_box(bounds[0], bounds[1], bounds[0], delta).n_nodes
+    return d == 2 and n_bins * POINTS_PER_BIN <= n < 2**31  # counts and bins are int32
+
+
+class BinCounts:
+    """Counts of bins, and sums of some points' offsets in them, of n points that may come piece by piece.
+
+    Pieces begin at multiples of `ROWS_PER_CHUNK` rows: which rows are sampled depends on where chunks begin.
+    """
+
+    def __init__(self, n: int, bounds: Floats, delta: float, workers: int):
+        box = node_box(bounds[0], bounds[1], bounds[0], delta)
+        n_bins = 4 * box.n_nodes
+        self._n, self._delta, self._workers = n, delta, workers
+        self._corner, self._shape = cell_corner(bounds[0], box, delta), 2 * np.array(box.shape, np.int64)
+        self._stride = max(1, n // (n_bins * SAMPLES_PER_BIN)) | 1  # odd: rows may come in pairs or fours
+        self._counts, self._offsets = np.zeros((workers, n_bins), np.int32), np.zeros((workers, 4 * n_bins), np.int64)
+
+    def sample(self) -> slice:
+        """Return the rows that the variance within bins is taken from."""
+        return slice(0, self._n, max(1, self._n // VARIANCE_SAMPLE))
+
+    def add(self, points: NDArray[Any], index: NDArray[np.int32]) -> None:
+        """Count points (m, 2), and write the bin of each to ``index``."""
+
+        def work(worker: int, start: int, stop: int) -> None:
+            rows = np.ascontiguousarray(points[start:stop])
+            self._count(rows, index[start:stop], self._counts[worker], self._offsets[worker])
+
+        run_chunks(len(points), work, self._workers)
+
+    def places(self, points: NDArray[Any]) -> NDArray[np.int32]:
+        """Return the bin of each point, and count none."""
+        index = np.empty(len(points), np.int32)
+        self._count(np.ascontiguousarray(points), index, *(np.zeros_like(a[0]) for a in (self._counts, self._offsets)))
+        return index
+
+    def _count(self, rows: NDArray[Any], index: NDArray[np.int32], counts: Any, offsets: Any) -> None:
+        from modeseek.engines.cpu.deposit import bin_2d
+
+        bin_2d(rows, self._corner, 1.0 / self._delta, self._shape, self._stride, counts, offsets, index)
+
+    def totals(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return counts and sums of offsets so far, flat."""
+        return self._counts.sum(axis=0, dtype=np.int64), self._offsets.sum(axis=0)
+
+    def go_on(self, counts: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
+        """Begin from what `totals` returned before."""
+        self._counts[0], self._offsets[0] = counts, offsets
+
+    def bins(self, sample: NDArray[Any], places: NDArray[np.int32], index: NDArray[np.int32] | None = None) -> Bins:
+        """Return what is in the bins, given the points of the `sample` and their bins; ``index`` has that of all."""
+        from modeseek.engines.cpu.deposit import OFFSET_BITS
+
+        total, offsets = self.totals()
+        sampled, occupied = offsets.reshape(-1, 4), np.flatnonzero(total)
+        number = sampled[occupied, 0, None]
+        # an integer stands for the middle of its step; a bin without a sample has its mean in the middle
+        middle = np.where(number, (sampled[occupied, 1:3] + 0.5 * number) / np.maximum(number, 1) / 2**OFFSET_BITS, 0.5)
+        bins = np.stack(np.unravel_index(occupied, tuple(self._shape)), axis=-1)
+        means = self._corner + (bins + middle) * (self._delta / 2)
+        deviations = sample - means[np.searchsorted(occupied, places)]
+        lost_variance = float(np.square(deviations).mean())
+        kept = None if index is None else Places(2, total, index)
+        return Bins(means, total[occupied].astype(np.float64), lost_variance, kept)

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 import modeseek
-from modeseek.cli import exploring, pictures, scales, sketches, summary, table
+from modeseek.cli import exploring, many, pictures, scales, sketches, summary, table
 from modeseek.cli import info as about
 from modeseek.cli.stages import Stages, one_line_errors
 from modeseek.files import check_output, read_table, replacing, write_labels
+from modeseek.files.source import is_many
 
 app = typer.Typer(
     name="modeseek",
@@ -111,11 +112,22 @@ def _options(
 @app.command()
 @one_line_errors
 def cluster(
-    table_file: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="A .csv, .tsv, .parquet, .arrow, .feather or .npy table.")
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="A .csv, .tsv, .parquet, .arrow, .feather or .npy table. Or several, a directory, a pattern, or"
+            " addresses (s3://...): these are read in passes, and need not fit in memory.",
+        ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The same rows with their labels; .npy: the labels alone.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The same rows with their labels; .npy: the labels alone. Of several inputs: a directory, which gets a"
+            " file for each.",
+        ),
     ],
     columns: Annotated[
         str | None,
@@ -184,9 +196,32 @@ def cluster(
         bool | None,
         typer.Option("--header/--no-header", help="Whether the first line of a text file holds names."),
     ] = None,
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream", help="Read a single table in passes, too; done anyway if it would take a quarter of memory."
+        ),
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="In passes: go on from where the same command was stopped or killed.")
+    ] = False,
+    labels_only: Annotated[
+        bool, typer.Option("--labels-only", help="In passes: write the labels alone, without the rows.")
+    ] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="csv|tsv|parquet|arrow|feather|npy",
+            help="In passes: format of the output; default: that of each input.",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Cluster the rows of a table and write it again with a column of labels."""
+    """Cluster the rows of a table, or of many, and write it again with a column of labels.
+
+    Several tables, and tables larger than memory, are read in passes. Their labels are those of all rows in memory, bit
+    for bit, proven row by row by default (--fidelity certified).
+    """
     stages = Stages(quiet)
     options = {
         "bandwidth": bandwidth,
@@ -204,6 +239,29 @@ def cluster(
     table.check_options(options, audit)
     if sketch is not None:
         sketches.check_options({**options, "standardize": standardize, "audit": audit, "weights": weights})
+    asked = stream or resume or labels_only or format is not None or is_many(inputs)
+    only_in_memory = many.unknown_options(
+        options, {"weights": weights, "degrees": degrees, "standardize": standardize, "audit": audit, "plot": plot}
+    )
+    if sketch is not None and asked:
+        raise ValueError("--sketch labels one table in memory: leave out --stream and the like")
+    if asked and only_in_memory:
+        raise ValueError(
+            f"{only_in_memory[0]} works on one table in memory, not on files that are read in passes: they are "
+            "clustered by the Gaussian, with one number as bandwidth or auto"
+        )
+    if asked or (sketch is None and not only_in_memory and many.is_large(inputs[0])):
+        writing = {
+            "columns": _split(columns),
+            "label_column": label_column,
+            "labels_only": labels_only,
+            "format": format,
+            "header": header,
+            "resume": resume,
+        }
+        many.cluster_many(stages, inputs, output, options, writing)
+        return
+    table_file = Path(inputs[0])
     with stages("read", f"reading {table_file}"):
         masses = None if weights is None else read_table(table_file, [weights], header=header)
         data = read_table(table_file, _split(columns), without=weights, header=header)

@@ -22,6 +22,7 @@ class Stages:
 
     def __init__(self, quiet: bool = False, spin: bool = True):
         self.times: dict[str, float] = {}  # seconds of each stage
+        self.quiet = quiet
         self._console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, emoji=False)
         self._spins = spin and self._console.is_terminal
         self._said_compiling = False
@@ -37,6 +38,29 @@ class Stages:
             self._console.print(doing, soft_wrap=True)
             yield
         self.times[name] = time.perf_counter() - start
+
+    @contextmanager
+    def bars(self) -> Iterator[Callable[[str, int, int | None], None]]:
+        """Give a function (stage, rows done, rows in all) that shows how far it is: a bar, or a line for each stage."""
+        start, shown = time.perf_counter(), [""]
+
+        def line(stage: str, done: int, total: int | None) -> None:
+            if stage != shown[0]:
+                shown[0] = stage
+                self._console.print(stage, soft_wrap=True)
+
+        if self._spins and not self.quiet:
+            from modeseek.cli.many import progress_bars
+
+            spinning, self._spins = self._spins, False
+            try:
+                with progress_bars(self._console) as show:
+                    yield show
+            finally:
+                self._spins = spinning
+        else:
+            yield line
+        self.times["passes"] = time.perf_counter() - start
 
     @contextmanager
     def watch_compiling(self, doing: str) -> Iterator[None]:

@@ -223,9 +223,17 @@ def mean_of(queries: Floats, sums: Floats) -> Floats:
 
 
 def sums_over_points(
-    points: NDArray[Any], weights: Floats, bandwidth: float, queries: Floats, n_jobs: int | None
+    points: NDArray[Any],
+    weights: Floats,
+    bandwidth: float,
+    queries: Floats,
+    n_jobs: int | None,
+    total: Floats | None = None,
 ) -> Floats:
-    """Do as `GridField.sums` without sorting the points: chunk by chunk, added up in order."""
+    """Do as `GridField.sums` without sorting the points: chunk by chunk, added up in order.
+
+    ``total`` are sums over the points before these, a whole number of chunks, and is added to.
+    """
     from modeseek.engines.cpu.points import sums_over_all
 
     n, d = points.shape
@@ -242,7 +250,7 @@ def sums_over_points(
         sums_over_all(*columns, w, c, cut, padded, parts[start])
 
     run_chunks(n, work, n_jobs, POINTS_PER_CHUNK)
-    total = np.zeros((len(queries), 10))
+    total = np.zeros((len(queries), 10)) if total is None else total
     for start in sorted(parts):
         total += parts[start]
     return total

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from modeseek.files.source import (
     BATCH,
+    NamedFile,
     Source,
     first_line,
     is_number,
@@ -77,7 +78,7 @@ def read_table(
         schema = schema_of(source)
         names = schema.names
     if header is None and source.is_text:
-        _check_header(source, names)
+        check_header(source, names)
     table = _load_columns(source, schema, columns, without)
     X = _matrix(source, table)
     chosen = tuple(table.column_names)
@@ -92,7 +93,7 @@ def _load_columns(source: Source, schema: Any, columns: Choice, without: str | i
         wanted = [field.name for field in schema if is_number(field.type) or types.is_null(field.type)]
         wanted = [name for name in wanted if name not in other]
     else:
-        wanted = [names[i] for i in _positions(source, columns, names, other)]
+        wanted = [names[i] for i in positions_of(source, columns, names, other)]
     twice = [name for name in wanted if names.count(name) > 1]
     if twice:
         raise ValueError(f"{source.path} has more than one column named {twice[0]!r}")
@@ -123,7 +124,7 @@ def _matrix(source: Source, table: Any) -> NDArray[np.floating]:
         for chunk in column.chunks:
             if chunk.null_count:
                 row += int(np.argmax(chunk.is_null().to_numpy(zero_copy_only=False)))
-                raise ValueError(f"{source.path}: column {field.name!r} has no value in {_row(row)}")
+                raise ValueError(f"{source.path}: column {field.name!r} has no value in {in_row(row)}")
             X[row : row + len(chunk), j] = chunk.to_numpy()
             row += len(chunk)
         _check_finite(source, X[:, j : j + 1], [field.name])
@@ -147,7 +148,7 @@ def _read_npy(source: Source, columns: Choice, without: str | int | None) -> Tab
     other = _other(source, without, names)
     chosen = [i for i, name in enumerate(names) if name not in other]
     if columns is not None:
-        chosen = _positions(source, columns, names, other)
+        chosen = positions_of(source, columns, names, other)
     if not chosen:
         raise ValueError(f"{source.path} has no other column (it has: {listed(names)})")
     if chosen != list(range(len(names))):
@@ -164,10 +165,12 @@ def _read_npy(source: Source, columns: Choice, without: str | int | None) -> Tab
 
 def _other(source: Source, without: str | int | None, names: list[str]) -> list[str]:
     """Return the name of the column that is left out, in a list; an empty one where there is none."""
-    return [] if without is None else [names[_positions(source, [without], names)[0]]]
+    return [] if without is None else [names[positions_of(source, [without], names)[0]]]
 
 
-def _positions(source: Source, columns: Sequence[str | int], names: list[str], other: Sequence[str] = ()) -> list[int]:
+def positions_of(
+    source: NamedFile, columns: Sequence[str | int], names: list[str], other: Sequence[str] = ()
+) -> list[int]:
     """Find the chosen columns: a text is a name first, then a position from 0. None may be among the others."""
     found: list[int] = []
     for column in columns:
@@ -190,7 +193,8 @@ def _positions(source: Source, columns: Sequence[str | int], names: list[str], o
     return found
 
 
-def _check_header(source: Source, names: Sequence[str]) -> None:
+def check_header(source: NamedFile, names: Sequence[str]) -> None:
+    """Raise if the names of a text file look like its first row."""
     if 2 * sum(map(_reads_as_number, names)) > len(names):
         raise ValueError(
             f"{source.path}: the first line holds numbers ({listed(names, 3)}), not names:"
@@ -204,7 +208,7 @@ def _check_finite(source: Source, X: NDArray[np.floating], names: Sequence[str])
         if not fine.all():
             row, j = np.argwhere(~fine)[0] + (start, 0)
             what = "has no value (NaN)" if np.isnan(X[row, j]) else f"holds {X[row, j]}"
-            raise ValueError(f"{source.path}: column {names[j]!r} {what} in {_row(int(row))}")
+            raise ValueError(f"{source.path}: column {names[j]!r} {what} in {in_row(int(row))}")
 
 
 def _why_not_number(source: Source, field: Any, column: Any) -> str:
@@ -215,7 +219,7 @@ def _why_not_number(source: Source, field: Any, column: Any) -> str:
         return f"{where} is not numeric, it is of type {field.type}"
     for row, cell in enumerate(column):
         if not _reads_as_number(text := cell.as_py() or ""):
-            return f"{where} is not numeric: it holds {text[:40]!r} in {_row(row)}"
+            return f"{where} is not numeric: it holds {text[:40]!r} in {in_row(row)}"
     return f"{where} is not numeric: its numbers are stored as text"
 
 
@@ -227,5 +231,6 @@ def _reads_as_number(text: str) -> bool:
     return True
 
 
-def _row(index: int) -> str:
+def in_row(index: int) -> str:
+    """Say which row is meant, as people count."""
     return f"row {index + 1} of the data (counted from 1)"

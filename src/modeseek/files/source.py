@@ -7,13 +7,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (*DELIMITERS, ".parquet", ".arrow", ".feather", ".npy")
+WILD = "*?["  # in a path: a pattern
 BATCH = 1 << 16  # rows looked at or written at a time
+
+
+class NamedFile(Protocol):
+    """What messages call a file."""
+
+    @property
+    def path(self) -> Path | str:
+        """Its path or address."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,9 +53,13 @@ def open_source(path: Path, header: bool | None) -> Source:
         return Source(path)
     with path.open("rb") as file:
         first = file.readline(1 << 16).decode("utf-8", "replace")
-    usual = DELIMITERS[path.suffix.lower()]
-    delimiter = next((mark for mark in (usual, ";", "\t") if mark in first), usual)
-    return Source(path, header is not False, delimiter)
+    return Source(path, header is not False, delimiter_of(path.suffix.lower(), first))
+
+
+def delimiter_of(suffix: str, first: str) -> str:
+    """Return what separates the cells of a text file that begins with this line."""
+    usual = DELIMITERS[suffix]
+    return next((mark for mark in (usual, ";", "\t") if mark in first), usual)
 
 
 def schema_of(source: Source) -> Any:
@@ -116,6 +130,16 @@ def _csv_options(source: Source) -> dict[str, Any]:
         "parse_options": csv.ParseOptions(delimiter=source.delimiter, newlines_in_values=True),
         "read_options": csv.ReadOptions(autogenerate_column_names=not source.header),
     }
+
+
+def is_many(inputs: Sequence[str]) -> bool:
+    """Tell whether what is given may be other than one file of this machine."""
+    return len(inputs) > 1 or any("://" in i or Path(i).is_dir() or is_pattern(i) for i in inputs)
+
+
+def is_pattern(given: str) -> bool:
+    """Tell whether a path stands for the files that match it."""
+    return any(mark in given for mark in WILD) and not Path(given).exists()
 
 
 def check_suffix(path: Path) -> None:

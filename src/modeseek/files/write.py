@@ -5,13 +5,13 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.files.read import Table
-from modeseek.files.source import BATCH, DELIMITERS, Source, batches_of, check_suffix, first_line, pyarrow
+from modeseek.files.source import BATCH, DELIMITERS, NamedFile, Source, batches_of, check_suffix, first_line, pyarrow
 
 
 def write_labels(
@@ -45,8 +45,9 @@ def write_labels(
         if suffix == ".npy":
             np.save(temporary, labels)
         elif source.is_text and DELIMITERS.get(suffix) == source.delimiter:
-            cells = _cells(labels, label_column if source.header else None, source.delimiter)
-            _lengthen_lines(source, temporary, cells)
+            cells = cells_of(labels, label_column if source.header else None, source.delimiter)
+            with source.path.open("rb") as lines:
+                lengthen_lines(source, lines, temporary, cells)
         else:
             try:
                 _copy_batches(source, temporary, labels, label_column)
@@ -58,7 +59,7 @@ def write_columns(path: str | os.PathLike[str], columns: Mapping[str, NDArray[An
     """Write columns as a table; the suffix decides the format."""
     check_columns(path)
     table = pyarrow().table(dict(columns))
-    with replacing(path) as temporary, _writer(temporary, table.schema) as writer:
+    with replacing(path) as temporary, writer_of(temporary, table.schema) as writer:
         writer.write_table(table)
 
 
@@ -112,7 +113,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
-def _cells(labels: NDArray[np.integer], name: str | None, delimiter: str) -> Iterator[bytes]:
+def cells_of(labels: Any, name: str | None, delimiter: str) -> Iterator[bytes]:
     """Yield what to add to each line of a text file, the header first."""
     if name is not None:
         special = any(mark in name for mark in (delimiter, '"', "\n", "\r"))
@@ -124,11 +125,11 @@ def _cells(labels: NDArray[np.integer], name: str | None, delimiter: str) -> Ite
         yield from map(cells.__getitem__, which.tolist())
 
 
-def _lengthen_lines(source: Source, target: Path, cells: Iterator[bytes]) -> None:
+def lengthen_lines(source: NamedFile, lines: IO[bytes], target: Path, cells: Iterator[bytes]) -> None:
     """Copy a text file, adding one cell to every row; empty lines are no rows, as for the reader."""
     mismatch = f"{source.path}: its lines are not the rows that were read; try an output ending in .parquet"
     quoted = False
-    with source.path.open("rb") as lines, target.open("wb", buffering=1 << 20) as out:
+    with target.open("wb", buffering=1 << 20) as out:
         for line in lines:
             quoted ^= line.count(b'"') % 2 == 1  # a line break inside a quoted cell does not end the row
             body = line.rstrip(b"\r\n")
@@ -149,7 +150,7 @@ def _copy_batches(source: Source, target: Path, labels: NDArray[np.integer], lab
     schema, batches = batches_of(source)
     schema = schema.append(pa.field(label_column, pa.int32()))
     row = 0
-    with _writer(target, schema) as writer:
+    with writer_of(target, schema) as writer:
         for batch in batches:
             part = pa.array(labels[row : row + batch.num_rows])
             row += batch.num_rows
@@ -159,7 +160,7 @@ def _copy_batches(source: Source, target: Path, labels: NDArray[np.integer], lab
         raise ValueError(f"{source.path} has changed since it was read")
 
 
-def _writer(target: Path, schema: Any) -> Any:
+def writer_of(target: Path, schema: Any) -> Any:
     """Open a pyarrow writer for the suffix of `target`."""
     suffix = target.suffix.lower()
     if suffix in DELIMITERS:

@@ -1,0 +1,163 @@
+"""The record of a run beside its output: what a killed run has done, so that another can go on.
+
+A run is a series of passes over the files, and what is done between two passes follows from their results to the bit.
+So a run is resumed by going through it again: passes that are in the record are not made but read, and the one that
+was cut off begins at its last checkpoint. Every part is written under another name first, and then renamed.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+PLAN, LOCK, LOOSE = "plan.json", "lock", "loose-bounds"
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Journal:
+    """The directory of a run.
+
+    Parameters
+    ----------
+    directory : Path
+        Where it is kept; made if missing.
+    plan : dict
+        What the run depends on: ``settings`` and ``files``, as JSON has them.
+    resume : bool
+        Whether to go on from what is there, if anything; otherwise it is thrown away.
+
+    Raises
+    ------
+    ValueError
+        If what is there is of other settings or files, or belongs to a run that is still going on.
+    """
+
+    def __init__(self, directory: Path, plan: dict[str, Any], resume: bool):
+        self.directory, self.resumed = directory, False
+        directory.mkdir(exist_ok=True)
+        self._lock = _locked(directory)
+        before = _read_json(directory / PLAN)
+        if resume and before is not None:
+            _check_plan(before, json.loads(json.dumps(plan)))
+            self.resumed = True
+            return
+        for old in directory.iterdir():
+            if old.name != LOCK:
+                old.unlink()
+        self._write_json(PLAN, plan)
+
+    def load(self, number: int, name: str) -> tuple[int, bool, dict[str, NDArray[Any]]] | None:
+        """Return the row a pass has come to, whether it is done, and its arrays; None if nothing is recorded."""
+        path = self._pass(number)
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        if str(arrays.pop("name")) != name:
+            raise ValueError(f"{path} is of another run: begin anew, without resuming")
+        return int(arrays.pop("row")), bool(arrays.pop("done")), arrays
+
+    def save(self, number: int, name: str, row: int, done: bool, arrays: Arrays) -> None:
+        """Record a pass."""
+        path = self._pass(number)
+        temporary = path.with_suffix(".part")
+        with temporary.open("wb") as file:
+            content = {"name": np.array(name), "row": np.array(row), "done": np.array(done), **arrays}
+            np.savez(file, **cast(Any, content))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+
+    def labels_path(self, number: int) -> Path:
+        """Return where the labels that a pass finds are kept."""
+        return self.directory / f"labels-{number:03d}.bin"
+
+    def forget_labels_before(self, path: Path) -> None:
+        """Remove the labels of earlier passes: those of a later one take their place."""
+        for old in self.directory.glob("labels-*.bin"):
+            if old.name < path.name:
+                old.unlink()
+
+    def try_again(self) -> None:
+        """Throw passes away that rest on bounds which are not those of the rows, and remember that."""
+        (self.directory / LOOSE).touch()
+        for old in self.directory.glob("pass-*.npz"):
+            old.unlink()
+
+    def trusts_statistics(self) -> bool:
+        """Tell whether what files state of their columns may be believed."""
+        return not (self.directory / LOOSE).exists()
+
+    def written(self) -> dict[str, int]:
+        """Return the outputs that are finished, under their temporary names, and their sizes."""
+        return _read_json(self.directory / "written.json") or {}
+
+    def note_written(self, name: str) -> None:
+        """Record that an output is finished."""
+        self._write_json("written.json", self.written() | {name: (self.directory / name).stat().st_size})
+
+    def close(self, *, remove: bool) -> None:
+        """End the run, and remove its record if it is of no more use."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+        if remove:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _pass(self, number: int) -> Path:
+        return self.directory / f"pass-{number:03d}.npz"
+
+    def _write_json(self, name: str, content: Any) -> None:
+        temporary = self.directory / f"{name}.part"
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self.directory / name)
+
+
+def _locked(directory: Path) -> Any:
+    """Take the directory for this process; the system gives it back when the process ends, however that may be."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two runs at once are the user's to avoid
+        return None
+    file = (directory / LOCK).open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ValueError(f"another run is writing the same output: it holds {directory}") from None
+    return file
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return None
+
+
+def _check_plan(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise unless a run may go on from a record."""
+    old, new = before["settings"], now["settings"]
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            raise ValueError(
+                f"the run to resume had {name}={old.get(name)!r}, not {new.get(name)!r}: give the same settings, or "
+                "begin anew, without resuming"
+            )
+    paths = [[path for path, _ in files["files"]] for files in (before, now)]
+    if paths[0] != paths[1]:
+        other = next(iter(set(paths[0]) ^ set(paths[1])), paths[1][0])
+        raise ValueError(f"the run to resume had other inputs ({other}): begin anew, without resuming")
+    for (path, then), (_, stamp) in zip(before["files"], now["files"], strict=True):
+        if then != stamp:
+            raise ValueError(f"the file {path} has changed since the run to resume: begin anew, without resuming")

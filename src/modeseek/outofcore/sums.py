@@ -1,0 +1,148 @@
+"""What passes sum up: masses of a sketch, patches, bins, sums around places, first points of sub-cells, all rows.
+
+Each is a loop of a fit in memory, cut at slabs: kernels and borders of chunks are the same, and so are the bits.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modeseek.fields import Floats, Ints
+from modeseek.fields.grid import sums_over_points
+from modeseek.label import CellLabels
+from modeseek.outofcore.journal import Arrays
+from modeseek.places import Patches
+from modeseek.sketch import BinCounts, DensitySketch
+
+NO_WEIGHTS = np.empty(0)
+
+
+class Deposit:
+    """Masses of a sketch."""
+
+    def __init__(self, sketch: DensitySketch, bounds: Floats, n_jobs: int | None):
+        self.sketch, self.bounds, self.n_jobs = sketch, bounds, n_jobs
+        sketch.cover(0, bounds)
+
+    def add(self, points: NDArray[Any], first: int) -> None:
+        """Deposit rows."""
+        self.sketch.add_scanned(points, NO_WEIGHTS, self.bounds, self.n_jobs)
+
+    def arrays(self) -> Arrays:
+        """Return the masses."""
+        return {"masses": self.sketch.masses}
+
+    def go_on(self, arrays: Arrays, rows: int) -> None:
+        """Begin from these masses."""
+        self.sketch.cover(rows, self.bounds)
+        self.sketch.masses[:] = arrays["masses"]
+
+
+class PlacedPoints:
+    """Patches of cells, and counts of their bins."""
+
+    def __init__(self, patches: Patches):
+        self.patches, self._scratch = patches, np.empty(0, np.int32)
+
+    def add(self, points: NDArray[Any], first: int) -> None:
+        """Add rows; which bins they are in is forgotten."""
+        if len(self._scratch) < len(points):
+            self._scratch = np.empty(len(points), np.int32)
+        self.patches.add(points, self._scratch[: len(points)])
+
+    def arrays(self) -> Arrays:
+        """Return masses of nodes and counts of bins."""
+        masses, counts = self.patches.totals()
+        return {"masses": masses, "counts": counts}
+
+    def go_on(self, arrays: Arrays, rows: int) -> None:
+        """Begin from these."""
+        self.patches.go_on(arrays["masses"], arrays["counts"])
+
+
+class BinnedPoints:
+    """Counts of bins, and offsets of a sample in them."""
+
+    def __init__(self, counter: BinCounts):
+        self.counter, self._scratch = counter, np.empty(0, np.int32)
+
+    def add(self, points: NDArray[Any], first: int) -> None:
+        """Count rows; which bins they are in is forgotten."""
+        if len(self._scratch) < len(points):
+            self._scratch = np.empty(len(points), np.int32)
+        self.counter.add(points, self._scratch[: len(points)])
+
+    def arrays(self) -> Arrays:
+        """Return counts and offsets."""
+        counts, offsets = self.counter.totals()
+        return {"counts": counts, "offsets": offsets}
+
+    def go_on(self, arrays: Arrays, rows: int) -> None:
+        """Begin from these."""
+        self.counter.go_on(arrays["counts"], arrays["offsets"])
+
+
+class SumsAround:
+    """Kernel sums around a few places, added up chunk by chunk in the order of the rows."""
+
+    def __init__(self, places: Floats, bandwidth: float, n_jobs: int | None):
+        self.places, self.bandwidth, self.n_jobs = places, bandwidth, n_jobs
+        self.total = np.zeros((len(places), 10))
+
+    def add(self, points: NDArray[Any], first: int) -> None:
+        """Add rows."""
+        sums_over_points(points, NO_WEIGHTS, self.bandwidth, self.places, self.n_jobs, self.total)
+
+    def arrays(self) -> Arrays:
+        """Return the sums."""
+        return {"total": self.total}
+
+    def go_on(self, arrays: Arrays, rows: int) -> None:
+        """Begin from these."""
+        self.total[:] = arrays["total"]
+
+
+class FirstRows:
+    """The first row in each sub-cell of a table, and its point."""
+
+    def __init__(self, table: CellLabels, d: int, dtype: np.dtype[Any], n_jobs: int | None):
+        self.table, self.n_jobs = table, n_jobs
+        self.owners: Ints = np.empty(0, np.int64)
+        self.points: NDArray[Any] = np.empty((0, d), dtype)
+
+    def add(self, points: NDArray[Any], first: int) -> None:
+        """Look for sub-cells that had no row so far."""
+        owners, rows = self.table.first_rows(points, self.n_jobs)
+        self.owners, kept = np.unique(np.concatenate([self.owners, owners]), return_index=True)
+        self.points = np.concatenate([self.points, points[rows]])[kept]
+
+    def arrays(self) -> Arrays:
+        """Return sub-cells and points."""
+        return {"owners": self.owners, "points": self.points}
+
+    def go_on(self, arrays: Arrays, rows: int) -> None:
+        """Begin from these."""
+        self.owners, self.points = arrays["owners"], arrays["points"]
+
+
+class AllRows:
+    """All rows, where they are few."""
+
+    def __init__(self, n: int, d: int, dtype: np.dtype[Any]):
+        self.points = np.zeros((n, d), dtype)
+        self._n = 0
+
+    def add(self, points: NDArray[Any], first: int) -> None:
+        """Copy rows."""
+        self.points[first : first + len(points)] = points
+        self._n = first + len(points)
+
+    def arrays(self) -> Arrays:
+        """Return the rows so far."""
+        return {"points": self.points[: self._n]}
+
+    def go_on(self, arrays: Arrays, rows: int) -> None:
+        """Begin from these."""
+        self.points[: len(arrays["points"])] = arrays["points"]
+        self._n = len(arrays["points"])
