@@ -186,7 +186,7 @@ def test_no_header(tmp_path):
     ("args", "message"),
     [
         (["none.csv"], r"none\.csv does not exist"),
-        (["."], r"has no suffix"),
+        (["."], r"empty\.csv is empty"),  # a directory: all of its tables
         (["iris.xlsx"], r"iris\.xlsx ends in '\.xlsx'"),
         (
             ["iris.csv", "--columns", "petal length"],
