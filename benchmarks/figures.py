@@ -175,6 +175,9 @@ def main() -> None:
     explore_page = harness.ROOT / "docs" / "explore.md"
     measured = bars_only(harness.read_rows("explore"))
     explore_page.write_text(fill(explore_page.read_text(encoding="utf-8"), measured, "explore"), encoding="utf-8")
+    pictures_page = harness.ROOT / "docs" / "segmentation.md"
+    pictures = bars_only(harness.read_rows("images"))
+    pictures_page.write_text(fill(pictures_page.read_text(encoding="utf-8"), pictures, "images"), encoding="utf-8")
     scales_page = harness.ROOT / "docs" / "bandwidth.md"
     chosen = bars_only(harness.read_rows("bandwidth_bars")) + "\n\n" + by_set(harness.read_rows("bandwidth"))
     scales_page.write_text(fill(scales_page.read_text(encoding="utf-8"), chosen, "bandwidth"), encoding="utf-8")

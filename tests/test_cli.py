@@ -313,6 +313,55 @@ def test_segment(tmp_path):
         np.testing.assert_allclose(flower[where].mean(axis=0), colour, atol=0.51)
 
 
+@pytest.fixture
+def quarters(tmp_path):
+    """Four squares of 20 pixels, in three colours, and noise; the lower left one is transparent."""
+    image = np.empty((40, 40, 4))
+    image[:20, :20], image[:20, 20:], image[20:] = (200, 40, 40, 255), (40, 60, 200, 255), (230, 220, 60, 255)
+    image[20:, :20, 3] = 0
+    image[..., :3] += np.random.default_rng(0).normal(0, 3, (40, 40, 3))
+    Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(tmp_path / "quarters.png")
+    return tmp_path / "quarters.png"
+
+
+def test_segment_into_regions(quarters, tmp_path):
+    result = run("segment", quarters, "-o", tmp_path / "out.png", "--labels", tmp_path / "labels.npy",
+                 "--regions", tmp_path / "regions.csv", "--spatial", "5", "--color", "12")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "regions      3" in result.stdout
+    labels, image = np.load(tmp_path / "labels.npy"), np.asarray(Image.open(quarters))
+    out = np.asarray(Image.open(tmp_path / "out.png"))
+    assert (labels[20:, :20] == -1).all()  # what is transparent takes no part
+    for part in (np.s_[:20, :20], np.s_[:20, 20:], np.s_[20:, 20:]):
+        assert len(np.unique(labels[part])) == 1
+    table = pd.read_csv(tmp_path / "regions.csv")
+    assert table["area"].tolist() == [400] * 3
+    for label, mean in enumerate(table[[f"intensity_mean-{c}" for c in range(3)]].to_numpy()):
+        np.testing.assert_allclose(image[labels == label][:, :3].mean(axis=0), mean)
+        assert (out[labels == label][:, :3] == np.rint(mean)).all()
+    np.testing.assert_array_equal(out[..., 3], image[..., 3])
+    np.testing.assert_array_equal(out[labels < 0], image[labels < 0])
+
+
+def test_segment_overlay_and_filtered(quarters, tmp_path):
+    options = ["--spatial", "5", "--color", "12", "-q"]
+    for flag in ("--overlay", "--filtered"):
+        result = run("segment", quarters, "-o", tmp_path / f"{flag[2:]}.png", flag, *options)
+        assert (result.exit_code, result.stdout) == (0, "")
+    image = np.asarray(Image.open(quarters)).astype(int)
+    overlay = np.asarray(Image.open(tmp_path / "overlay.png"))
+    border = (overlay[..., :3] == (255, 255, 0)).all(axis=-1)
+    assert border[:19, 19:21].any(axis=1).all()  # between the upper squares
+    assert not border[2:18, 2:18].any()
+    np.testing.assert_array_equal(overlay[~border], image[~border])
+    filtered = np.asarray(Image.open(tmp_path / "filtered.png")).astype(int)
+    assert filtered[2:18, 2:18].std(axis=(0, 1)).max() < 1.0 < image[2:18, 2:18, :3].std(axis=(0, 1)).min()
+    assert_one_line(run("segment", quarters, "-o", tmp_path / "o.png", "--overlay", "--filtered"), "two pictures")
+    assert_one_line(run("segment", quarters, "-o", tmp_path / "o.png", "--labels", tmp_path / "l.txt"), r"\.npy")
+    assert_one_line(run("segment", quarters, "-o", tmp_path / "o.png", "--spatial", "0"), "spatial must be")
+    assert not (tmp_path / "o.png").exists()
+
+
 @pytest.mark.parametrize(
     ("picture", "output", "message"),
     [

@@ -125,10 +125,12 @@ def test_photos(tmp_path, monkeypatch):
     assert_links_lead_somewhere(html, tmp_path)
     for name, image in zip(("china", "flower"), small.images, strict=True):
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f"{name}-original.png")), image)
-        for bandwidth in (16, 8):
-            result = np.asarray(Image.open(tmp_path / f"{name}-{bandwidth}.png"))
-            n_colours = len(np.unique(result.reshape(-1, 3), axis=0))
-            assert f"Bandwidth {bandwidth}: {n_colours} colours" in html
+        for kind, words in (("regions", "{} regions: bandwidths of 8 pixels"), ("colours", "{} main colours")):
+            result = np.asarray(Image.open(tmp_path / f"{name}-{kind}.png"))
+            assert result.shape == image.shape
+            told = re.search(words.format(r"([\d,]+)"), html[html.index(f"{name}-{kind}.png") :])
+            colours = len(np.unique(result.reshape(-1, 3), axis=0))
+            assert 2 <= colours <= int(told[1].replace(",", ""))  # two regions may have one mean
 
 
 def test_iris_through_the_command_line(tmp_path):

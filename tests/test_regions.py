@@ -88,11 +88,14 @@ def maps(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     modes = rng.integers(draw(st.sampled_from([-1, 0])), n, shape).astype(np.int32)
     values = rng.integers(0, 4, (n, channels)) / 2
+    if draw(st.booleans()):  # regions of many sizes
+        modes = np.repeat(modes, rng.integers(1, 8, shape[-1]), axis=-1)
+        shape = modes.shape
     return modes, values, split(draw, shape)
 
 
 @settings(max_examples=300, deadline=None)
-@given(maps(), st.sampled_from([0, 0.5, 0.6, 1.0, 1.2]), st.sampled_from([0, 2, 3, 5, 1000]), st.integers(1, 3))
+@given(maps(), st.sampled_from([0, 0.5, 0.6, 1.0, 1.2]), st.sampled_from([0, 2, 3, 5, 12, 1000]), st.integers(1, 3))
 def test_labels_are_those_of_the_plain_form(case, merge, min_size, n_jobs):
     modes, values, tiles = case
     regions = find_regions(modes, values, tiles, merge=merge, n_jobs=n_jobs)

@@ -6,11 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 import modeseek
-from modeseek.cli import exploring, scales, summary, table
+from modeseek.cli import exploring, pictures, scales, summary, table
 from modeseek.cli import info as about
 from modeseek.cli.stages import Stages, one_line_errors
 from modeseek.files import check_output, read_table, replacing, write_labels
@@ -304,7 +303,28 @@ def explore(
 @one_line_errors
 def segment(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A photograph.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture in its main colours.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture, each region in its mean colour.")],
+    spatial: Annotated[
+        float, typer.Option(min=0.0, help="Bandwidth of place, in pixels: larger means smoother.")
+    ] = 8.0,
+    color: Annotated[
+        float,
+        typer.Option("--color", "--colour", min=0.0, help="Bandwidth of colour, in steps of 256: larger means fewer."),
+    ] = 8.0,
+    min_size: Annotated[int, typer.Option(min=0, help="Join regions of fewer pixels to their neighbours.")] = 0,
+    merge: Annotated[
+        float, typer.Option(min=0.0, help="Join regions that touch and are less than that many bandwidths apart.")
+    ] = 1.0,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Draw the borders of regions over the photograph.")
+    ] = False,
+    filtered: Annotated[bool, typer.Option("--filtered", help="Write the picture smoothed up to its edges.")] = False,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the region of every pixel, as .npy.")
+    ] = None,
+    regions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write one row a region, as .csv, .parquet or the like.")
+    ] = None,
     bandwidth: Annotated[
         Any,
         typer.Option(
@@ -312,37 +332,21 @@ def segment(
             "-b",
             parser=_bandwidth,
             metavar="FLOAT|auto",
-            help="In steps of colour, of which there are 256 a channel: larger means fewer colours.",
+            help="Reduce to main colours instead: cluster colours alone, wherever they are, with this bandwidth.",
         ),
-    ] = 16.0,
+    ] = None,
     fidelity: FidelityOption = Fidelity.FAST,
     jobs: Jobs = None,
     quiet: Quiet = False,
 ) -> None:
-    """Reduce a photograph to its main colours: every pixel gets the mean colour of its cluster."""
+    """Cut a photograph into regions, or reduce it to its main colours."""
     stages = Stages(quiet)
-    with stages("read", f"reading {picture}"):
-        from modeseek import images
-
-        image = images.read_image(picture)
-        images.check_picture_name(output)
-    with stages("load", "loading the engine"):
-        import modeseek.estimators  # noqa: F401  (its time is no part of the clustering)
-    doing = f"clustering {image.shape[0] * image.shape[1]:,} pixels"
-    with stages("fit", doing), stages.watch_compiling(doing):
-        labels, palette = images.segment_colors(image, bandwidth, fidelity=fidelity.value, n_jobs=jobs)
-    with stages("write", f"writing {output}"):
-        images.write_image(output, palette[labels])
-    if quiet:
+    if bandwidth is not None:
+        pictures.main_colors(stages, picture, output, bandwidth, {"fidelity": fidelity.value, "n_jobs": jobs}, quiet)
         return
-    facts = {
-        "size": f"{image.shape[1]} x {image.shape[0]} pixels",
-        "colours": f"{len(np.unique(image.reshape(-1, 3), axis=0)):,} before, {len(palette):,} after",
-        "written": str(output),
-    }
-    summary.print_facts({**facts, **summary.cost(stages.times)})
-    cells = [["#" + bytes(colour).hex(), *map(str, colour)] for colour in palette[: summary.LARGEST]]
-    summary.print_clusters(np.bincount(labels.ravel()), ["colour", "red", "green", "blue"], cells, "pixels")
+    shown = pictures.Shown.of(overlay, filtered)
+    options = {"spatial": spatial, "color": color, "min_size": min_size, "merge": merge, "n_jobs": jobs}
+    pictures.regions(stages, picture, output, shown, options, labels, regions, quiet)
 
 
 @app.command()

@@ -9,6 +9,8 @@ numbers and once more while they are written. Output appears whole or not at all
 """
 
 from modeseek.files.read import Table, read_table
-from modeseek.files.write import check_output, check_place, replacing, write_labels
+from modeseek.files.write import check_columns, check_output, check_place, replacing, write_columns, write_labels
 
-__all__ = ["Table", "check_output", "check_place", "read_table", "replacing", "write_labels"]
+__all__ = [
+    "Table", "check_columns", "check_output", "check_place", "read_table", "replacing", "write_columns", "write_labels",
+]  # fmt: skip

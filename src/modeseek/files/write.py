@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,24 @@ def write_labels(
                 _copy_batches(source, temporary, labels, label_column)
             except pyarrow().ArrowException as error:
                 raise ValueError(f"cannot write {path}: {first_line(error)}") from None
+
+
+def write_columns(path: str | os.PathLike[str], columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write columns as a table; the suffix decides the format."""
+    check_columns(path)
+    table = pyarrow().table(dict(columns))
+    with replacing(path) as temporary, _writer(temporary, table.schema) as writer:
+        writer.write_table(table)
+
+
+def check_columns(path: str | os.PathLike[str]) -> None:
+    """Say early what would stop `write_columns`."""
+    path = Path(path)
+    check_suffix(path)
+    if path.suffix.lower() == ".npy":
+        raise ValueError(f"{path} ends in '.npy', which holds no columns with names: use .csv or .parquet")
+    pyarrow()
+    check_place(path)
 
 
 def check_output(table: Table, output: str | os.PathLike[str], label_column: str = "label") -> Path:

@@ -42,12 +42,12 @@ def joined(regions: "Regions", min_size: int) -> NDArray[np.int32]:
 
 def _pairs(regions: "Regions", small: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
     """Return pairs of touching regions, one of them small, as keys: the lesser in the upper 32 bits."""
-    parts, offsets, numbers = regions.parts, regions.offsets, regions.numbers
-    found: list[list[NDArray[np.int64]]] = [[] for _ in parts]
+    tiles, offsets, numbers = regions.tiles, regions.offsets, regions.numbers
+    found: list[list[NDArray[np.int64]]] = [[] for _ in tiles]
 
     def work(worker: int, start: int, stop: int) -> None:
         for i in range(start, stop):
-            tile = parts[i].tile
+            tile = tiles[i]
             labels, own = tile.read(regions.out), numbers[offsets[i] : offsets[i + 1]]
             rows, width = prod(tile.shape[:2]), tile.shape[2]
             step = max(1, PIXELS // width)
@@ -56,10 +56,10 @@ def _pairs(regions: "Regions", small: NDArray[np.uint8]) -> list[NDArray[np.int6
                 n = kernels.touching(labels, own, small, r, min(r + step, rows), seen, room)
                 found[i].append(room[:n].copy())
 
-    run_chunks(len(parts), work, regions.n_jobs, chunk=1)
+    run_chunks(len(tiles), work, regions.n_jobs, chunk=1)
     across = []
     for seam in regions.seams:
-        before, after = both_sides("labels", parts, seam)
+        before, after = both_sides(regions.faces, seam)
         a, b = seam.before, seam.after
         of_a, of_b = numbers[offsets[a] : offsets[a + 1]], numbers[offsets[b] : offsets[b + 1]]
         room, seen = np.empty(len(before), np.int64), np.full(SLOTS, -1)

@@ -24,8 +24,10 @@ Ints = NDArray[np.int64]
 PER_UNIT = 2  # squares in a unit of length, which is about a bandwidth
 GROUP = 4  # squares along the side of a group
 UNIT = GROUP / PER_UNIT  # side of a group, in units
-FINE = 0.5  # bandwidths along the side of a fine cell of values; a coarse one has twice that
-SIDE = 0.25  # bandwidths along the side of a cell of the lattice of values; along axes of place, the nearest power of 2
+WIDE = 1.0  # bandwidths along the side of a cell of values that sums go over
+START = 0.35  # of one whose pixels climb as one; those are gathered from two squares along each axis
+BROADEST = 1.25  # bandwidths that two squares may be wide; else one
+SIDE = 0.25  # bandwidths along the side of a cell of the lattice; rounded to a power of two along axes of place
 NARROWEST = 0.1  # pixels: with any smaller bandwidth neighbours weigh nothing, as with this one
 WIDEST = 1000.0  # times the picture: with any larger bandwidth all pixels weigh the same, as with this one
 COLUMNS = 5  # fewer are filled up with columns of zeros: compiled loops are unrolled for five
@@ -55,8 +57,13 @@ class Grid:
         return np.array(places + [1.0] * (self.d - len(places)), np.float32)
 
     @property
+    def paired(self) -> bool:
+        """Whether starts are gathered from two squares along each axis."""
+        return all(2 * s <= BROADEST * h for s, h in zip(self.squares, self.spatial, strict=True))
+
+    @property
     def sides(self) -> Floats:
-        """Sides of the lattice's cells, in the units of the columns: powers of two, a part's corner is on it."""
+        """Sides of the lattice's cells, in the units of the columns; powers of two, so that parts begin on it."""
         return np.exp2(np.rint(np.log2(SIDE * self.scale.astype(np.float64))))
 
     @property
@@ -176,20 +183,19 @@ def _gather_run(
     if used.any():
         values[:, : grid.channels] = picture.values(tile).reshape(-1, grid.channels)
     values /= grid.color
-    pixels, firsts = _in_squares(shape, grid.squares, high[-1] - low[-1])
+    pixels, firsts, pair_firsts = _in_squares(shape, grid.squares, high[-1] - low[-1])
     if not used.all():
         kept = used.reshape(-1)[pixels]
-        firsts = np.concatenate([[0], np.cumsum(kept)])[firsts]
-        pixels = pixels[kept]
-    places, corners = _places(shape, grid.squares, high[-1] - low[-1])
-    corners = corners + (np.array(low) - origin) * UNIT
-    n, d, scale = len(pixels), grid.d, grid.scale.astype(np.float64)
-    masses, moments, starts = np.empty(n), np.empty((2 * d, n)), np.empty((n, d), np.float32)
-    start_of, counts = np.full(prod(shape), -1, np.int32), np.zeros((2, len(firsts) - 1), np.int64)
-    joint_cells.gather(values, places, corners, pixels, firsts, FINE, masses, moments, starts, start_of, counts)
-    per_group = len(firsts[:-1]) // (high[-1] - low[-1])
-    members = _members(firsts[:-1], counts[0])
-    of_group = counts[0].reshape(-1, per_group).sum(axis=1)
+        before = np.concatenate([[0], np.cumsum(kept)])
+        pixels, firsts, pair_firsts = pixels[kept], before[firsts], before[pair_firsts]
+    places, group_corners = _places(shape, grid.squares, high[-1] - low[-1])
+    group_corners = group_corners + (np.array(low) - origin) * UNIT
+    per_group, pairs = GROUP ** len(shape), (GROUP // 2) ** len(shape)
+    corners, d, scale = np.repeat(group_corners, per_group, axis=0), grid.d, grid.scale.astype(np.float64)
+    masses, moments, counts = np.empty(len(pixels)), np.empty((2 * d, len(pixels))), np.zeros(len(corners), np.int64)
+    joint_cells.gather(values, places, corners, pixels, firsts, WIDE, masses, moments, counts)
+    members = _members(firsts[:-1], counts)
+    of_group = counts.reshape(-1, per_group).sum(axis=1)
     n_blocks = -(-of_group // 16)
     ends, first_block = np.cumsum(of_group), np.cumsum(n_blocks) - n_blocks
     blocks = np.zeros((int(n_blocks.sum()), 1 + 2 * d, 16), np.float32)
@@ -198,23 +204,23 @@ def _gather_run(
         of = members[ends[g] - of_group[g] : ends[g]]
         joint_cells.halve(moments, scale, of)
         joint_cells.pack(masses, moments, scale, of, first_block[g], blocks, boxes)
-    inside = all(a >= p and b <= q for a, b, p, q in zip(low, high, part.low, part.high, strict=True))
-    if not inside:
-        if any(b <= p or a >= q for a, b, p, q in zip(low, high, part.low, part.high, strict=True)):
-            return _Run(n_blocks, blocks, boxes, starts[:0], start_of[:0], None)
-        counts[1, : (part.low[-1] - low[-1]) * per_group if low[-1] < part.low[-1] else 0] = 0
-        if high[-1] > part.high[-1]:
-            counts[1, (part.high[-1] - low[-1]) * per_group :] = 0
-    fine = _members(firsts[:-1], counts[1])
-    number = np.full(n + 1, -1, np.int32)
-    number[fine] = np.arange(len(fine))
-    start_of = number[start_of].reshape(shape)
+    first, last = max(part.low[-1] - low[-1], 0), min(part.high[-1], high[-1]) - low[-1]  # groups of the part itself
+    across = zip(low[:-1], high[:-1], part.low[:-1], part.high[:-1], strict=True)
+    if first >= last or any(b <= p or a >= q for a, b, p, q in across):
+        return _Run(n_blocks, blocks, boxes, np.empty((0, d), np.float32), np.empty(0, np.int32), None)
+    if not grid.paired:
+        pair_firsts, pairs = firsts, per_group
+    chosen = pair_firsts[first * pairs : last * pairs + 1]
+    starts, start_of = np.empty((chosen[-1] - chosen[0], d), np.float32), np.full(prod(shape), -1, np.int32)
+    corners = np.repeat(group_corners[first:last], pairs, axis=0)
+    count = joint_cells.gather_starts(values, places, corners, pixels, chosen, START, starts, start_of)
     cut, where = [], []  # what lies in the part: of the run's pixels, of the part's
     for of_part, of_run in zip(grid.pixels(part.low, part.high), tile, strict=True):
         first, last = max(of_part.start, of_run.start), min(of_part.stop, of_run.stop)
         cut.append(slice(first - of_run.start, last - of_run.start))
         where.append(slice(first - of_part.start, last - of_part.start))
-    return _Run(n_blocks, blocks, boxes, starts[fine], start_of[tuple(cut)], tuple(where))
+    start_of = start_of.reshape(shape)[tuple(cut)]
+    return _Run(n_blocks, blocks, boxes, starts[:count], start_of, tuple(where))
 
 
 def _members(firsts: Ints, counts: Ints) -> Ints:
@@ -224,25 +230,30 @@ def _members(firsts: Ints, counts: Ints) -> Ints:
 
 
 @lru_cache(maxsize=16)
-def _in_squares(shape: tuple[int, ...], sides: tuple[int, ...], groups: int) -> tuple[Ints, Ints]:
-    """Return the pixels of a run of groups square by square, group by group, and the run of each square."""
-    key = np.zeros(shape, np.int64)
-    for axis, (n, s) in enumerate(zip(shape, sides, strict=True)):
-        square = (np.arange(n) // s).reshape([-1 if k == axis else 1 for k in range(len(shape))])
-        if axis == len(shape) - 1:
-            key += square // GROUP * GROUP ** len(shape) + square % GROUP
-        else:
-            key += square * GROUP ** (len(shape) - 1 - axis)
+def _in_squares(shape: tuple[int, ...], sides: tuple[int, ...], groups: int) -> tuple[Ints, Ints, Ints]:
+    """Return the pixels of a run of groups: group by group, in it by pairs of squares along each axis, and by squares.
+
+    Second and third, where in that order each square begins, and each pair (in fact four squares, or eight).
+    """
+    n, key = len(shape), np.zeros(shape, np.int64)
+    for axis, (m, s) in enumerate(zip(shape, sides, strict=True)):
+        square = np.arange(m) // s
+        pair, odd = square % GROUP // 2, square % 2
+        part = pair * 2 ** (n - 1 - axis) * 2**n + odd * 2 ** (n - 1 - axis)
+        if axis == n - 1:
+            part += square // GROUP * GROUP**n
+        key += part.reshape([-1 if k == axis else 1 for k in range(n)])
     order = np.argsort(key.reshape(-1), kind="stable")
-    counts = np.bincount(key.reshape(-1), minlength=groups * GROUP ** len(shape))
-    return order, np.concatenate([[0], np.cumsum(counts)])
+    counts = np.bincount(key.reshape(-1), minlength=groups * GROUP**n)
+    firsts = np.concatenate([[0], np.cumsum(counts)])
+    return order, firsts, firsts[:: 2**n]
 
 
 @lru_cache(maxsize=16)
 def _places(shape: tuple[int, ...], sides: tuple[int, ...], groups: int) -> tuple[Floats, Floats]:
-    """Return the places of the pixels of a run in their groups, and of its squares' groups in the run, in units."""
+    """Return the places of the pixels of a run in their groups, and of the groups in the run, in units."""
     axes = [(np.arange(n) % (GROUP * s) + 0.5) / (PER_UNIT * s) for n, s in zip(shape, sides, strict=True)]
     places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(shape))
-    corners = np.zeros((groups * GROUP ** len(shape), len(shape)))
-    corners[:, -1] = np.repeat(np.arange(groups), GROUP ** len(shape)) * UNIT
+    corners = np.zeros((groups, len(shape)))
+    corners[:, -1] = np.arange(groups) * UNIT
     return places, corners

@@ -19,8 +19,8 @@ from modeseek.images.spaces import Picture
 
 REACH = 4.5  # bandwidths beyond which pixels do not count: with 4, modes on long ridges lie elsewhere
 WIDEST = 1.13  # times the reach: cells have a width of their own
-FAR = 0.5  # bandwidths after which a climb has left its start
-STEP = 1.0  # bandwidths, the longest step; no climb comes farther than FAR + STEP
+FIRST_FAR, FAR = 0.75, 0.5  # bandwidths after which a climb has left its start, or where it went on from
+FARTHEST = 3.0 * FIRST_FAR  # bandwidths from there that a climb can come (see `joint_shift.climb`: steps are 1 at most)
 MARGIN = 0.5  # bandwidths between a place and the middle of its cell of the lattice, at most
 SLOW, LONGEST = 0.05, 0.25  # bandwidths: steps from which on Newton's are taken, and the longest of these
 TOL, MAX_ITER = 3e-3, 1000
@@ -85,7 +85,7 @@ def climb_picture(
 
     When the last part has been yielded, `Ends.resolved` knows where all ends lead to.
     """
-    halo = [int(np.ceil((REACH * WIDEST + FAR + STEP + MARGIN) * s / UNIT)) for s in grid.scale[: len(grid.shape)]]
+    halo = [int(np.ceil((REACH * WIDEST + FARTHEST + MARGIN) * s / UNIT)) for s in grid.scale[: len(grid.shape)]]
     ends = Ends(grid.d)
     for part in parts:
         cells = gather(picture, grid, part, halo, n_jobs)
@@ -122,11 +122,11 @@ class _Chains:
 
     def from_starts(self) -> Ints:
         """Return the end of every start."""
-        return self._follow(self.cells.starts)
+        return self._follow(self.cells.starts, FIRST_FAR)
 
     def from_places(self, places: Ints) -> Ints:
         """Return the end of places to go on from."""
-        return self._follow(self._positions(places))
+        return self._follow(self._positions(places), FAR)
 
     def _places(self, z: Singles) -> Ints:
         """Return positions as whole numbers: along axes of place in 1 / `GRID`, values as their bits."""
@@ -142,9 +142,9 @@ class _Chains:
         z[:, ns:] = places[:, ns:].astype(np.int32).view(np.float32)
         return z
 
-    def _follow(self, x: Singles) -> Ints:
+    def _follow(self, x: Singles, far: float) -> Ints:
         """Climb from x, and on from place to place as long as they lie in this part; return the ends."""
-        starts = self._climb(x)
+        starts = self._climb(x, far)
         keys, steps = [np.empty(0, np.uint64)], [_Step.nowhere()]
         known, last = keys[0], starts
         while True:
@@ -160,12 +160,12 @@ class _Chains:
                 numbers = self.ends.elsewhere(new[~inside], places[~inside])
                 keys.append(new[~inside])
                 steps.append(_Step.ended(numbers))
-            last = self._climb(self._positions(places[inside]))
+            last = self._climb(self._positions(places[inside]), FAR)
             keys.append(new[inside])
             steps.append(last)
         return self._ends(starts, np.concatenate(keys), steps)
 
-    def _climb(self, x: Singles) -> "_Step":
+    def _climb(self, x: Singles, far: float) -> "_Step":
         from modeseek.engines.cpu import joint_cells, joint_shift
 
         c, z, state = self.cells, np.array(x), np.empty(len(x), np.int8)
@@ -173,7 +173,7 @@ class _Chains:
 
         def work(_: int, a: int, b: int) -> None:
             joint_shift.climb(
-                c.blocks, c.boxes, c.begins, c.dims, UNIT, scale, REACH, z[a:b], sides, FAR, SLOW, TOL,
+                c.blocks, c.boxes, c.begins, c.dims, UNIT, scale, REACH, z[a:b], sides, far, SLOW, TOL,
                 LONGEST, MAX_ITER, state[a:b],
             )  # fmt: skip
 

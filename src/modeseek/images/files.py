@@ -34,6 +34,11 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         If the file does not exist, is no picture, is cut short, or is so large that Pillow takes it for an
         attack (some 180 million pixels).
     """
+    return read_with_alpha(path)[0]
+
+
+def read_with_alpha(path: str | os.PathLike[str]) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Read a picture as `read_image` does, and how opaque its pixels are, (H, W); None where all are."""
     pil, path = _pillow(), Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a directory, not a picture")
@@ -42,7 +47,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     try:
         with pil.Image.open(path) as image:
             upright = pil.ImageOps.exif_transpose(image)
-            return _to_rgb(upright)
+            return _to_rgb(upright), _alpha(upright)
     except pil.UnidentifiedImageError:
         raise ValueError(f"{path} is not a picture in a known format") from None
     except (OSError, SyntaxError, ValueError, pil.Image.DecompressionBombError) as error:
@@ -58,6 +63,13 @@ def _to_rgb(image: Any) -> NDArray[np.uint8]:
     return np.array(image.convert("RGB"))
 
 
+def _alpha(image: Any) -> NDArray[np.uint8] | None:
+    if not image.has_transparency_data:
+        return None
+    alpha = np.array(image.convert("RGBA"))[..., 3]
+    return None if (alpha == 255).all() else alpha
+
+
 def write_image(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
     """Write a picture, whole or not at all.
 
@@ -65,8 +77,8 @@ def write_image(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
     ----------
     path : str or path
         The suffix decides the format; .png keeps every pixel as it is.
-    image : uint8 array of shape (H, W, 3) or (H, W)
-        Colours, or greys.
+    image : uint8 array of shape (H, W, 3), (H, W, 4) or (H, W)
+        Colours, colours and how opaque they are, or greys.
 
     Raises
     ------

@@ -26,7 +26,7 @@ from modeseek.images.spaces import Picture, Tile, as_picture
 
 LEVELS = 255.0  # steps of grey from black to white that the default colour bandwidth is counted in
 DEFAULT = 8.0
-MERGE = 0.5  # colour bandwidths
+MERGE = 1.0  # colour bandwidths
 MOST_BANDWIDTHS = 1 << 20  # from the lowest to the highest value: float32 tells a sixteenth of a bandwidth apart
 WIDEST_COLOR = 100.0  # times the range of values: weights are above 0.9999 with that, and with any wider bandwidth
 
@@ -144,7 +144,7 @@ def segment(
         As in `filter_image`.
     min_size : int, default 0
         Regions of fewer pixels are joined to the neighbour whose mean is nearest, the smallest first.
-    merge : float, default 0.5
+    merge : float, default 1.0
         In colour bandwidths; 0 keeps every mode apart.
     mask : bool array of the shape of the picture, optional
         False where pixels take no part: their label is -1.

@@ -46,10 +46,10 @@ def _survey(regions: "Regions") -> tuple[NDArray[np.int64], NDArray[np.int64], N
 
     def work(worker: int, start: int, stop: int) -> None:
         for i in range(start, stop):
-            tile = regions.parts[i].tile
+            tile = regions.tiles[i]
             kernels.survey(tile.read(regions.out), tile.start, low[worker], high[worker], places[worker])
 
-    run_chunks(len(regions.parts), work, workers, chunk=1)
+    run_chunks(len(regions.tiles), work, workers, chunk=1)
     return low.min(axis=0), high.max(axis=0), places.sum(axis=0)
 
 
@@ -62,11 +62,11 @@ def _means(regions: "Regions", image: NDArray[Any]) -> NDArray[np.float64]:
 
     def work(worker: int, start: int, stop: int) -> None:
         for i in range(start, stop):
-            tile = regions.parts[i].tile
+            tile = regions.tiles[i]
             labels = tile.read(regions.out).reshape(-1)
             kernels.add_pixels(labels, _native(tile.read(image)).reshape(-1, channels), scale, sums[worker])
 
-    run_chunks(len(regions.parts), work, workers, chunk=1)
+    run_chunks(len(regions.tiles), work, workers, chunk=1)
     return sums.sum(axis=0) / regions.sizes[:, None] / scale
 
 
@@ -81,15 +81,15 @@ def _scale(regions: "Regions", image: NDArray[Any]) -> float:
     """Return what to multiply pixels by before they are rounded: 1 for whole numbers whose sums fit."""
     if image.dtype == bool or (np.issubdtype(image.dtype, np.integer) and image.dtype.itemsize <= 4):
         return 1.0
-    largest = np.zeros(len(regions.parts))
+    largest = np.zeros(len(regions.tiles))
 
     def work(worker: int, start: int, stop: int) -> None:
         for i in range(start, stop):
-            tile = regions.parts[i].tile
+            tile = regions.tiles[i]
             pixels = tile.read(image)[tile.read(regions.out) >= 0]
             largest[i] = np.abs(pixels.astype(np.float64)).max(initial=0.0)
 
-    run_chunks(len(regions.parts), work, regions.n_jobs, chunk=1)
+    run_chunks(len(regions.tiles), work, regions.n_jobs, chunk=1)
     most = float(largest.max(initial=0.0))
     if not np.isfinite(most):
         raise ValueError("image holds NaN or infinity where it is not masked")
@@ -100,4 +100,4 @@ def _scale(regions: "Regions", image: NDArray[Any]) -> float:
 def _workers(regions: "Regions", columns: int) -> int:
     """Return how many threads get sums of their own: these may take as much memory as the labels again, no more."""
     affordable = max(regions.out.nbytes, 1 << 25) // (8 * columns * max(1, len(regions)))
-    return max(1, min(effective_n_jobs(regions.n_jobs), affordable, len(regions.parts)))
+    return max(1, min(effective_n_jobs(regions.n_jobs), affordable, len(regions.tiles)))

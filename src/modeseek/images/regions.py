@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from modeseek.engines.cpu import regions as kernels
 from modeseek.engines.threads import run_chunks
 from modeseek.images.adjacency import joined
-from modeseek.images.parts import Part, both_sides, find_part, power_of_two
+from modeseek.images.parts import Faces, Part, both_sides, find_part, power_of_two
 from modeseek.images.properties import table
-from modeseek.images.tiles import Seam, Slices, bands, check_tiles, seams
+from modeseek.images.tiles import Seam, Slices, Tile, bands, check_tiles, seams
 
 __all__ = ["Regions", "find_regions"]
 
@@ -82,16 +82,22 @@ def find_regions(
         raise ValueError(f"out must be int32 of shape {modes.shape}, got {out.dtype} of shape {out.shape}")
     boxes = check_tiles(bands(modes.shape) if tiles is None else tiles, modes.shape)
     scale = _scale(values, modes.size)
+    merge2 = (
+        max(min(float(merge), 1e150) ** 2, np.nextafter(0.0, 1.0)) if merge else 0.0
+    )  # equal values are less than any apart
     parts: list[Any] = [None] * len(boxes)
 
     def work(worker: int, start: int, stop: int) -> None:
         for i in range(start, stop):
-            parts[i] = find_part(boxes[i], modes, values, scale, float(merge), out)
+            parts[i] = find_part(boxes[i], modes, values, scale, merge2, out)
 
     run_chunks(len(boxes), work, n_jobs, chunk=1)
     borders = list(seams(boxes))
-    numbers = _unite(parts, borders, values, float(merge))
-    return _gather(out, parts, borders, numbers, scale, n_jobs)
+    offsets = np.cumsum([0] + [len(part.sizes) for part in parts]).tolist()
+    numbers = _unite(parts, offsets, borders, values, merge2)
+    sizes, sums = _gather(parts, offsets, numbers)
+    faces = [part.labels for part in parts]
+    return Regions(out, boxes, faces, borders, offsets, numbers, sizes, sums, scale, n_jobs)
 
 
 def _floats(values: Any) -> NDArray[np.floating]:
@@ -110,47 +116,37 @@ def _scale(values: NDArray[Any], n: int) -> float:
     return power_of_two(largest, n)
 
 
-def _offsets(parts: list[Part]) -> list[int]:
-    """Return where the numbers of each tile begin."""
-    return np.cumsum([0] + [len(part.sizes) for part in parts]).tolist()
-
-
-def _unite(parts: list[Part], borders: list[Seam], values: NDArray[Any], merge: float) -> NDArray[np.int32]:
+def _unite(
+    parts: list[Part], offsets: list[int], borders: list[Seam], values: NDArray[Any], merge2: float
+) -> NDArray[np.int32]:
     """Return the number of the region of each part of one, tile after tile; how regions are numbered is open."""
-    offsets = _offsets(parts)
     if offsets[-1] > MOST:
         raise ValueError(f"{offsets[-1]} regions are more than an int32 can number")
     parent = np.arange(offsets[-1], dtype=np.int32)
+    labels_at, modes_at = [part.labels for part in parts], [part.modes for part in parts]
     for seam in borders:
-        labels, modes = both_sides("labels", parts, seam), both_sides("modes", parts, seam)
+        labels, modes = both_sides(labels_at, seam), both_sides(modes_at, seam)
         a, b = offsets[seam.before], offsets[seam.after]
-        kernels.unite_seam(modes[0], labels[0], a, modes[1], labels[1], b, values, merge, parent)
-    for part in parts:
-        part.modes.clear()
+        kernels.unite_seam(modes[0], labels[0], a, modes[1], labels[1], b, values, merge2, parent)
     kernels.compact(parent, len(parent))
     return parent
 
 
 def _gather(
-    out: NDArray[np.int32],
-    parts: list[Part],
-    borders: list[Seam],
-    numbers: NDArray[np.int32],
-    scale: float,
-    n_jobs: int | None,
-) -> "Regions":
-    """Add up the parts of each region, and name regions in the order of their first pixels."""
+    parts: list[Part], offsets: list[int], numbers: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Renumber regions in the order of their first pixels, in place; return sizes (n,) and sums (n, channels)."""
     n = int(numbers.max(initial=-1)) + 1
     channels = parts[0].sums.shape[1] if parts else 0
     sizes, firsts = np.zeros(n, np.int64), np.full(n, np.iinfo(np.int64).max)
     sums = np.zeros((n, channels), np.int64)
-    offsets = _offsets(parts)
     for part, a, b in zip(parts, offsets, offsets[1:], strict=False):
         kernels.gather(numbers[a:b], part.sizes, part.firsts, part.sums, sizes, firsts, sums)
     order = np.argsort(firsts, kind="stable")
     rank = np.empty(n, np.int32)
     rank[order] = np.arange(n, dtype=np.int32)
-    return Regions(out, parts, borders, rank[numbers], sizes[order], sums[order], scale, n_jobs)
+    numbers[:] = rank[numbers]
+    return sizes[order], sums[order]
 
 
 @dataclass
@@ -158,8 +154,10 @@ class Regions:
     """Regions of a picture, in the order of their first pixels until `number` orders them by size."""
 
     out: NDArray[np.int32]
-    parts: list[Part]
+    tiles: list[Tile]
+    faces: list[Faces]  # labels at the borders of each tile, numbered within the tile
     seams: list[Seam]
+    offsets: list[int]  # where in ``numbers`` each tile begins
     numbers: NDArray[np.int32]  # the region of each part of one, tile after tile
     sizes: NDArray[np.int64]
     sums: NDArray[np.int64]  # of values, times scale
@@ -174,11 +172,6 @@ class Regions:
     def means(self) -> NDArray[np.float64]:
         """Mean value of the modes of each region's pixels, in bandwidths, (n, channels)."""
         return self.sums / self.sizes[:, None] / self.scale
-
-    @property
-    def offsets(self) -> list[int]:
-        """Where in ``numbers`` each tile begins."""
-        return _offsets(self.parts)
 
     def join_small(self, min_size: int) -> None:
         """Join each region of fewer than ``min_size`` pixels to the neighbour whose mean is nearest.
@@ -206,16 +199,16 @@ class Regions:
         order = np.argsort(-self.sizes, kind="stable")
         rank = np.empty(len(self), np.int32)
         rank[order] = np.arange(len(self), dtype=np.int32)
-        numbers, offsets = rank[self.numbers], self.offsets
+        numbers = rank[self.numbers]
 
         def work(worker: int, start: int, stop: int) -> None:
             for i in range(start, stop):
-                where = self.parts[i].tile.where
+                where = self.tiles[i].where
                 labels = np.array(self.out[where], order="C")
-                kernels.relabel(labels.reshape(-1), numbers[offsets[i] : offsets[i + 1]])
+                kernels.relabel(labels.reshape(-1), numbers[self.offsets[i] : self.offsets[i + 1]])
                 self.out[where] = labels
 
-        run_chunks(len(self.parts), work, self.n_jobs, chunk=1)
+        run_chunks(len(self.tiles), work, self.n_jobs, chunk=1)
         self.sizes, self.sums, self.numbers = self.sizes[order], self.sums[order], numbers
         self.numbered = True
         return self.out

@@ -5,7 +5,6 @@ where its first pixel comes among all. Members of a region are a linked list; ea
 """
 
 import numpy as np
-from numba import njit
 
 from modeseek.engines.cpu import exact_kernel
 from modeseek.engines.cpu.union_find import find
@@ -13,59 +12,54 @@ from modeseek.engines.cpu.union_find import find
 LOW = np.int64(0xFFFFFFFF)  # the half of a key that holds a name
 
 
-@njit(inline="always")
-def _note(a, b, numbers, small, seen, pairs, n):
-    """Write the pair of regions of two labels unless both are large, or it was seen lately; return the new count."""
-    if a < 0 or b < 0 or a == b:
-        return n
-    p, q = numbers[a], numbers[b]
-    if p == q or not (small[p] or small[q]):
-        return n
-    key = (np.int64(min(p, q)) << 32) | np.int64(max(p, q))
-    slot = ((key >> 32) * 31 + key) & (len(seen) - 1)
-    if seen[slot] == key:
-        return n
-    seen[slot] = key
-    pairs[n] = key
-    return n + 1
+@exact_kernel
+def _touching(a, b, numbers_a, numbers_b, small, seen, pairs, n):
+    """Write pairs of regions of labels a[i] and b[i] from ``pairs[n]`` on; return the new count.
+
+    Pairs of large regions are left out, and most repetitions: ``seen`` is a power of two long.
+    """
+    last_a, last_b = np.int32(-1), np.int32(-1)
+    for i in range(len(a)):
+        if a[i] == last_a and b[i] == last_b:
+            continue
+        last_a, last_b = a[i], b[i]
+        if last_a < 0 or last_b < 0:
+            continue
+        p, q = numbers_a[last_a], numbers_b[last_b]
+        if p != q and (small[p] or small[q]):
+            low, high = np.int64(min(p, q)), np.int64(max(p, q))
+            key = (low << 32) | high
+            slot = (low * 31 + high) & (len(seen) - 1)
+            if seen[slot] != key:
+                seen[slot] = key
+                pairs[n] = key
+                n += 1
+    return n
 
 
 @exact_kernel
 def touching(labels, numbers, small, r0, r1, seen, pairs):
     """Write pairs of regions that touch in the rows r0 to r1 of a tile, or above them; return how many.
 
-    Rows of all layers count on. ``seen`` (a power of two long, -1) drops most repetitions.
+    Rows of all layers count on.
     """
     height, width = labels.shape[1], labels.shape[2]
     n = 0
-    for row in range(r0, r1):
-        z, y = row // height, row % height
-        for x in range(width):
-            a = labels[z, y, x]
-            if x > 0:
-                n = _note(a, labels[z, y, x - 1], numbers, small, seen, pairs, n)
-            if y > 0:
-                n = _note(a, labels[z, y - 1, x], numbers, small, seen, pairs, n)
-            if z > 0:
-                n = _note(a, labels[z - 1, y, x], numbers, small, seen, pairs, n)
+    for r in range(r0, r1):
+        z, y = r // height, r % height
+        row = labels[z, y]
+        n = _touching(row[1:], row[: width - 1], numbers, numbers, small, seen, pairs, n)
+        if y > 0:
+            n = _touching(row, labels[z, y - 1], numbers, numbers, small, seen, pairs, n)
+        if z > 0:
+            n = _touching(row, labels[z - 1, y], numbers, numbers, small, seen, pairs, n)
     return n
 
 
 @exact_kernel
 def touching_across(labels_a, numbers_a, labels_b, numbers_b, small, seen, pairs):
     """Write pairs of regions that touch across the seam of two tiles; return how many."""
-    n = 0
-    for i in range(len(labels_a)):
-        if labels_a[i] >= 0 and labels_b[i] >= 0:
-            p, q = numbers_a[labels_a[i]], numbers_b[labels_b[i]]
-            if p != q and (small[p] or small[q]):
-                key = (np.int64(min(p, q)) << 32) | np.int64(max(p, q))
-                slot = ((key >> 32) * 31 + key) & (len(seen) - 1)
-                if seen[slot] != key:
-                    seen[slot] = key
-                    pairs[n] = key
-                    n += 1
-    return n
+    return _touching(labels_a, labels_b, numbers_a, numbers_b, small, seen, pairs, 0)
 
 
 @exact_kernel
@@ -90,7 +84,7 @@ def list_neighbours(pairs, small, place, neighbours):
             place[b] += 1
 
 
-@njit(inline="always")
+@exact_kernel
 def _sink(heap, n, at):
     """Move an entry down to where no lesser one is below it."""
     key = heap[at]
@@ -105,17 +99,7 @@ def _sink(heap, n, at):
     heap[at] = key
 
 
-@njit(inline="always")
-def _rise(heap, at):
-    """Move an entry up to where no greater one is above it."""
-    key = heap[at]
-    while at > 0 and heap[(at - 1) >> 1] > key:
-        heap[at] = heap[(at - 1) >> 1]
-        at = (at - 1) >> 1
-    heap[at] = key
-
-
-@njit(inline="always")
+@exact_kernel
 def _nearest(r, starts, neighbours, following, sizes, means, parent):
     """Return the neighbour of region r whose mean is nearest: of equals the largest, then the first; -1: none."""
     best, least = np.int64(-1), np.inf
@@ -177,5 +161,4 @@ def join_small(min_size, starts, neighbours, sizes, sums, means, parent, followi
             means[root, k] = sums[root, k] / sizes[root]
         if sizes[root] < min_size:
             heap[n] = (sizes[root] << 32) | root
-            _rise(heap, n)
-            n += 1
+            n += 1  # last, not yet in its place: the neighbour's void entry comes first, and then it sinks from the top

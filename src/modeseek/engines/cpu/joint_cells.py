@@ -1,8 +1,8 @@
 """Pixels gathered into cells of place and value, and cells packed into blocks of sixteen that lie close together.
 
-A square of a few pixels holds few different values, so its pixels fall into few cells of the values' space. Cells
-come in two sizes, one nested in the other: climbs start at the means of the fine ones, sums go over the coarse ones.
-The coarse cells of a group of squares are halved along their widest axis, again and again, until sixteen are left.
+A square of a few pixels holds few different values, so its pixels fall into few cells of the values' space. Sums go
+over such cells; climbs start at the means of narrower ones in wider squares, all of whose pixels climb as one. The
+cells of a group of squares are halved along their widest axis, again and again, until sixteen are left.
 """
 
 import numpy as np
@@ -11,7 +11,6 @@ from modeseek.engines.cpu import exact_kernel, inline_as_written
 from modeseek.engines.cpu.lanes import WIDTH
 
 GRID = 1 << 14  # places are multiples of 1 / GRID: then differences of places are exact in float32
-COARSE = np.uint64(24)  # bits of a key that tell fine cells of one coarse cell apart
 
 
 @inline_as_written
@@ -41,15 +40,13 @@ def mix_rows(numbers, keys):
 
 @exact_kernel
 def sort_square(values, pixels, side, keys, rows):
-    """Order the pixels of a square by coarse, then by fine cell, as keys and rows say."""
+    """Order the pixels of a square by the cells of their values, as keys and rows say."""
     n = pixels.size
     for i in range(n):
-        coarse, fine = np.uint64(1), np.uint64(1)
+        h = np.uint64(1)
         for c in range(values.shape[1]):
-            k = int(np.floor(values[pixels[i], c] / side))
-            coarse = _mix(coarse, k >> 1)
-            fine = _mix(fine, k)
-        keys[i] = ((coarse >> COARSE) << COARSE) | (fine >> (np.uint64(64) - COARSE))
+            h = _mix(h, int(np.floor(values[pixels[i], c] / side)))
+        keys[i] = h
     order = np.argsort(keys[:n], kind="mergesort")
     kept = keys[:n].copy()
     for i in range(n):
@@ -58,54 +55,76 @@ def sort_square(values, pixels, side, keys, rows):
 
 
 @exact_kernel
-def gather(values, places, corners, pixels, firsts, side, masses, moments, starts, of_pixel, counts):
-    """Gather squares into cells; square t holds the run firsts[t]..firsts[t + 1] of `pixels`.
-
-    places (p, axes) are counted from the corner of a square's group, which is corners[t] from that of the part.
-    masses (room,) and moments (2 d, room) get mass, means and variances of the coarse cells, starts (room, d) means of
-    the fine ones, of_pixel the fine cell of each pixel; rooms are as long as `pixels`, and a square's cells lie where
-    its pixels do in the run. counts (2, squares) gets the numbers of coarse and of fine cells of each.
-    """
-    ns, d = places.shape[1], places.shape[1] + values.shape[1]
+def longest_run(firsts):
+    """Return the length of the longest run."""
     longest = 0
     for t in range(firsts.size - 1):
         longest = max(longest, firsts[t + 1] - firsts[t])
+    return longest
+
+
+@exact_kernel
+def gather(values, places, corners, pixels, firsts, side, masses, moments, counts):
+    """Gather squares into cells; square t holds the run firsts[t]..firsts[t + 1] of `pixels`.
+
+    places (p, axes) are counted from the corner of a square's group, which is corners[t] from that of the part.
+    masses (room,) and moments (2 d, room) get mass, means and variances; rooms are as long as `pixels`, and a square's
+    cells lie where its pixels do in the run. counts (squares,) gets their numbers.
+    """
+    ns, d = places.shape[1], places.shape[1] + values.shape[1]
+    longest = longest_run(firsts)
     keys, rows = np.empty(longest, np.uint64), np.empty(longest, np.int64)
     total, squares = np.empty(d), np.empty(d)
     for t in range(firsts.size - 1):
         n = firsts[t + 1] - firsts[t]
-        coarse = fine = firsts[t]
         sort_square(values, pixels[firsts[t] : firsts[t + 1]], side, keys, rows)
-        i = 0
-        while i < n:  # a coarse cell
+        cell, i = firsts[t], 0
+        while i < n:
             total[:] = 0.0
             squares[:] = 0.0
             j = i
-            while j < n and keys[j] >> COARSE == keys[i] >> COARSE:  # a fine cell
-                k = j
-                mean = starts[fine]
-                mean[:] = 0.0
-                while k < n and keys[k] == keys[j]:
-                    p = rows[k]
-                    of_pixel[p] = fine
-                    for q in range(d):
-                        v = places[p, q] if q < ns else values[p, q - ns]
-                        mean[q] += v
-                        total[q] += v
-                        squares[q] += v * v
-                    k += 1
+            while j < n and keys[j] == keys[i]:
                 for q in range(d):
-                    mean[q] = _snapped(mean[q] / (k - j), q, ns) + (corners[t, q] if q < ns else 0.0)
-                fine += 1
-                j = k
-            masses[coarse] = j - i
+                    v = places[rows[j], q] if q < ns else values[rows[j], q - ns]
+                    total[q] += v
+                    squares[q] += v * v
+                j += 1
+            masses[cell] = j - i
             for q in range(d):
                 mean = total[q] / (j - i)
-                moments[q, coarse] = _snapped(mean, q, ns) + (corners[t, q] if q < ns else 0.0)
-                moments[d + q, coarse] = max(0.0, squares[q] / (j - i) - mean * mean)
-            coarse += 1
+                moments[q, cell] = _snapped(mean, q, ns) + (corners[t, q] if q < ns else 0.0)
+                moments[d + q, cell] = max(0.0, squares[q] / (j - i) - mean * mean)
+            cell += 1
             i = j
-        counts[0, t], counts[1, t] = coarse - firsts[t], fine - firsts[t]
+        counts[t] = cell - firsts[t]
+
+
+@exact_kernel
+def gather_starts(values, places, corners, pixels, firsts, side, starts, of_pixel):
+    """Gather squares into the means of cells, (room, d), and of_pixel, the cell of each pixel; return their number."""
+    ns, d = places.shape[1], places.shape[1] + values.shape[1]
+    longest = longest_run(firsts)
+    keys, rows = np.empty(longest, np.uint64), np.empty(longest, np.int64)
+    total = np.empty(d)
+    cell = 0
+    for t in range(firsts.size - 1):
+        n = firsts[t + 1] - firsts[t]
+        sort_square(values, pixels[firsts[t] : firsts[t + 1]], side, keys, rows)
+        i = 0
+        while i < n:
+            total[:] = 0.0
+            j = i
+            while j < n and keys[j] == keys[i]:
+                of_pixel[rows[j]] = cell
+                for q in range(d):
+                    total[q] += places[rows[j], q] if q < ns else values[rows[j], q - ns]
+                j += 1
+            for q in range(d):
+                mean = _snapped(total[q] / (j - i), q, ns)
+                starts[cell, q] = mean + (corners[t, q] if q < ns else 0.0)
+            cell += 1
+            i = j
+    return cell
 
 
 @exact_kernel

@@ -4,62 +4,9 @@ Arrays of pixels are (Z, H, W): a picture is one layer. All sums are of integers
 """
 
 import numpy as np
-from numba import njit
 
 from modeseek.engines.cpu import exact_kernel
 from modeseek.engines.cpu.union_find import find, unite
-
-
-@njit(inline="always")
-def _alike(values, a, b, merge):
-    """Whether two modes, neither of them masked, belong to one region where they touch."""
-    total = 0.0
-    for k in range(values.shape[1]):
-        difference = np.float64(values[a, k]) - np.float64(values[b, k])
-        total += difference * difference
-    return np.sqrt(total) < merge
-
-
-@njit(inline="always")
-def _meet(modes, labels, values, merge, parent, z, y, x, m, own):
-    """Return the label of a pixel of mode m and label ``own`` (-1: none yet) once it has met an earlier neighbour."""
-    other = modes[z, y, x]
-    if other < 0 or (other != m and (merge <= 0.0 or not _alike(values, m, other, merge))):
-        return own
-    theirs = labels[z, y, x]
-    if own < 0:
-        return theirs
-    if own != theirs:
-        unite(parent, find(parent, own), find(parent, theirs))
-    return own
-
-
-@exact_kernel
-def label_tile(modes, values, merge, labels, parent):
-    """Give each pixel a number of its region; return how many regions there are. ``parent``: one entry a pixel.
-
-    Regions are numbered in the order of their first pixels; masked pixels get -1.
-    """
-    depth, height, width = modes.shape
-    n = 0
-    for z in range(depth):
-        for y in range(height):
-            for x in range(width):
-                m = modes[z, y, x]
-                own = np.int32(-1)
-                if m >= 0:
-                    if x > 0:
-                        own = _meet(modes, labels, values, merge, parent, z, y, x - 1, m, own)
-                    if y > 0:
-                        own = _meet(modes, labels, values, merge, parent, z, y - 1, x, m, own)
-                    if z > 0:
-                        own = _meet(modes, labels, values, merge, parent, z - 1, y, x, m, own)
-                    if own < 0:
-                        own = np.int32(n)
-                        parent[n] = n
-                        n += 1
-                labels[z, y, x] = own
-    return compact(parent, n)
 
 
 @exact_kernel
@@ -73,6 +20,70 @@ def compact(parent, n):
         else:
             parent[i] = parent[parent[i]]  # a parent is less than i: it holds its number by now
     return sets
+
+
+@exact_kernel
+def _alike(values, a, b, merge2):
+    """Whether two modes, neither of them masked, belong to one region where they touch."""
+    if a == b:
+        return True
+    total = 0.0
+    for k in range(values.shape[1]):
+        difference = np.float64(values[a, k]) - np.float64(values[b, k])
+        total += difference * difference
+    return total < merge2
+
+
+@exact_kernel
+def _meet(modes, labels, values, merge2, parent, m, own):
+    """Return the label of a run of pixels of mode m and label ``own`` (-1: none yet) once it met what is beside."""
+    last = np.int32(-1)
+    for i in range(len(modes)):
+        other = modes[i]
+        if other == last:
+            continue
+        last = other
+        if other >= 0 and _alike(values, m, other, merge2):
+            if own < 0:
+                own = labels[i]
+            elif own != labels[i]:
+                unite(parent, find(parent, own), find(parent, labels[i]))
+    return own
+
+
+@exact_kernel
+def label_tile(modes, values, merge2, labels, parent):
+    """Give each pixel a number of its region; return how many regions there are. ``parent``: one entry a pixel.
+
+    Modes belong together if their squared distance is less than ``merge2``. Masked pixels get -1. The numbers are to
+    be looked up in ``parent``: then regions are numbered in the order of their first pixels.
+    """
+    depth, height, width = modes.shape
+    n = 0
+    for z in range(depth):
+        for y in range(height):
+            row, out = modes[z, y], labels[z, y]
+            x = 0
+            while x < width:
+                m = row[x]
+                stop = x + 1
+                while stop < width and row[stop] == m:
+                    stop += 1
+                own = np.int32(-1)
+                if m >= 0:
+                    if x > 0:
+                        own = _meet(row[x - 1 : x], out[x - 1 : x], values, merge2, parent, m, own)
+                    if y > 0:
+                        own = _meet(modes[z, y - 1, x:stop], labels[z, y - 1, x:stop], values, merge2, parent, m, own)
+                    if z > 0:
+                        own = _meet(modes[z - 1, y, x:stop], labels[z - 1, y, x:stop], values, merge2, parent, m, own)
+                    if own < 0:
+                        own = np.int32(n)
+                        parent[n] = n
+                        n += 1
+                out[x:stop] = own
+                x = stop
+    return compact(parent, n)
 
 
 @exact_kernel
@@ -104,11 +115,11 @@ def measure_tile(modes, numbers, values, scale, start, shape, labels, sizes, fir
 
 
 @exact_kernel
-def unite_seam(modes_a, labels_a, offset_a, modes_b, labels_b, offset_b, values, merge, parent):
+def unite_seam(modes_a, labels_a, offset_a, modes_b, labels_b, offset_b, values, merge2, parent):
     """Unite regions of two tiles across a seam: pixel i of one side touches pixel i of the other."""
     for i in range(len(modes_a)):
         a, b = modes_a[i], modes_b[i]
-        if a >= 0 and b >= 0 and (a == b or (merge > 0.0 and _alike(values, a, b, merge))):
+        if a >= 0 and b >= 0 and _alike(values, a, b, merge2):
             unite(parent, find(parent, offset_a + labels_a[i]), find(parent, offset_b + labels_b[i]))
 
 
