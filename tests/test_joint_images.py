@@ -237,7 +237,25 @@ def test_without_merging_a_region_has_one_value():
         assert (one[a == b] == two[a == b]).all()
 
 
+def test_climbs_along_long_ridges_leave_no_trace_of_tiles():
+    rows, columns = np.indices((120, 160))
+    image = np.hypot(rows - 60, columns - 80) * 2
+    expected = ms.filter_image(image, spatial=4, color=4)
+    for tile_size in (17, 64):
+        np.testing.assert_array_equal(ms.filter_image(image, spatial=4, color=4, tile_size=tile_size), expected)
+
+
+def test_a_wide_bandwidth_of_values_blurs():
+    image = np.random.default_rng(0).integers(0, 256, (60, 70)).astype(float)
+    filtered = ms.filter_image(image, spatial=2, color=1e6)  # far from the border places stay where they are
+    inside = np.s_[20:40, 20:50]
+    assert np.abs(filtered - ndimage.gaussian_filter(image, 2))[inside].mean() < 4.0  # squares climb as one
+    assert np.abs(filtered - image)[inside].mean() > 50.0
+
+
 def test_merge_counts_the_bandwidth_that_was_asked_for():
     image = np.where(np.arange(40) < 20, 0.0, 1.0) * np.ones((8, 1))
     assert ms.segment(image, color=0.1, merge=9.0).max() == 1
     assert ms.segment(image, color=0.1, merge=11.0).max() == 0
+    assert ms.segment(image, spatial=0.1, color=1e6, merge=1e-3).max() == 0  # wider than is of any use
+    assert ms.segment(image, spatial=0.1, color=1e6, merge=1e-9).max() == 1

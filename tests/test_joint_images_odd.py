@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 import modeseek as ms
-from modeseek.images import chains
+from modeseek.engines.cpu import joint_shift
+from modeseek.images.chains import FAR, MARGIN, STEP
 
 rng = np.random.default_rng(0)
 GREY = rng.integers(0, 256, (20, 24)).astype(np.uint8)
@@ -185,17 +186,21 @@ PATTERNS = {
 
 
 @pytest.mark.parametrize("name", PATTERNS)
-def test_chains_end(name, monkeypatch):
-    def check(links, plain=chains._ultimate):
-        ends = plain(links)
-        assert (ends[ends] == ends).all()
-        return ends
+def test_chains_end_and_no_climb_goes_far(name, monkeypatch):
+    farthest = [0.0]
 
-    monkeypatch.setattr(chains, "_ultimate", check)
+    def watched(*arguments, plain=joint_shift.climb):
+        scale, x = arguments[5], arguments[7]
+        began = x.copy()
+        plain(*arguments)
+        farthest.append(float(np.linalg.norm((x - began) / scale, axis=1).max(initial=0.0)))
+
+    monkeypatch.setattr(joint_shift, "climb", watched)
     image = PATTERNS[name]
     for spatial, color in ((8, None), (1, 8), (3, 3), (2, 30), (8, 1)):
         filtered = ms.filter_image(image, spatial=spatial, color=color)
         assert image.min() <= filtered.min() + 1e-3
         assert filtered.max() <= image.max() + 1e-3
+    assert 0.0 < max(farthest) <= FAR + STEP + MARGIN  # what a part sees of its neighbours
     if name == "checkerboard":
         np.testing.assert_array_equal(ms.filter_image(image), image)
