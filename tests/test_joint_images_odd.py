@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 import modeseek as ms
 from modeseek.engines.cpu import joint_shift
-from modeseek.images.chains import FAR, MARGIN, STEP
+from modeseek.images.chains import FARTHEST, MARGIN
 
 rng = np.random.default_rng(0)
 GREY = rng.integers(0, 256, (20, 24)).astype(np.uint8)
@@ -201,6 +201,6 @@ def test_chains_end_and_no_climb_goes_far(name, monkeypatch):
         filtered = ms.filter_image(image, spatial=spatial, color=color)
         assert image.min() <= filtered.min() + 1e-3
         assert filtered.max() <= image.max() + 1e-3
-    assert 0.0 < max(farthest) <= FAR + STEP + MARGIN  # what a part sees of its neighbours
+    assert 0.0 < max(farthest) <= FARTHEST + MARGIN  # what a part sees of its neighbours
     if name == "checkerboard":
         np.testing.assert_array_equal(ms.filter_image(image), image)
