@@ -447,18 +447,24 @@ def test_the_benchmark_draws_the_points_of_memory(monkeypatch):
 @pytest.mark.parametrize("stride", [1, 7, 1001])
 def test_bins_of_parts_are_those_of_the_whole(monkeypatch, stride):
     """Wherever parts begin, and however few rows of a chunk they hold: the same rows are sampled."""
-    from modeseek import sketch
-    from modeseek.fields.nodes import node_box
+    from modeseek import places, sketch
 
-    monkeypatch.setattr(sketch, "ROWS_PER_CHUNK", 1000)
+    for module in (sketch, places):
+        monkeypatch.setattr(module, "ROWS_PER_CHUNK", 1000)
     monkeypatch.setattr(sketch, "run_chunks", lambda n, work, n_jobs: [
         work(0, k, min(k + 1000, n)) for k in range(0, n, 1000)
     ])  # fmt: skip
     X = np.random.default_rng(0).random((5300, 2))
-    origin = X.min(axis=0)
-    box = node_box(origin, X.max(axis=0), origin, 0.1)
-    whole = sketch.bin_rows(X, origin, box, 0.1, stride, 1)
+    bounds = np.array([X.min(axis=0), X.max(axis=0)])
+
+    def counted(a, b):
+        counter = sketch.BinCounts(len(X), bounds, 0.1, 1)
+        counter._stride = stride
+        counter.add(X[a:b], first=a)
+        return counter.totals()
+
+    whole = counted(0, len(X))
     ends = [0, 3, 996, 999, 1000, 1001, 2500, 2999, 4100, 5300]
-    parts = [sketch.bin_rows(X[a:b], origin, box, 0.1, stride, 1, a) for a, b in itertools.pairwise(ends)]
+    parts = [counted(a, b) for a, b in itertools.pairwise(ends)]
     for place in (0, 1):
         np.testing.assert_array_equal(sum(part[place] for part in parts), whole[place])

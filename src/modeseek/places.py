@@ -4,6 +4,7 @@ r"""Where points lie on a grid of nodes, kept so that labels need no second read
 very many, of one weight, and in the plane.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,50 +47,16 @@ def place_points(
     Returns the masses of the nodes of the box, flat, of ``unit`` to a point, of which rounding loses or adds at most
     `patches.SHARE_LOST`. There are 2 x 2 bins to a cell.
     """
-    if points.shape[1] != 2 or not places_pay(len(points), bounds, box, delta):
+    n, d = points.shape
+    if not placing_pays(n, d, bounds, box, delta):
         return None
-    return deposit_places(points, box, origin, delta, unit, n_jobs)
+    from modeseek.engines.cpu.patches import PATCH
 
-
-def places_pay(n: int, bounds: Floats, box: Box, delta: float) -> bool:
-    """Tell whether so many points are enough for the patches of a box, and resolved by its cells."""
-    if len(box.shape) != 2 or n < POINTS_PER_NODE * box.n_nodes or n >= 2**31 or 4 * box.n_nodes >= 2**31:
-        return False
-    return bool(np.spacing(np.abs(bounds).max()) <= RESOLVED * delta)
-
-
-def deposit_places(
-    points: NDArray[Any], box: Box, origin: Floats, delta: float, unit: int, n_jobs: int | None, *, keep: bool = True
-) -> tuple[Ints, Places]:
-    """Do as `place_points`, whether it pays or not: of some of the points, say.
-
-    Unless they are to be kept the bins of points are forgotten at once, and only those of the last chunk are returned.
-    """
-    from modeseek.engines.cpu import patches as kernels
-
-    corner, length, step = cell_corner(origin, box, delta), box.shape[1], unit >> kernels.PATCH_BITS
-    workers = workers_with_grids(points, box.n_nodes * (kernels.PATCH + 6) // 2, n_jobs)
-    counts = np.zeros((workers, 4 * box.n_nodes), np.int32)
-    patches = _in_cache_lines(workers * box.n_nodes * kernels.PATCH).reshape(workers, -1)
-    masses = np.zeros((workers, box.n_nodes), np.int64)
-    offsets = np.empty((workers, 2 * kernels.BLOCK_ROWS), np.float32)
-    cells = np.empty((workers, kernels.BLOCK_ROWS), np.int32)
-    full = np.empty((workers, kernels.BLOCK_ROWS), np.int16)
-    n = len(points)
-    index = np.empty(n if keep else min(n, ROWS_PER_CHUNK), np.int32)
-    workers = workers if keep else 1
-
-    def work(worker: int, start: int, stop: int) -> None:
-        rows = np.ascontiguousarray(points[start:stop])
-        bins = index[start:stop] if keep else index[: stop - start]
-        kernels.deposit_patches(
-            rows, corner, 2.0 / delta, np.int32(length), bins, counts[worker], patches[worker], step,
-            masses[worker], offsets[worker], cells[worker], full[worker],
-        )  # fmt: skip
-
-    run_chunks(n, work, workers)
-    run_chunks(workers, lambda _, k, end: kernels.fold_patches(patches[k], length, step, masses[k]), workers, 1)
-    return masses.sum(axis=0), Places(2, counts.sum(axis=0, dtype=np.int64), index)
+    workers = workers_with_grids(points, box.n_nodes * (PATCH + 6) // 2, n_jobs)
+    patches, index = Patches(box, origin, delta, unit, workers), np.empty(n, np.int32)
+    patches.add(points, index)
+    masses, counts = patches.totals()
+    return masses, Places(2, counts, index)
 
 
 def placing_pays(n: int, d: int, bounds: Floats, box: Box, delta: float) -> bool:
@@ -118,13 +85,14 @@ class Patches:
         self._cells = np.empty((workers, kernels.BLOCK_ROWS), np.int32)
         self._full = np.empty((workers, kernels.BLOCK_ROWS), np.int16)
 
-    def add(self, points: NDArray[Any], index: NDArray[np.int32]) -> None:
-        """Add points (n, 2), and write the bin of each to ``index``."""
+    def add(self, points: NDArray[Any], index: NDArray[np.int32] | None = None) -> None:
+        """Add points (n, 2), and write the bin of each to ``index``; without it, bins are forgotten."""
+        room = rooms_for_bins(index, len(points), self._workers)
 
         def work(worker: int, start: int, stop: int) -> None:
             rows = np.ascontiguousarray(points[start:stop])
             self._kernels.deposit_patches(
-                rows, self._corner, 2.0 / self._delta, np.int32(self._length), index[start:stop],
+                rows, self._corner, 2.0 / self._delta, np.int32(self._length), room(worker, start, stop),
                 self._counts[worker], self._patches[worker], self._step, self._masses[worker],
                 self._offsets[worker], self._cells[worker], self._full[worker],
             )  # fmt: skip
@@ -143,6 +111,16 @@ class Patches:
     def go_on(self, masses: Ints, counts: Ints) -> None:
         """Begin from what `totals` returned before."""
         self._masses[0], self._counts[0] = masses, counts
+
+
+def rooms_for_bins(
+    index: NDArray[np.int32] | None, n: int, workers: int
+) -> Callable[[int, int, int], NDArray[np.int32]]:
+    """Return what tells a worker where the bins of a chunk go: into ``index``, or into its own room, used again."""
+    if index is not None:
+        return lambda worker, start, stop: index[start:stop]
+    rooms = np.empty((workers, min(n, ROWS_PER_CHUNK)), np.int32)
+    return lambda worker, start, stop: rooms[worker, : stop - start]
 
 
 def _in_cache_lines(size: int) -> NDArray[np.int32]:

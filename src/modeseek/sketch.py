@@ -29,7 +29,7 @@ from modeseek.engines.packed import SmallPickles
 from modeseek.engines.threads import ROWS_PER_CHUNK, n_workers, run_chunks, workers_with_grids
 from modeseek.fields.grid import GridField
 from modeseek.fields.nodes import MARGIN, Box, Nodes, cell_corner, node_box
-from modeseek.places import Places, place_points
+from modeseek.places import Places, place_points, rooms_for_bins
 
 UNIT_BITS = 30  # a point of weight ``weight_scale`` has mass 2^30
 MAX_MASS = 1 << 62
@@ -210,10 +210,6 @@ class DensitySketch(SmallPickles):
         self.masses.reshape(-1)[:] += flat
         return self
 
-    def cover(self, n: int, bounds: Floats) -> None:
-        """Make room within bounds (2, d), and count so many points of weight one as if they were here already."""
-        self.make_room(n, bounds.shape[1], float(n), bounds)
-
     def make_room(self, n: int, d: int, total: float, bounds: Floats) -> None:
         """Grow the grid for so many points of so much weight, or refuse them."""
         if d > 3:
@@ -238,23 +234,12 @@ class DensitySketch(SmallPickles):
         this does not pay.
         """
         assert self.origin is not None
-        assert self._masses is None
-        assert (self.degree, self.weight_scale) == (3, 1.0)
         box = node_box(bounds[0], bounds[1], self.origin, self.delta)
         placed = place_points(points, bounds, box, self.origin, self.delta, 1 << UNIT_BITS, n_jobs)
         if placed is None:
             return None
-        self.fill_placed(len(points), box, placed[0])
+        self.take_placed(len(points), box, placed[0])
         return placed[1]
-
-    def fill_placed(self, n: int, box: Box, flat: NDArray[np.int64]) -> None:
-        """Take the masses of so many points that `places` has deposited on the nodes of a box."""
-        from modeseek.engines.cpu.patches import SHARE_LOST
-
-        self._cover(box)
-        self._units += int(n * (1.0 + SHARE_LOST) * 2**UNIT_BITS)
-        self._rounding = SHARE_LOST
-        self.masses.reshape(-1)[:] = flat
 
     def take_placed(self, n: int, box: Box, masses: NDArray[np.int64]) -> None:
         """Take the masses (flat) that so many points of weight one, placed in a box, have left."""
@@ -640,87 +625,12 @@ def bin_points(points: NDArray[Any], bounds: Floats, delta: float, n_jobs: int |
     pay.
     """
     n, d = points.shape
-    origin, box = bounds[0], node_box(bounds[0], bounds[1], bounds[0], delta)
-    if not bins_pay(n, d, box):
+    if not binning_pays(n, d, bounds, delta):
         return None
-    counts, offsets, index = bin_rows(points, origin, box, delta, bin_stride(n, box), n_jobs)
-    sample = slice(0, n, max(1, n // VARIANCE_SAMPLE))
-    return as_bins(counts, offsets, (points[sample], index[sample]), origin, box, delta, Places(2, counts, index))
-
-
-def bins_pay(n: int, d: int, box: Box) -> bool:
-    """Tell whether so many points fill the bins of a box."""
-    return d == 2 and 4 * box.n_nodes * POINTS_PER_BIN <= n < 2**31  # counts and bins are int32
-
-
-def bin_stride(n: int, box: Box) -> int:
-    """Return the rows from one sample to the next: an odd number, as rows may come in pairs or fours."""
-    return max(1, n // (4 * box.n_nodes * SAMPLES_PER_BIN)) | 1
-
-
-def bin_rows(
-    points: NDArray[Any],
-    origin: Floats,
-    box: Box,
-    delta: float,
-    stride: int,
-    n_jobs: int | None,
-    first: int | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-    """Return the counts of bins, the sums of the offsets of a sample of rows in them, (m, 4), and the bin of each row.
-
-    ``first`` is the number of the first row among all, where some are elsewhere: which rows are sampled follows from
-    their numbers. Which bins they are in is then forgotten.
-    """
-    from modeseek.engines.cpu.deposit import bin_2d
-
-    n, corner = len(points), cell_corner(origin, box, delta)
-    shape, n_bins = 2 * np.array(box.shape, np.int64), 4 * box.n_nodes
-    workers = n_workers(n, n_jobs)
-    counts, offsets = np.zeros((workers, n_bins), np.int32), np.zeros((workers, 4 * n_bins), np.int64)
-    index = np.empty(n if first is None else min(n, ROWS_PER_CHUNK), np.int32)
-
-    def count(worker: int, start: int, stop: int, sums: NDArray[np.int64]) -> None:
-        rows = np.ascontiguousarray(points[start:stop])
-        bins = index[start:stop] if first is None else index[: stop - start]
-        bin_2d(rows, corner, 1.0 / delta, shape, stride, counts[worker], sums, bins)
-
-    if first is None:
-        run_chunks(n, lambda worker, start, stop: count(worker, start, stop, offsets[worker]), n_jobs)
-    else:
-        begun = first % ROWS_PER_CHUNK  # rows of the first chunk that lie elsewhere
-        edge = min(ROWS_PER_CHUNK - begun, n)
-        lead = min(-begun % stride, edge)  # rows before the next sample
-        if lead:
-            count(0, 0, lead, np.zeros_like(offsets[0]))
-        starts = [*([lead] if lead < edge else []), *range(edge, n, ROWS_PER_CHUNK)]
-        for start in starts:
-            count(0, start, edge if start < edge else min(start + ROWS_PER_CHUNK, n), offsets[0])
-    return counts.sum(axis=0, dtype=np.int64), offsets.sum(axis=0).reshape(-1, 4), index
-
-
-def as_bins(
-    total: NDArray[np.int64],
-    sampled: NDArray[np.int64],
-    sample: tuple[NDArray[Any], NDArray[np.int32]],
-    origin: Floats,
-    box: Box,
-    delta: float,
-    places: Places | None,
-) -> Bins:
-    """Return bins from what `bin_rows` counts; the variance in them is that of a sample of points in their bins."""
-    from modeseek.engines.cpu.deposit import OFFSET_BITS
-
-    occupied = np.flatnonzero(total)
-    number = sampled[occupied, 0, None]
-    # an integer stands for the middle of its step; a bin without a sample has its mean in the middle
-    middle = np.where(number, (sampled[occupied, 1:3] + 0.5 * number) / np.maximum(number, 1) / 2**OFFSET_BITS, 0.5)
-    shape = tuple(2 * side for side in box.shape)
-    bins = np.stack(np.unravel_index(occupied, shape), axis=-1)
-    means = cell_corner(origin, box, delta) + (bins + middle) * (delta / 2)
-    points, own = sample
-    lost_variance = float(np.square(points - means[np.searchsorted(occupied, own)]).mean())
-    return Bins(means, total[occupied].astype(np.float64), lost_variance, places)
+    counter, index = BinCounts(n, bounds, delta, n_workers(n, n_jobs)), np.empty(n, np.int32)
+    counter.add(points, index)
+    sample = counter.sample()
+    return counter.bins(points[sample], index[sample], index)
 
 
 def binning_pays(n: int, d: int, bounds: Floats, delta: float) -> bool:
@@ -732,7 +642,7 @@ def binning_pays(n: int, d: int, bounds: Floats, delta: float) -> bool:
 class BinCounts:
     """Counts of bins, and sums of some points' offsets in them, of n points that may come piece by piece.
 
-    Pieces begin at multiples of `ROWS_PER_CHUNK` rows: which rows are sampled depends on where chunks begin.
+    Which rows are sampled follows from their numbers among all: every so many of a chunk of `ROWS_PER_CHUNK`.
     """
 
     def __init__(self, n: int, bounds: Floats, delta: float, workers: int):
@@ -747,14 +657,29 @@ class BinCounts:
         """Return the rows that the variance within bins is taken from."""
         return slice(0, self._n, max(1, self._n // VARIANCE_SAMPLE))
 
-    def add(self, points: NDArray[Any], index: NDArray[np.int32]) -> None:
-        """Count points (m, 2), and write the bin of each to ``index``."""
+    def add(self, points: NDArray[Any], index: NDArray[np.int32] | None = None, first: int = 0) -> None:
+        """Count points (m, 2), and write the bin of each to ``index``; without it, bins are forgotten.
+
+        ``first`` is the number of the first one among all.
+        """
+        room = rooms_for_bins(index, len(points), self._workers)
+        begun = first % ROWS_PER_CHUNK  # rows of its chunk that came before
+        head = min(-begun % ROWS_PER_CHUNK, len(points))  # and that are still to come
+        lead = min(-begun % self._stride, head)  # before the next sample
+
+        def count(worker: int, start: int, stop: int, offsets: NDArray[np.int64]) -> None:
+            rows = np.ascontiguousarray(points[start:stop])
+            self._count(rows, room(worker, start, stop), self._counts[worker], offsets)
+
+        if lead:
+            count(0, 0, lead, np.zeros_like(self._offsets[0]))
+        if head > lead:
+            count(0, lead, head, self._offsets[0])
 
         def work(worker: int, start: int, stop: int) -> None:
-            rows = np.ascontiguousarray(points[start:stop])
-            self._count(rows, index[start:stop], self._counts[worker], self._offsets[worker])
+            count(worker, head + start, head + stop, self._offsets[worker])
 
-        run_chunks(len(points), work, self._workers)
+        run_chunks(len(points) - head, work, self._workers)
 
     def places(self, points: NDArray[Any]) -> NDArray[np.int32]:
         """Return the bin of each point, and count none."""

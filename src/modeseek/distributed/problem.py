@@ -24,9 +24,9 @@ from modeseek.fields import Field, Floats, Ints
 from modeseek.fields.grid import POINTS_PER_CHUNK, GridField, sums_over_points
 from modeseek.fields.nodes import Box, node_box
 from modeseek.label import UNKNOWN, CellLabels, Counts
-from modeseek.places import Places, deposit_places, places_pay
+from modeseek.places import Patches, Places, placing_pays
 from modeseek.result import Clustering, Problem
-from modeseek.sketch import UNIT_BITS, VARIANCE_SAMPLE, Bins, DensitySketch, as_bins, bin_rows, bin_stride, bins_pay
+from modeseek.sketch import UNIT_BITS, BinCounts, Bins, DensitySketch, binning_pays
 
 EVENLY = (500, 4096)  # rows of samples that routes look at: fetched together
 
@@ -120,22 +120,21 @@ class DaskProblem(Problem):
         """Deposit all points, and count how many lie where, if that pays; where each one lies is not kept."""
         assert sketch.origin is not None
         box = node_box(self.bounds[0], self.bounds[1], sketch.origin, sketch.delta)
-        if not places_pay(self.n, self.bounds, box, sketch.delta):
+        if not placing_pays(self.n, self.d, self.bounds, box, sketch.delta):
             return None
         masses, counts = self.parts.combine(_place, sparse.add_each, box, sketch.origin, sketch.delta)
-        sketch.fill_placed(self.n, box, masses.dense())
+        sketch.take_placed(self.n, box, masses.dense())
         return Places(2, counts.dense(), np.empty(0, np.int32))
 
     def bins(self, delta: float) -> Bins | None:
         """Sum all points up in bins, if that pays."""
-        box = node_box(self.bounds[0], self.bounds[1], self.bounds[0], delta)
-        if not bins_pay(self.n, self.d, box):
+        if not binning_pays(self.n, self.d, self.bounds, delta):
             return None
-        stride = bin_stride(self.n, box)
-        counts, offsets = self._combined(_bin, sparse.add_each, self.bounds[0], box, delta, stride)
-        sample = self.points[np.arange(0, self.n, max(1, self.n // VARIANCE_SAMPLE))]
-        own = bin_rows(sample, self.bounds[0], box, delta, 1, 1)[2]
-        return as_bins(counts.dense(), offsets.dense().reshape(-1, 4), (sample, own), self.bounds[0], box, delta, None)
+        counts, offsets = self._combined(_bin, sparse.add_each, self.n, self.bounds, delta)
+        counter = BinCounts(self.n, self.bounds, delta, 1)
+        counter.go_on(counts.dense(), offsets.dense())
+        sample = self.points[np.arange(*counter.sample().indices(self.n))]
+        return counter.bins(sample, counter.places(sample))
 
     def _combined(self, work: Any, merge: Any, *args: Any) -> Any:
         """Do as `Parts.combine` with work that is told the first row of its partition."""
@@ -233,15 +232,19 @@ def _deposit(points: NDArray[Any], weights: Floats, empty: DensitySketch, box: B
 
 
 def _place(points: NDArray[Any], weights: Floats, box: Box, origin: Floats, delta: float) -> tuple[Sparse, Sparse]:
-    masses, places = deposit_places(points, box, origin, delta, 1 << UNIT_BITS, 1, keep=False)
-    return Sparse.of(masses), Sparse.of(places.counts)
+    patches = Patches(box, origin, delta, 1 << UNIT_BITS, 1)
+    patches.add(points)
+    masses, counts = patches.totals()
+    return Sparse.of(masses), Sparse.of(counts)
 
 
 def _bin(
-    points: NDArray[Any], weights: Floats, origin: Floats, box: Box, delta: float, stride: int, first: int
+    points: NDArray[Any], weights: Floats, n: int, bounds: Floats, delta: float, first: int
 ) -> tuple[Sparse, Sparse]:
-    counts, offsets, _ = bin_rows(points, origin, box, delta, stride, 1, first)
-    return Sparse.of(counts), Sparse.of(offsets.reshape(-1))
+    counter = BinCounts(n, bounds, delta, 1)
+    counter.add(points, first=first)
+    counts, offsets = counter.totals()
+    return Sparse.of(counts), Sparse.of(offsets)
 
 
 def _sums(points: NDArray[Any], weights: Floats, bandwidth: float, places: Floats, skip: int, *pieces: Any) -> Any:

@@ -95,7 +95,7 @@ class FileProblem(Problem):
             return None
         box = node_box(self.bounds[0], self.bounds[1], self.bounds[0], delta)
         counter = BinCounts(self.n, self.bounds, delta, self._workers(BIN_BYTES, box))
-        sample = np.arange(self.n)[counter.sample()] if self.n < 1 << 20 else _rows_of(counter.sample())
+        sample = np.arange(*counter.sample().indices(self.n))
         self.passes.wish, self.passes.known = sample, None
         self.passes.run("sketch", BinnedPoints(counter), self.bounds)
         some = self.passes.rows(sample)
@@ -144,7 +144,3 @@ class FileProblem(Problem):
     def weigh(self, labels: Any, k: int, weights: bool = True) -> Floats:
         """Return the number of rows of each label."""
         return np.asarray(labels.count(k))
-
-
-def _rows_of(part: slice) -> Ints:
-    return np.arange(part.start, part.stop, part.step)

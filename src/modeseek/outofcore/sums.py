@@ -23,7 +23,7 @@ class Deposit:
 
     def __init__(self, sketch: DensitySketch, bounds: Floats, n_jobs: int | None):
         self.sketch, self.bounds, self.n_jobs = sketch, bounds, n_jobs
-        sketch.cover(0, bounds)
+        self._make_room(0)
 
     def add(self, points: NDArray[Any], first: int) -> None:
         """Deposit rows."""
@@ -35,21 +35,23 @@ class Deposit:
 
     def go_on(self, arrays: Arrays, rows: int) -> None:
         """Begin from these masses."""
-        self.sketch.cover(rows, self.bounds)
+        self._make_room(rows)
         self.sketch.masses[:] = arrays["masses"]
+
+    def _make_room(self, rows: int) -> None:
+        """Count so many rows as if they were here already."""
+        self.sketch.make_room(rows, self.bounds.shape[1], float(rows), self.bounds)
 
 
 class PlacedPoints:
     """Patches of cells, and counts of their bins."""
 
     def __init__(self, patches: Patches):
-        self.patches, self._scratch = patches, np.empty(0, np.int32)
+        self.patches = patches
 
     def add(self, points: NDArray[Any], first: int) -> None:
         """Add rows; which bins they are in is forgotten."""
-        if len(self._scratch) < len(points):
-            self._scratch = np.empty(len(points), np.int32)
-        self.patches.add(points, self._scratch[: len(points)])
+        self.patches.add(points)
 
     def arrays(self) -> Arrays:
         """Return masses of nodes and counts of bins."""
@@ -65,13 +67,11 @@ class BinnedPoints:
     """Counts of bins, and offsets of a sample in them."""
 
     def __init__(self, counter: BinCounts):
-        self.counter, self._scratch = counter, np.empty(0, np.int32)
+        self.counter = counter
 
     def add(self, points: NDArray[Any], first: int) -> None:
         """Count rows; which bins they are in is forgotten."""
-        if len(self._scratch) < len(points):
-            self._scratch = np.empty(len(points), np.int32)
-        self.counter.add(points, self._scratch[: len(points)])
+        self.counter.add(points, first=first)
 
     def arrays(self) -> Arrays:
         """Return counts and offsets."""
