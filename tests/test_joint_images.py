@@ -259,3 +259,32 @@ def test_merge_counts_the_bandwidth_that_was_asked_for():
     assert ms.segment(image, color=0.1, merge=11.0).max() == 0
     assert ms.segment(image, spatial=0.1, color=1e6, merge=1e-3).max() == 0  # wider than is of any use
     assert ms.segment(image, spatial=0.1, color=1e6, merge=1e-9).max() == 1
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])  # 3 and 5 columns are loops for five, 6 are the loop for any number
+def test_sums_are_those_of_the_cells(channels):
+    """Density, h grad log f and h H h against NumPy's sums over the cells of all blocks."""
+    from modeseek.engines.cpu import joint_shift
+    from modeseek.images import cells, chains, spaces
+
+    rng = np.random.default_rng(1)
+    picture = spaces.as_picture(rng.normal(100, 20, (40, 50, channels)), -1, "raw", None)
+    grid = cells.Grid(picture.shape, (5.0, 7.0), 30.0, channels)
+    found = cells.gather(picture, grid, grid.parts(1 << 20)[0], (0, 0), 1)
+    d, h = grid.d, grid.scale.astype(float)
+    mass, means, inverse = np.split(np.moveaxis(found.blocks.astype(float), 1, 0).reshape(1 + 2 * d, -1), [1, 1 + d])
+    room = [np.empty(d, np.float32), np.empty(16 * d, np.float32), np.empty(16 * (1 + d + d * d), np.float32)]
+    for z in found.starts[:: len(found.starts) // 5]:
+        first, second = np.empty(d), np.empty((d, d))
+        f = joint_shift.sums(
+            found.blocks, found.boxes, found.begins, found.dims, cells.UNIT, grid.scale, chains.REACH,
+            np.float32(np.exp(-0.5 * chains.REACH**2)), z, room[0], True, *room[1:], first, second,
+        )  # fmt: skip
+        e = (means - z[:, None]) * inverse
+        q = 0.5 * ((means - z[:, None]) * e).sum(axis=0)
+        g = mass[0] * np.maximum(np.exp(-q) - np.exp(-0.5 * chains.REACH**2), 0.0)
+        gradient = (g * e).sum(axis=1) / g.sum()
+        hessian = ((g * e) @ e.T - np.diag((g * inverse).sum(axis=1))) / g.sum() - np.outer(gradient, gradient)
+        np.testing.assert_allclose(f, g.sum(), rtol=1e-4)
+        np.testing.assert_allclose(first, gradient * h, atol=1e-4)
+        np.testing.assert_allclose(second, hessian * np.outer(h, h), atol=2e-4)

@@ -111,50 +111,8 @@ def _add_run(blocks, boxes, start, stop, z, scaled, limit, cut, curved, e, lanes
 
 
 @inline
-def _add_run_5(blocks, boxes, start, stop, z, scaled, limit, cut, lanes):
-    """Do as `_add_run` for five columns and no curvature, sums in registers: it takes half the time."""
-    size, stride = 11 * WIDTH, boxes.shape[1]
-    flat, table = blocks.reshape(blocks.size), boxes.reshape(boxes.size)
-    z0, z1, z2, z3, z4 = spread(z[0]), spread(z[1]), spread(z[2]), spread(z[3]), spread(z[4])
-    total, s0, s1 = load(lanes, 0), load(lanes, WIDTH), load(lanes, 2 * WIDTH)
-    s2, s3, s4 = load(lanes, 3 * WIDTH), load(lanes, 4 * WIDTH), load(lanes, 5 * WIDTH)
-    for first in range(start, stop, WIDTH):
-        near = _within_reach(table, stride, first, scaled, limit)
-        if stop - first < WIDTH:
-            near &= (1 << (stop - first)) - 1
-        while near != 0:
-            at = (first + lowest(near)) * size
-            near &= near - 1
-            u0 = load(flat, at + WIDTH) - z0
-            u1 = load(flat, at + 2 * WIDTH) - z1
-            u2 = load(flat, at + 3 * WIDTH) - z2
-            u3 = load(flat, at + 4 * WIDTH) - z3
-            u4 = load(flat, at + 5 * WIDTH) - z4
-            e0 = u0 * load(flat, at + 6 * WIDTH)
-            e1 = u1 * load(flat, at + 7 * WIDTH)
-            e2 = u2 * load(flat, at + 8 * WIDTH)
-            e3 = u3 * load(flat, at + 9 * WIDTH)
-            e4 = u4 * load(flat, at + 10 * WIDTH)
-            q = plus_product(plus_product(plus_product(plus_product(u0 * e0, u1, e1), u2, e2), u3, e3), u4, e4)
-            g = _exp(greater(q * spread(_HALF), spread(FARTHEST)))
-            g = load(flat, at) * greater(g - spread(cut), spread(_ZERO))
-            total = total + g
-            s0 = plus_product(s0, g, e0)
-            s1 = plus_product(s1, g, e1)
-            s2 = plus_product(s2, g, e2)
-            s3 = plus_product(s3, g, e3)
-            s4 = plus_product(s4, g, e4)
-    store(lanes, 0, total)
-    store(lanes, WIDTH, s0)
-    store(lanes, 2 * WIDTH, s1)
-    store(lanes, 3 * WIDTH, s2)
-    store(lanes, 4 * WIDTH, s3)
-    store(lanes, 5 * WIDTH, s4)
-
-
-@inline
-def _add_curved_run_5(blocks, boxes, start, stop, z, scaled, limit, cut, lanes):
-    """Do as `_add_run` for five columns with curvature, sums in registers."""
+def _add_run_5(blocks, boxes, start, stop, z, scaled, limit, cut, curved, lanes):
+    """Do as `_add_run` for five columns, sums in registers: it takes half the time. `curved` must be a literal."""
     size, stride = 11 * WIDTH, boxes.shape[1]
     flat, table = blocks.reshape(blocks.size), boxes.reshape(boxes.size)
     z0, z1, z2, z3, z4 = spread(z[0]), spread(z[1]), spread(z[2]), spread(z[3]), spread(z[4])
@@ -196,57 +154,54 @@ def _add_curved_run_5(blocks, boxes, start, stop, z, scaled, limit, cut, lanes):
             g = _exp(greater(q * spread(_HALF), spread(FARTHEST)))
             g = load(flat, at) * greater(g - spread(cut), spread(_ZERO))
             total = total + g
-            s00 = s00 - g * load(flat, at + 6 * WIDTH)
-            s11 = s11 - g * load(flat, at + 7 * WIDTH)
-            s22 = s22 - g * load(flat, at + 8 * WIDTH)
-            s33 = s33 - g * load(flat, at + 9 * WIDTH)
-            s44 = s44 - g * load(flat, at + 10 * WIDTH)
-            g0 = g * e0
-            s0 = s0 + g0
-            s00 = plus_product(s00, g0, e0)
-            s01 = plus_product(s01, g0, e1)
-            s02 = plus_product(s02, g0, e2)
-            s03 = plus_product(s03, g0, e3)
-            s04 = plus_product(s04, g0, e4)
-            g1 = g * e1
-            s1 = s1 + g1
-            s11 = plus_product(s11, g1, e1)
-            s12 = plus_product(s12, g1, e2)
-            s13 = plus_product(s13, g1, e3)
-            s14 = plus_product(s14, g1, e4)
-            g2 = g * e2
-            s2 = s2 + g2
-            s22 = plus_product(s22, g2, e2)
-            s23 = plus_product(s23, g2, e3)
-            s24 = plus_product(s24, g2, e4)
-            g3 = g * e3
-            s3 = s3 + g3
-            s33 = plus_product(s33, g3, e3)
-            s34 = plus_product(s34, g3, e4)
-            g4 = g * e4
-            s4 = s4 + g4
-            s44 = plus_product(s44, g4, e4)
+            s0 = plus_product(s0, g, e0)
+            s1 = plus_product(s1, g, e1)
+            s2 = plus_product(s2, g, e2)
+            s3 = plus_product(s3, g, e3)
+            s4 = plus_product(s4, g, e4)
+            if curved:
+                g0 = g * e0
+                s00 = plus_product(s00, g0, e0) - g * load(flat, at + 6 * WIDTH)
+                s01 = plus_product(s01, g0, e1)
+                s02 = plus_product(s02, g0, e2)
+                s03 = plus_product(s03, g0, e3)
+                s04 = plus_product(s04, g0, e4)
+                g1 = g * e1
+                s11 = plus_product(s11, g1, e1) - g * load(flat, at + 7 * WIDTH)
+                s12 = plus_product(s12, g1, e2)
+                s13 = plus_product(s13, g1, e3)
+                s14 = plus_product(s14, g1, e4)
+                g2 = g * e2
+                s22 = plus_product(s22, g2, e2) - g * load(flat, at + 8 * WIDTH)
+                s23 = plus_product(s23, g2, e3)
+                s24 = plus_product(s24, g2, e4)
+                g3 = g * e3
+                s33 = plus_product(s33, g3, e3) - g * load(flat, at + 9 * WIDTH)
+                s34 = plus_product(s34, g3, e4)
+                g4 = g * e4
+                s44 = plus_product(s44, g4, e4) - g * load(flat, at + 10 * WIDTH)
     store(lanes, 0, total)
     store(lanes, WIDTH, s0)
     store(lanes, 2 * WIDTH, s1)
     store(lanes, 3 * WIDTH, s2)
     store(lanes, 4 * WIDTH, s3)
     store(lanes, 5 * WIDTH, s4)
-    store(lanes, 6 * WIDTH, s00)
-    store(lanes, 7 * WIDTH, s01)
-    store(lanes, 8 * WIDTH, s02)
-    store(lanes, 9 * WIDTH, s03)
-    store(lanes, 10 * WIDTH, s04)
-    store(lanes, 12 * WIDTH, s11)
-    store(lanes, 13 * WIDTH, s12)
-    store(lanes, 14 * WIDTH, s13)
-    store(lanes, 15 * WIDTH, s14)
-    store(lanes, 18 * WIDTH, s22)
-    store(lanes, 19 * WIDTH, s23)
-    store(lanes, 20 * WIDTH, s24)
-    store(lanes, 24 * WIDTH, s33)
-    store(lanes, 25 * WIDTH, s34)
-    store(lanes, 30 * WIDTH, s44)
+    if curved:
+        store(lanes, 6 * WIDTH, s00)
+        store(lanes, 7 * WIDTH, s01)
+        store(lanes, 8 * WIDTH, s02)
+        store(lanes, 9 * WIDTH, s03)
+        store(lanes, 10 * WIDTH, s04)
+        store(lanes, 12 * WIDTH, s11)
+        store(lanes, 13 * WIDTH, s12)
+        store(lanes, 14 * WIDTH, s13)
+        store(lanes, 15 * WIDTH, s14)
+        store(lanes, 18 * WIDTH, s22)
+        store(lanes, 19 * WIDTH, s23)
+        store(lanes, 20 * WIDTH, s24)
+        store(lanes, 24 * WIDTH, s33)
+        store(lanes, 25 * WIDTH, s34)
+        store(lanes, 30 * WIDTH, s44)
 
 
 @inline
@@ -281,9 +236,9 @@ def sums(blocks, boxes, begins, dims, unit, scale, reach, cut, z, scaled, curved
             base = (plane * dims[y] + row) * dims[x]
             start, stop = begins[base + left], begins[base + right + 1]
             if d == 5 and not curved:
-                _add_run_5(blocks, boxes, start, stop, z, scaled, limit, cut, lanes)
+                _add_run_5(blocks, boxes, start, stop, z, scaled, limit, cut, False, lanes)
             elif d == 5:
-                _add_curved_run_5(blocks, boxes, start, stop, z, scaled, limit, cut, lanes)
+                _add_run_5(blocks, boxes, start, stop, z, scaled, limit, cut, True, lanes)
             else:
                 _add_run(blocks, boxes, start, stop, z, scaled, limit, cut, curved, e, lanes)
     total = _sum_lanes(lanes, 0)
