@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.files.read import Table
-from modeseek.files.source import BATCH, DELIMITERS, NamedFile, Source, batches_of, check_suffix, first_line, pyarrow
+from modeseek.files.source import BATCH, DELIMITERS, NamedFile, batches_of, check_suffix, first_line, pyarrow
 
 
 def write_labels(
@@ -50,7 +50,9 @@ def write_labels(
                 lengthen_lines(source, lines, temporary, cells)
         else:
             try:
-                _copy_batches(source, temporary, labels, label_column)
+                copy_batches(
+                    batches_of(source), temporary, labels, label_column, f"{source.path} has changed since it was read"
+                )
             except pyarrow().ArrowException as error:
                 raise ValueError(f"cannot write {path}: {first_line(error)}") from None
 
@@ -144,11 +146,13 @@ def lengthen_lines(source: NamedFile, lines: IO[bytes], target: Path, cells: Ite
         raise ValueError(mismatch)
 
 
-def _copy_batches(source: Source, target: Path, labels: NDArray[np.integer], label_column: str) -> None:
-    """Copy the rows through pyarrow, batch by batch, with the labels as a last column."""
+def copy_batches(rows: tuple[Any, Iterable[Any]], target: Path, labels: Any, label_column: str, changed: str) -> None:
+    """Write record batches, ``rows`` being their schema and themselves, with the labels as a last column.
+
+    Raises ``changed`` where there are not as many rows as labels.
+    """
     pa = pyarrow()
-    schema, batches = batches_of(source)
-    schema = schema.append(pa.field(label_column, pa.int32()))
+    schema, batches = rows[0].append(pa.field(label_column, pa.int32())), rows[1]
     row = 0
     with writer_of(target, schema) as writer:
         for batch in batches:
@@ -157,7 +161,7 @@ def _copy_batches(source: Source, target: Path, labels: NDArray[np.integer], lab
             if row <= len(labels):
                 writer.write_batch(pa.record_batch([*batch.columns, part], schema=schema))
     if row != len(labels):
-        raise ValueError(f"{source.path} has changed since it was read")
+        raise ValueError(changed)
 
 
 def writer_of(target: Path, schema: Any) -> Any:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from modeseek.engines.threads import effective_n_jobs
 from modeseek.files import check_place
 from modeseek.files.source import DELIMITERS, SUFFIXES, check_suffix, first_line, pyarrow
-from modeseek.files.write import cells_of, lengthen_lines, writer_of
+from modeseek.files.write import cells_of, copy_batches, lengthen_lines, writer_of
 from modeseek.outofcore.dataset import Dataset
 from modeseek.outofcore.inputs import Input
 from modeseek.outofcore.journal import Journal
@@ -194,19 +194,11 @@ def _write_labels(labels: Part, temporary: Path, label_column: str) -> None:
 
 def _copy_rows(file: Input, labels: Part, temporary: Path, label_column: str) -> None:
     """Copy the rows through pyarrow, batch by batch, with the labels as a last column."""
-    pa = pyarrow()
     with readable(file):
-        schema, batches = _whole_batches(file)
-    schema = schema.append(pa.field(label_column, pa.int32()))
-    row = 0
-    with writer_of(temporary, schema) as writer:
-        for batch in batches:
-            part = pa.array(labels[row : row + batch.num_rows])
-            row += batch.num_rows
-            if row <= len(labels):
-                writer.write_batch(pa.record_batch([*batch.columns, part], schema=schema))
-    if row != len(labels):
-        raise ValueError(f"the file {file.path} has changed since its rows were labelled")
+        rows = _whole_batches(file)
+    copy_batches(
+        rows, temporary, labels, label_column, f"the file {file.path} has changed since its rows were labelled"
+    )
 
 
 def _whole_batches(file: Input) -> tuple[Any, Iterator[Any]]:
