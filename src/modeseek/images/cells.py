@@ -6,7 +6,7 @@ is looked at; so the cells of a group, and every sum over them, are the same bit
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -119,6 +119,10 @@ class Cells:
     begins: Ints
     starts: Singles
     start_of: NDArray[np.int32]
+
+    def without_starts(self) -> "Cells":
+        """Return the same cells, for those who come from elsewhere."""
+        return replace(self, starts=self.starts[:0], start_of=self.start_of[:0])
 
 
 def gather(picture: Picture, grid: Grid, part: Part, halo: Sequence[int], n_jobs: int | None) -> Cells:

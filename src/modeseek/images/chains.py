@@ -25,6 +25,7 @@ MARGIN = 0.5  # bandwidths between a place and the middle of its cell of the lat
 SLOW, LONGEST = 0.05, 0.25  # bandwidths: steps from which on Newton's are taken, and the longest of these
 TOL, MAX_ITER = 3e-3, 1000
 STARTS_AT_ONCE = 128
+KEPT = 1 << 29  # bytes of cells of parts
 MOVED = 1
 
 
@@ -34,9 +35,7 @@ class Ends:
 
     d: int
     positions: list[Floats] = field(default_factory=list)  # from the picture's corner; of those to go on from, NaN
-    leads_to: list[tuple[Ints, Ints]] = field(
-        default_factory=list
-    )  # of those to go on from, and the ends that they lead to
+    leads_to: list[tuple[Ints, Ints]] = field(default_factory=list)  # numbers of those to go on from, and their ends
     count: int = 0
     number: dict[int, int] = field(default_factory=dict)  # of places to go on from, by their keys
     open: dict[int, Ints] = field(default_factory=dict)  # places that nobody has climbed from, by their keys
@@ -86,10 +85,13 @@ def climb_picture(
     When the last part has been yielded, `Ends.resolved` knows where all ends lead to.
     """
     halo = [int(np.ceil((REACH * WIDEST + FARTHEST + MARGIN) * s / UNIT)) for s in grid.scale[: len(grid.shape)]]
-    ends = Ends(grid.d)
-    for part in parts:
+    ends, kept, room = Ends(grid.d), {}, KEPT  # cells of the first parts are kept for those who go on there
+    for i, part in enumerate(parts):
         cells = gather(picture, grid, part, halo, n_jobs)
         yield part, cells.start_of, _Chains(cells, ends, n_jobs).from_starts(), ends
+        room -= cells.blocks.nbytes
+        if room > 0:
+            kept[i] = cells.without_starts()
     while ends.open:
         corners = np.array([part.low for part in parts])
         keys = list(ends.open)
@@ -99,7 +101,7 @@ def climb_picture(
         owner = np.array([int(np.flatnonzero((corners <= g).all(axis=1))[-1]) for g in groups])
         for i in np.unique(owner).tolist():
             mine = np.flatnonzero(owner == i)
-            cells = gather(picture, grid, parts[i], halo, n_jobs)
+            cells = kept[i] if i in kept else gather(picture, grid, parts[i], halo, n_jobs)
             for j in mine:
                 del ends.open[keys[j]]
             reached = _Chains(cells, ends, n_jobs).from_places(places[mine])
@@ -144,26 +146,25 @@ class _Chains:
 
     def _follow(self, x: Singles, far: float) -> Ints:
         """Climb from x, and on from place to place as long as they lie in this part; return the ends."""
-        starts = self._climb(x, far)
-        keys, steps = [np.empty(0, np.uint64)], [_Step.nowhere()]
-        known, last = keys[0], starts
+        numbers, starts = _Numbers(), self._climb(x, far)
+        steps, towards = [starts], []
         while True:
-            new, at = np.unique(last.keys, return_index=True)
-            at = at[~_among(new, known)]
-            if not at.size:
-                break
-            places, new = last.places[at], last.keys[at]
-            known = np.sort(np.concatenate([known, new]))
-            where = places[:, : len(self.low)]
-            inside = ((where >= self.low) & (where < self.high)).all(axis=1)
-            if not inside.all():
-                numbers = self.ends.elsewhere(new[~inside], places[~inside])
-                keys.append(new[~inside])
-                steps.append(_Step.ended(numbers))
-            last = self._climb(self._positions(places[inside]), FAR)
-            keys.append(new[inside])
-            steps.append(last)
-        return self._ends(starts, np.concatenate(keys), steps)
+            last = steps[-1]
+            places, new = numbers.of(last.keys)
+            towards.append(places)
+            if not new.size:
+                return self._ends(steps, towards)
+            steps.append(self._go_on(last.places[new], last.keys[new]))
+
+    def _go_on(self, places: Ints, keys: NDArray[np.uint64]) -> "_Step":
+        """Climb from places in this part; the others are ends for now."""
+        where = places[:, : len(self.low)]
+        inside = ((where >= self.low) & (where < self.high)).all(axis=1)
+        step = self._climb(self._positions(places[inside]), FAR)
+        end = np.empty(len(places), np.int64)
+        end[inside] = step.end
+        end[~inside] = self.ends.elsewhere(keys[~inside], places[~inside])
+        return _Step(end, step.places, step.keys)
 
     def _climb(self, x: Singles, far: float) -> "_Step":
         from modeseek.engines.cpu import joint_cells, joint_shift
@@ -187,19 +188,13 @@ class _Chains:
         return _Step(end, places, keys)
 
     @staticmethod
-    def _ends(starts: "_Step", keys: NDArray[np.uint64], steps: list["_Step"]) -> Ints:
-        """Return where the starts end, given the steps from all places, listed by their keys."""
-        order = np.argsort(keys)
-        rank = np.empty(len(keys), np.int64)
-        rank[order] = np.arange(len(keys))
-        end = np.concatenate([step.end for step in steps])[order]
-        towards = np.arange(len(keys))
-        towards[rank[np.concatenate([step.end for step in steps]) < 0]] = np.searchsorted(
-            keys[order], np.concatenate([step.keys for step in steps])
-        )
-        towards = _ultimate(towards)
-        reached = starts.end.copy()
-        reached[starts.end < 0] = end[towards[np.searchsorted(keys[order], starts.keys)]]
+    def _ends(steps: list["_Step"], towards: list[Ints]) -> Ints:
+        """Return where the first step's climbs end, given where those of all later steps end or go on."""
+        end = np.concatenate([step.end for step in steps[1:]] or [np.empty(0, np.int64)])
+        links = np.arange(len(end))
+        links[end < 0] = np.concatenate(towards[1:] or [links[:0]])
+        reached = steps[0].end.copy()
+        reached[reached < 0] = end[_ultimate(links)[towards[0]]]
         return reached
 
 
@@ -212,11 +207,26 @@ def _ultimate(links: Ints) -> Ints:
     raise RuntimeError("climbs go round in circles: please report this, with the picture and the bandwidths.")
 
 
-def _among(keys: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Return which keys are among known ones, which ascend; `numpy.isin` takes as long as a generation of climbs."""
-    if not known.size:
-        return np.zeros(len(keys), bool)
-    return known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
+class _Numbers:
+    """Numbers of places, by their keys, in the order in which they are first asked for."""
+
+    def __init__(self) -> None:
+        self.keys, self.numbers = np.empty(0, np.uint64), np.empty(0, np.int64)  # by ascending key
+
+    def of(self, keys: NDArray[np.uint64]) -> tuple[Ints, Ints]:
+        """Return the number of each key, and where in ``keys`` new ones are first, in the order of their numbers."""
+        distinct, first, which = np.unique(keys, return_index=True, return_inverse=True)
+        at = np.searchsorted(self.keys, distinct)
+        known = np.zeros(len(distinct), bool)
+        inside = at < len(self.keys)
+        known[inside] = self.keys[at[inside]] == distinct[inside]
+        numbers = np.empty(len(distinct), np.int64)
+        numbers[known] = self.numbers[at[known]]
+        numbers[~known] = len(self.keys) + np.arange(np.count_nonzero(~known))
+        both = np.concatenate([self.keys, distinct[~known]])
+        order = np.argsort(both, kind="stable")  # two ascending runs: they are merged
+        self.keys, self.numbers = both[order], np.concatenate([self.numbers, numbers[~known]])[order]
+        return numbers[which], first[~known]
 
 
 @dataclass
@@ -226,11 +236,3 @@ class _Step:
     end: Ints
     places: Ints
     keys: NDArray[np.uint64]
-
-    @classmethod
-    def ended(cls, end: Ints) -> "_Step":
-        return cls(end, np.empty((0, 0), np.int64), np.empty(0, np.uint64))
-
-    @classmethod
-    def nowhere(cls) -> "_Step":
-        return cls.ended(np.empty(0, np.int64))

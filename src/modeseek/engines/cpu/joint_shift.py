@@ -259,21 +259,72 @@ def sums(blocks, boxes, begins, dims, unit, scale, reach, cut, z, scaled, curved
 
 
 @inline
-def _newton(first, second, step):
-    """Set step to Newton's, uphill along every axis; return its length, and the largest curvature."""
+def _factor(second, shift, lower):
+    """Set lower to the Cholesky factor of -(second + shift I); return whether there is one."""
+    d = second.shape[0]
+    for k in range(d):
+        for j in range(k + 1):
+            rest = -second[k, j]
+            if j == k:
+                rest -= shift
+            for i in range(j):
+                rest -= lower[k, i] * lower[j, i]
+            if j < k:
+                lower[k, j] = rest / lower[j, j]
+            elif rest > 0.0:
+                lower[k, k] = sqrt(rest)
+            else:
+                return False
+    return True
+
+
+@inline
+def _solve(lower, first, step):
+    """Set step to the solution of lower lower^T step = first."""
+    d = first.size
+    for k in range(d):
+        rest = first[k]
+        for i in range(k):
+            rest -= lower[k, i] * step[i]
+        step[k] = rest / lower[k, k]
+    for k in range(d - 1, -1, -1):
+        rest = step[k]
+        for i in range(k + 1, d):
+            rest -= lower[i, k] * step[i]
+        step[k] = rest / lower[k, k]
+
+
+@inline
+def _uphill(first, second, step):
+    """Set step to Newton's along each eigenvector, uphill where it curves upwards; return the largest curvature."""
     curvature, axes = np.linalg.eigh(second)
     d = first.size
     step[:] = 0.0
-    length = 0.0
     for a in range(d):
         along = 0.0
         for k in range(d):
             along += axes[k, a] * first[k]
         along /= max(abs(curvature[a]), FLATTEST)
-        length += along * along
         for k in range(d):
             step[k] += along * axes[k, a]
-    return sqrt(length), curvature[d - 1]
+    return curvature[d - 1]
+
+
+@inline
+def _newton(first, second, step, lower):
+    """Set step to Newton's, uphill along every axis; return its length, and whether all axes curve downwards.
+
+    Where they do, by more than `FLATTEST`, it is the plain one, for a tenth of the time that eigenvectors take.
+    """
+    if _factor(second, FLATTEST, lower) and _factor(second, 0.0, lower):
+        _solve(lower, first, step)
+        downwards = True
+    else:
+        downwards = _uphill(first, second, step) < 0.0
+    length = 0.0
+    for k in range(first.size):
+        length += step[k] * step[k]
+    return sqrt(length), downwards
 
 
 @inline
@@ -330,7 +381,7 @@ def climb(blocks, boxes, begins, dims, unit, scale, reach, x, side, far, slow, t
     """
     d, ns = x.shape[1], dims.size
     z, before, origin, scaled = np.empty(d, np.float32), np.empty(d, np.float32), np.empty(d), np.empty(d, np.float32)
-    first, second, step = np.empty(d), np.empty((d, d)), np.empty(d)
+    first, second, step, lower = np.empty(d), np.empty((d, d)), np.empty(d), np.empty((d, d))
     e, lanes = np.empty(d * WIDTH, np.float32), np.empty((1 + d + d * d) * WIDTH, np.float32)
     room = np.empty(d, np.float32), scaled, e, lanes, np.empty(d), second
     cut = np.float32(np.exp(-0.5 * reach * reach))
@@ -368,8 +419,8 @@ def climb(blocks, boxes, begins, dims, unit, scale, reach, x, side, far, slow, t
             newton = newton and size <= 2.0 * slow
             most = 1.0 if away <= far * far else far
             if newton:
-                length, curvature = _newton(first, second, step)
-                if length < tol and curvature < 0.0:
+                length, downwards = _newton(first, second, step, lower)
+                if length < tol and downwards:
                     for k in range(d):
                         _move(z, k, step[k] * scale[k], ns)
                     state[row] = 2
