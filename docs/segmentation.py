@@ -6,11 +6,11 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-import numpy as np
 from skimage.segmentation import mark_boundaries
 from sklearn.datasets import load_sample_image
 
 import modeseek as ms
+from modeseek.images import mean_colors
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -21,12 +21,12 @@ def main():
     for row, (name, spatial, color) in zip(axes, (("china.jpg", 8, 8), ("flower.jpg", 8, 12)), strict=True):
         image = load_sample_image(name)
         labels, filtered, regions = ms.segment(image, spatial=spatial, color=color, min_size=100, return_regions=True)
-        means = np.stack([regions[f"intensity_mean-{c}"] for c in range(3)], axis=1)
+        means = mean_colors(regions)
         panels = {
             name: image,
             f"filtered: spatial {spatial}, color {color}": filtered,
             f"{len(means)} regions": mark_boundaries(image, labels, color=(1, 1, 0)),
-            "their mean colours": np.rint(means).astype(np.uint8)[labels],
+            "their mean colours": means[labels],
         }
         for ax, (title, panel) in zip(row, panels.items(), strict=True):
             ax.imshow(panel)

@@ -48,13 +48,13 @@ def regions(
         check_place(labels_file)
     if table_file is not None:
         check_columns(table_file)
-    from modeseek.images import segment, write_image
+    from modeseek.images import mean_colors, segment, write_image
 
     doing = f"segmenting {image.shape[0] * image.shape[1]:,} pixels"
     with stages("fit", doing), stages.watch_compiling(doing):
         mask = None if alpha is None else alpha > 0
         labels, filtered, table = segment(image, mask=mask, return_regions=True, **options)
-    means = np.stack([table[f"intensity_mean-{c}"] for c in range(3)], axis=1)
+    means = mean_colors(table)
     with stages("write", f"writing {output}"):
         painted = _painted(shown, image, labels, filtered, means)
         write_image(output, painted if alpha is None else np.dstack([painted, alpha]))
@@ -126,8 +126,8 @@ def _painted(
         from skimage.segmentation import mark_boundaries
 
         return np.rint(mark_boundaries(image, labels, color=BORDER, mode="inner") * 255).astype(np.uint8)
-    painted = np.rint(np.vstack([means, np.zeros((1, 3))])).astype(np.uint8)[labels]  # label -1: the last row
-    painted[labels < 0] = image[labels < 0]
+    painted = image.copy()
+    painted[labels >= 0] = means[labels[labels >= 0]]
     return painted
 
 
@@ -136,4 +136,4 @@ def _size(image: NDArray[np.uint8]) -> str:
 
 
 def _hex(colour: NDArray[Any]) -> str:
-    return "#" + bytes(np.rint(colour).astype(np.uint8)).hex()
+    return "#" + bytes(colour).hex()

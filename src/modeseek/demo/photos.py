@@ -61,8 +61,8 @@ def _segmented(directory: Path, name: str, image: np.ndarray) -> str:
 def _regions(image: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the picture with every region in its mean colour, and how many regions there are."""
     labels, _, table = images.segment(image, spatial=BANDWIDTH, color=BANDWIDTH, min_size=SMALLEST, return_regions=True)
-    means = np.stack([table[f"intensity_mean-{channel}"] for channel in range(3)], axis=1)
-    return np.rint(means).astype(np.uint8)[labels], len(means)
+    colors = images.mean_colors(table)
+    return colors[labels], len(colors)
 
 
 def _since(start: float) -> str:

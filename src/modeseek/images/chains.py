@@ -78,17 +78,17 @@ class Ends:
 
 
 def climb_picture(
-    picture: Picture, grid: Grid, parts: list[Part], n_jobs: int | None
-) -> Iterator[tuple[Part, NDArray[np.int32], Ints, Ends]]:
-    """Climb from every part; yield the part, each pixel's start, and the end of each start.
+    picture: Picture, grid: Grid, parts: list[Part], ends: Ends, n_jobs: int | None
+) -> Iterator[tuple[NDArray[np.int32], Ints]]:
+    """Climb from every part; yield each pixel's start, and the end of each start.
 
-    When the last part has been yielded, `Ends.resolved` knows where all ends lead to.
+    After the last part, ``ends`` knows where all of them lead to.
     """
     halo = [int(np.ceil((REACH * WIDEST + FARTHEST + MARGIN) * s / UNIT)) for s in grid.scale[: len(grid.shape)]]
-    ends, kept, room = Ends(grid.d), {}, KEPT  # cells of the first parts are kept for those who go on there
+    kept, room = {}, KEPT  # cells of the first parts are kept for those who go on there
     for i, part in enumerate(parts):
         cells = gather(picture, grid, part, halo, n_jobs)
-        yield part, cells.start_of, _Chains(cells, ends, n_jobs).from_starts(), ends
+        yield cells.start_of, _Chains(cells, ends, n_jobs).from_starts()
         room -= cells.blocks.nbytes
         if room > 0:
             kept[i] = cells.without_starts()

@@ -1,10 +1,11 @@
-"""A photograph in its main colours.
+"""A photograph in its main colours, or in those of its regions.
 
 Every pixel is a point in the cube of red, green and blue; mean shift moves it to the nearest peak of the
 picture's colour density, and pixels that reach one peak are one segment. Where a pixel lies in the picture
 plays no part here. Comaniciu and Meer, IEEE Trans. Pattern Anal. Mach. Intell. 24 (2002) 603-619.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -54,3 +55,9 @@ def segment_colors(
     sums = np.stack([np.bincount(labels, channel) for channel in pixels.T], axis=1)  # (k, 3)
     palette = np.rint(sums / counts[:, None]).astype(np.uint8)
     return labels.reshape(image.shape[:2]), palette
+
+
+def mean_colors(regions: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+    """Return the mean colour of each region, (k, 3), from the table of `segment`: ``mean_colors(regions)[labels]``."""
+    means = np.stack([regions[f"intensity_mean-{channel}"] for channel in range(3)], axis=1)
+    return np.rint(means).astype(np.uint8)

@@ -95,9 +95,9 @@ def filter_image(
     Notes
     -----
     Pixels of a small square (half of h_s wide) with values within h_c are taken together, with their mean and variance;
-    pixels within half of h_c climb as one, and climbs that come into one cell of a lattice, a quarter of a bandwidth
-    wide, go on as one. `benchmarks.images` measures how far the result is
-    from the plain iteration: half a grey level on average in a photograph, by few pixels that go to another mode.
+    those of a square twice as wide within a third of h_c climb as one, and climbs that come into one cell of a lattice,
+    a quarter of a bandwidth wide, go on as one. `benchmarks.images` measures how far the result is from the plain
+    iteration: half a grey level on average in a photograph, by few pixels that go to another mode.
 
     References
     ----------
@@ -162,10 +162,9 @@ def segment(
         What `filter_image` returns. Only with `return_regions`.
     regions : dict of arrays
         One row a region, in the names of `skimage.measure.regionprops_table`: ``label``, ``area`` in pixels,
-        ``centroid-0`` ..., ``bbox-0`` ..., ``intensity_mean-0`` ... (of the
-        picture; without a number if it has no channels) and ``filtered_mean-0`` ...
-        (of the modes, in the space that values are compared in). Only with `return_regions`; ``pandas.DataFrame``
-        takes it.
+        ``centroid-0`` ..., ``bbox-0`` ..., ``intensity_mean-0`` ... (of the picture; without a number if it has no
+        channels) and ``filtered_mean-0`` ... (of the modes, in the space that values are compared in). Only with
+        `return_regions`; ``pandas.DataFrame`` takes it.
 
     Raises
     ------
@@ -255,7 +254,7 @@ def _climb(picture: Picture, grid: Any, out: Any, tile_size: int | None, n_jobs:
         raise ValueError(f"tile_size must be a whole number of pixels, at least 1; got {tile_size!r}.")
     part = None if tile_size is None else min(int(tile_size), max(picture.shape)) ** len(picture.shape)
     modes = _room(picture.shape, isinstance(picture.pixels, np.memmap) or isinstance(out, np.memmap))
-    _, values, tiles = find_modes(picture, grid, modes, part, n_jobs)
+    values, tiles = find_modes(picture, grid, modes, part, n_jobs)
     return _Found(modes, values, tiles)
 
 

@@ -8,7 +8,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from modeseek.images.cells import Floats, Grid, Ints
-from modeseek.images.chains import climb_picture
+from modeseek.images.chains import Ends, climb_picture
 from modeseek.images.spaces import Picture, Tile
 
 ALIKE = 0.02  # bandwidths: places of rest that round to the same multiples are one from the beginning
@@ -18,19 +18,17 @@ PART = 1 << 22  # pixels worked on at a time
 
 def find_modes(
     picture: Picture, grid: Grid, modes: Any, part: int | None, n_jobs: int | None
-) -> tuple[Floats, Floats, list[Tile]]:
+) -> tuple[Floats, list[Tile]]:
     """Write the mode of every pixel into `modes`, an int32 array of the picture's shape; -1 where it takes no part.
 
-    Returns the places of the modes (k, axes) in pixels, their values (k, channels), and the tiles worked on.
+    Returns the values of the modes (k, channels), and the tiles worked on.
     """
     parts = grid.parts(part or PART)
     tiles = [grid.pixels(p.low, p.high) for p in parts]
-    ends = None
-    for tile, (_, start_of, end, found) in zip(tiles, climb_picture(picture, grid, parts, n_jobs), strict=True):
+    ends = Ends(grid.d)
+    for tile, (start_of, end) in zip(tiles, climb_picture(picture, grid, parts, ends, n_jobs), strict=True):
         numbers = np.append(end, -1)
         modes[tile] = numbers[start_of]
-        ends = found
-    assert ends is not None
     positions, towards = ends.resolved()
     positions = positions / grid.scale
     rests = np.unique(towards)
@@ -39,8 +37,7 @@ def find_modes(
     for tile in tiles:
         modes[tile] = mode_of_end[np.asarray(modes[tile])]
     ns = len(grid.shape)
-    places = centers[:, :ns] * np.array(grid.spatial) - 0.5
-    return places, centers[:, ns : ns + grid.channels] * grid.color, tiles
+    return centers[:, ns : ns + grid.channels] * grid.color, tiles
 
 
 def match(positions: Floats) -> tuple[Ints, Floats]:
