@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 from sklearn import cluster as peer
 from sklearn.datasets import load_iris, make_blobs
 from sklearn.metrics import adjusted_rand_score
@@ -68,9 +69,15 @@ def test_nan_is_refused():
 )
 def test_quantile_rule_is_scikit_learns(n, d, seed, quantile, digits):
     X = np.round(np.random.default_rng(seed).normal(size=(n, d)) * [1.0, 30.0, 0.1, 1.0, 1.0][:d], digits)
-    expected = peer.estimate_bandwidth(X, quantile=quantile)
-    if expected > 0.0:
-        assert ms.estimate_bandwidth(X, quantile=quantile) == pytest.approx(expected, rel=1e-6)
+    nearest = max(1, int(n * quantile))
+    by_definition = np.sort(cdist(X, X), axis=1)[:, nearest - 1].mean()
+    rounding = 1e-7 * np.abs(X).max()  # of scikit-learn, which takes the root of a difference of squares
+    assert peer.estimate_bandwidth(X, quantile=quantile) == pytest.approx(by_definition, abs=rounding)
+    if by_definition > 0.0:
+        assert ms.estimate_bandwidth(X, quantile=quantile) == pytest.approx(by_definition, rel=1e-12)
+    else:
+        with pytest.warns(UserWarning, match="are all 0"):
+            assert ms.estimate_bandwidth(X, quantile=quantile) > 0.0
 
 
 def test_quantile_rule_of_a_sample_draws_the_same_points():
