@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import modeseek as ms
 from modeseek.cli.app import app
-from modeseek.outofcore import cluster, dataset, labels, passes
+from modeseek.outofcore import cluster, dataset, inputs, labels, passes
 
 CENTRES = np.random.default_rng(3).uniform(-10, 10, (9, 3))
 
@@ -105,12 +105,48 @@ def test_slabs_and_threads_change_nothing(tmp_path, monkeypatch, fidelity):
     folder = cut(tmp_path / "in", X, [400_000])
     found = []
     for n_jobs, chunks in ((1, (1, 1)), (2, (2, 2)), (3, (4, 32))):
-        monkeypatch.setattr(dataset, "CHUNKS", chunks)
+        monkeypatch.setattr(passes, "CHUNKS", chunks)
         out = tmp_path / f"out{n_jobs}"
         ms.cluster_files(folder, out, bandwidth=1.0, fidelity=fidelity, labels_only=True, n_jobs=n_jobs)
         found.append(labels_in(out))
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("group", [60_000, 90_000, 300_000, 2_000_000])  # one after the other, two at once, in pieces
+def test_row_groups_of_any_size_are_read_in_order(tmp_path, group):
+    X = blobs(1_200_000, 2, np.float32)
+    write(tmp_path / "x.parquet", X, group)
+    read = dataset.open_dataset(inputs.find_inputs(tmp_path / "x.parquet"))
+    for first in (0, 1 << 18, 1 << 20):
+        slabs = [(row, slab.copy()) for row, slab in read.slabs(first, 2)]
+        np.testing.assert_array_equal(np.concatenate([slab for _, slab in slabs]), X[first:])
+        assert [row for row, _ in slabs] == list(range(first, len(X), 1 << 19))
+
+
+def test_columns_are_written_with_a_dictionary_only_where_values_repeat(tmp_path):
+    n = 3000
+    columns = {
+        "id": np.arange(n),
+        "x": blobs(n)[:, 0],
+        "few": np.arange(n) % 5 / 2.0,
+        "name": np.where(blobs(n)[:, 1] > 0, "a", "b"),
+    }
+    parquet.write_table(pa.table(columns), tmp_path / "in.parquet")
+    ms.cluster_files(tmp_path / "in.parquet", tmp_path / "out.parquet", bandwidth=1.0, columns=["x"])
+    written = parquet.ParquetFile(tmp_path / "out.parquet")
+    group = written.metadata.row_group(0)
+    kinds = {group.column(i).path_in_schema: group.column(i).encodings for i in range(group.num_columns)}
+    assert {name for name, used in kinds.items() if "RLE_DICTIONARY" in used} == {"few", "name"}
+    assert "DELTA_BINARY_PACKED" in kinds["label"]
+    assert written.read().drop(["label"]).equals(pa.table(columns))
+
+
+def test_nested_columns_are_copied(tmp_path):
+    rows = pa.table({"x": blobs(500)[:, 0], "tags": [[k, k + 1] for k in range(500)]})
+    parquet.write_table(rows, tmp_path / "in.parquet")
+    ms.cluster_files(tmp_path / "in.parquet", tmp_path / "out.parquet", bandwidth=1.0, columns=["x"])
+    assert parquet.read_table(tmp_path / "out.parquet").drop(["label"]).equals(rows)
 
 
 def test_the_bandwidth_chosen_is_that_of_all_rows(tmp_path):
@@ -168,7 +204,7 @@ def test_one_text_file_is_written_as_by_the_command_in_memory(tmp_path):
 
 @pytest.mark.parametrize("fidelity", ["certified", "fast"])
 def test_a_run_that_was_stopped_anywhere_goes_on_to_the_same_bits(tmp_path, monkeypatch, fidelity):
-    monkeypatch.setattr(dataset, "CHUNKS", (1, 1))
+    monkeypatch.setattr(passes, "CHUNKS", (1, 1))
     folder = cut(tmp_path / "in", blobs(800_000, 2, np.float32), [300_000])
     options = {"bandwidth": 1.0, "fidelity": fidelity, "checkpoint_seconds": 0.0}
     ms.cluster_files(folder, tmp_path / "whole", **options)
@@ -202,7 +238,8 @@ def test_passes_that_are_done_are_not_made_again(tmp_path, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         ms.cluster_files(folder, tmp_path / "out", bandwidth=1.0, progress=stop)
-    monkeypatch.setattr(dataset.Dataset, "slabs", lambda *_: pytest.fail("a pass is made again"))
+    for read in ("slabs", "pieces"):
+        monkeypatch.setattr(dataset.Dataset, read, lambda *_: pytest.fail("a pass is made again"))
     ms.cluster_files(folder, tmp_path / "out", bandwidth=1.0, progress=seen.append, resume=True)
     assert seen
 

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from modeseek.engines.threads import run_chunks
+from modeseek.engines.threads import in_order, run_chunks
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2, 3, 7])
@@ -25,6 +25,49 @@ def test_every_chunk_is_worked_on_once(n, n_jobs):
 
     assert run_chunks(n, work, n_jobs, chunk=10) <= n_jobs
     assert (counts == 1).all()
+
+
+def test_items_come_back_in_order_and_no_two_share_a_worker():
+    busy, taken, ahead = set(), 0, []
+
+    def items():
+        nonlocal taken
+        for taken in range(1, 61):
+            yield taken - 1
+
+    def work(item, worker):
+        assert worker in range(3)
+        assert worker not in busy
+        busy.add(worker)
+        time.sleep(2e-3 * (item % 4 == 0))  # others overtake
+        busy.remove(worker)
+        return item * item
+
+    found = []
+    for done in in_order(work, items(), 3):
+        ahead.append(taken - len(found))
+        found.append(done)
+    assert found == [k * k for k in range(60)]
+    assert max(ahead) <= 4
+
+
+def test_the_first_item_that_fails_is_told_and_no_more_are_taken():
+    taken = []
+
+    def items():
+        for k in range(1000):
+            taken.append(k)
+            yield k
+
+    def work(item, worker):
+        if item in (7, 8):
+            raise ValueError(f"item {item}")
+        return item
+
+    found = []
+    with pytest.raises(ValueError, match="item 7"):
+        found.extend(iter(in_order(work, items(), 4)))
+    assert len(taken) < 20
 
 
 def test_calls_within_calls_do_not_wait_for_each_other():

@@ -67,18 +67,39 @@ class CellLabels(SmallPickles):
         """Return the highest label."""
         return max(int(self.cells.max()), int(self.blocks.max(initial=UNKNOWN)))
 
-    def assign(self, points: NDArray[Any], out: NDArray[np.int32], n_jobs: int | None = None) -> Counts:
-        """Write the label of each row to ``out``, UNKNOWN where there is none; return the rows of each label."""
-        from modeseek.engines.cpu.lookup import resolve
+    def assign(
+        self,
+        points: NDArray[Any],
+        out: NDArray[np.signedinteger],
+        n_jobs: int | None = None,
+        table: NDArray[np.signedinteger] | None = None,
+    ) -> Counts:
+        """Write the label of each row to ``out``, UNKNOWN where there is none; return the rows of each label.
 
-        counts = np.zeros((n_workers(len(points), n_jobs), self.highest() + 2), np.int64)
+        ``table`` may be what `uniform` returned, for many rows.
+        """
+        from modeseek.engines.cpu.lookup import BLOCK_ROWS, label_rows
 
-        def work(worker: int, entries: NDArray[np.int32], start: int) -> None:
-            resolve(entries, self.blocks, counts[worker])
+        corner, shape = self.geometry()
+        entries = self.cells if table is None else table
+        workers = n_workers(len(points), n_jobs)
+        counts = np.zeros((workers, self.highest() + 3), np.int64)  # of rows without a label second
+        nodes, mixed = np.empty((workers, BLOCK_ROWS), np.int32), np.empty((workers, BLOCK_ROWS + 1), np.int16)
 
-        self._each_chunk(points, out, work, n_jobs)
+        def work(worker: int, start: int, stop: int) -> None:
+            rows = np.ascontiguousarray(points[start:stop])
+            label_rows(
+                rows, corner, 1.0 / self.delta, shape, entries, self.cells, self.split, self.blocks, out[start:stop],
+                counts[worker], nodes[worker], mixed[worker],
+            )  # fmt: skip
+
+        run_chunks(len(points), work, n_jobs)
         total = counts.sum(axis=0)
-        return Counts(int(total[0]), total[1:])
+        return Counts(int(total[1]), total[2:])
+
+    def uniform(self, dtype: Any = np.int32) -> NDArray[np.signedinteger]:
+        """Return the label of each cell, flat: also of mixed ones whose sub-cells are of one label; -2 where not."""
+        return self.of_bins(1).astype(dtype)
 
     def label(
         self, points: NDArray[Any], places: Places | None = None, n_jobs: int | None = None
@@ -91,7 +112,7 @@ class CellLabels(SmallPickles):
         if places is not None:
             return places.index, *self._assign_places(points, places, n_jobs)
         labels = np.empty(len(points), np.int32)
-        counts = self.assign(points, labels, n_jobs)
+        counts = self.assign(points, labels, n_jobs, self.uniform())
         return labels, counts, np.flatnonzero(labels == UNKNOWN) if counts.unknown else np.empty(0, np.int64)
 
     def _assign_places(
@@ -143,31 +164,20 @@ class CellLabels(SmallPickles):
         self, points: NDArray[Any], n_jobs: int | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the sub-cells that hold points (indices into ``blocks``) and the least row in each."""
-        entries = np.empty(len(points), np.int32)
-        self._each_chunk(points, entries, lambda worker, chunk, start: None, n_jobs)
-        rows = np.flatnonzero(entries < UNKNOWN)
-        owners, first = np.unique(-2 - entries[rows], return_index=True)
-        return owners.astype(np.int64), rows[first]
+        from modeseek.engines.cpu.lookup import BLOCK_ROWS, sub_cells
 
-    def _each_chunk(
-        self,
-        points: NDArray[Any],
-        out: NDArray[np.int32],
-        then: Callable[[int, NDArray[np.int32], int], None],
-        n_jobs: int | None,
-    ) -> None:
-        """Write the entry of each row to ``out`` and call then(worker, entries, first row) chunk by chunk."""
-        from modeseek.engines.cpu.lookup import ENTRIES
-
-        kernel = ENTRIES[points.shape[1]]
         corner, shape = self.geometry()
+        found = np.empty(len(points), np.int32)
+        nodes = np.empty((n_workers(len(points), n_jobs), BLOCK_ROWS), np.int32)
 
         def work(worker: int, start: int, stop: int) -> None:
             rows = np.ascontiguousarray(points[start:stop])
-            kernel(rows, corner, 1.0 / self.delta, shape, self.cells, self.split, out[start:stop])
-            then(worker, out[start:stop], start)
+            sub_cells(rows, corner, 1.0 / self.delta, shape, self.cells, self.split, found[start:stop], nodes[worker])
 
         run_chunks(len(points), work, n_jobs)
+        rows = np.flatnonzero(found != UNKNOWN)
+        owners, first = np.unique(found[rows], return_index=True)
+        return owners.astype(np.int64), rows[first]
 
     def sub_centres(self) -> Floats:
         """Return the centres of all sub-cells, in the order of ``blocks``."""

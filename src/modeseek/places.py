@@ -4,7 +4,6 @@ r"""Where points lie on a grid of nodes, kept so that labels need no second read
 very many, of one weight, and in the plane.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,29 +74,34 @@ class Patches:
     def __init__(self, box: Box, origin: Floats, delta: float, unit: int, workers: int):
         from modeseek.engines.cpu import patches as kernels
 
-        self._kernels, self._workers = kernels, workers
+        self._kernels, self.workers = kernels, workers
         self._corner, self._delta, self._length = cell_corner(origin, box, delta), delta, box.shape[1]
         self._step = unit >> kernels.PATCH_BITS
         self._counts = np.zeros((workers, 4 * box.n_nodes), np.int32)
         self._patches = _in_cache_lines(workers * box.n_nodes * kernels.PATCH).reshape(workers, -1)
         self._masses = np.zeros((workers, box.n_nodes), np.int64)
         self._offsets = np.empty((workers, 2 * kernels.BLOCK_ROWS), np.float32)
+        self._bins = np.empty((workers, ROWS_PER_CHUNK), np.int32)  # where nobody asks for them
         self._cells = np.empty((workers, kernels.BLOCK_ROWS), np.int32)
         self._full = np.empty((workers, kernels.BLOCK_ROWS), np.int16)
 
-    def add(self, points: NDArray[Any], index: NDArray[np.int32] | None = None) -> None:
-        """Add points (n, 2), and write the bin of each to ``index``; without it, bins are forgotten."""
-        room = rooms_for_bins(index, len(points), self._workers)
+    def add(self, points: NDArray[Any], index: NDArray[np.int32] | None = None, worker: int | None = None) -> None:
+        """Add points (n, 2), and write the bin of each to ``index``; without it, bins are forgotten.
 
-        def work(worker: int, start: int, stop: int) -> None:
+        Several threads may add points at once, each as a worker of its own.
+        """
+
+        def work(number: int, start: int, stop: int) -> None:
+            k = number if worker is None else worker
             rows = np.ascontiguousarray(points[start:stop])
+            bins = self._bins[k, : stop - start] if index is None else index[start:stop]
             self._kernels.deposit_patches(
-                rows, self._corner, 2.0 / self._delta, np.int32(self._length), room(worker, start, stop),
-                self._counts[worker], self._patches[worker], self._step, self._masses[worker],
-                self._offsets[worker], self._cells[worker], self._full[worker],
+                rows, self._corner, 2.0 / self._delta, np.int32(self._length), bins,
+                self._counts[k], self._patches[k], self._step, self._masses[k], self._offsets[k], self._cells[k],
+                self._full[k],
             )  # fmt: skip
 
-        run_chunks(len(points), work, self._workers)
+        run_chunks(len(points), work, self.workers if worker is None else 1)
 
     def totals(self) -> tuple[Ints, Ints]:
         """Return the masses of the nodes and the counts of the bins so far, flat."""
@@ -105,22 +109,12 @@ class Patches:
         def fold(_: int, k: int, end: int) -> None:
             self._kernels.fold_patches(self._patches[k], self._length, self._step, self._masses[k])
 
-        run_chunks(self._workers, fold, self._workers, 1)
+        run_chunks(self.workers, fold, self.workers, 1)
         return self._masses.sum(axis=0), self._counts.sum(axis=0, dtype=np.int64)
 
     def go_on(self, masses: Ints, counts: Ints) -> None:
         """Begin from what `totals` returned before."""
         self._masses[0], self._counts[0] = masses, counts
-
-
-def rooms_for_bins(
-    index: NDArray[np.int32] | None, n: int, workers: int
-) -> Callable[[int, int, int], NDArray[np.int32]]:
-    """Return what tells a worker where the bins of a chunk go: into ``index``, or into its own room, used again."""
-    if index is not None:
-        return lambda worker, start, stop: index[start:stop]
-    rooms = np.empty((workers, min(n, ROWS_PER_CHUNK)), np.int32)
-    return lambda worker, start, stop: rooms[worker, : stop - start]
 
 
 def _in_cache_lines(size: int) -> NDArray[np.int32]:

@@ -29,7 +29,7 @@ from modeseek.engines.packed import SmallPickles
 from modeseek.engines.threads import ROWS_PER_CHUNK, n_workers, run_chunks, workers_with_grids
 from modeseek.fields.grid import GridField
 from modeseek.fields.nodes import MARGIN, Box, Nodes, cell_corner, node_box
-from modeseek.places import Places, place_points, rooms_for_bins
+from modeseek.places import Places, place_points
 
 UNIT_BITS = 30  # a point of weight ``weight_scale`` has mass 2^30
 MAX_MASS = 1 << 62
@@ -648,38 +648,48 @@ class BinCounts:
     def __init__(self, n: int, bounds: Floats, delta: float, workers: int):
         box = node_box(bounds[0], bounds[1], bounds[0], delta)
         n_bins = 4 * box.n_nodes
-        self._n, self._delta, self._workers = n, delta, workers
+        self._n, self._delta, self.workers = n, delta, workers
         self._corner, self._shape = cell_corner(bounds[0], box, delta), 2 * np.array(box.shape, np.int64)
         self._stride = max(1, n // (n_bins * SAMPLES_PER_BIN)) | 1  # odd: rows may come in pairs or fours
         self._counts, self._offsets = np.zeros((workers, n_bins), np.int32), np.zeros((workers, 4 * n_bins), np.int64)
+        self._bins = np.empty((workers, ROWS_PER_CHUNK), np.int32)  # where nobody asks for them
 
     def sample(self) -> slice:
         """Return the rows that the variance within bins is taken from."""
         return slice(0, self._n, max(1, self._n // VARIANCE_SAMPLE))
 
-    def add(self, points: NDArray[Any], index: NDArray[np.int32] | None = None, first: int = 0) -> None:
+    def add(
+        self,
+        points: NDArray[Any],
+        index: NDArray[np.int32] | None = None,
+        first: int = 0,
+        worker: int | None = None,
+    ) -> None:
         """Count points (m, 2), and write the bin of each to ``index``; without it, bins are forgotten.
 
-        ``first`` is the number of the first one among all.
+        ``first`` is the number of the first one among all. Several threads may add points at once, each as a worker of
+        its own.
         """
-        room = rooms_for_bins(index, len(points), self._workers)
         begun = first % ROWS_PER_CHUNK  # rows of its chunk that came before
         head = min(-begun % ROWS_PER_CHUNK, len(points))  # and that are still to come
         lead = min(-begun % self._stride, head)  # before the next sample
 
-        def count(worker: int, start: int, stop: int, offsets: NDArray[np.int64]) -> None:
+        def count(number: int, start: int, stop: int, sampled: bool = True) -> None:
+            k = number if worker is None else worker
             rows = np.ascontiguousarray(points[start:stop])
-            self._count(rows, room(worker, start, stop), self._counts[worker], offsets)
+            offsets = self._offsets[k] if sampled else np.zeros_like(self._offsets[k])
+            bins = self._bins[k, : stop - start] if index is None else index[start:stop]
+            self._count(rows, bins, self._counts[k], offsets)
 
         if lead:
-            count(0, 0, lead, np.zeros_like(self._offsets[0]))
+            count(0, 0, lead, sampled=False)
         if head > lead:
-            count(0, lead, head, self._offsets[0])
-
-        def work(worker: int, start: int, stop: int) -> None:
-            count(worker, head + start, head + stop, self._offsets[worker])
-
-        run_chunks(len(points) - head, work, self._workers)
+            count(0, lead, head)
+        run_chunks(
+            len(points) - head,
+            lambda number, start, stop: count(number, head + start, head + stop),
+            self.workers if worker is None else 1,
+        )
 
     def places(self, points: NDArray[Any]) -> NDArray[np.int32]:
         """Return the bin of each point, and count none."""

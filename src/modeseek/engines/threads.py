@@ -7,20 +7,25 @@ thread sees Ctrl-C, so an interrupt takes effect within one chunk.
 
 import itertools
 import os
+import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeVar
 
 import joblib
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 ROWS_PER_CHUNK = 1 << 18
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
 
 
 @cache
@@ -78,6 +83,36 @@ def run_chunks(
     for other in begun:
         other.result()
     return workers
+
+
+def in_order(work: Callable[[Item, int], Done], items: Iterable[Item], workers: int) -> Generator[Done]:
+    """Yield ``work(item, worker)`` of every item, in order, while so many workers are at the next ones.
+
+    Of items that have been taken, no more than ``workers + 1`` are not yielded yet.
+    """
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for worker in range(workers):
+        free.put(worker)
+
+    def run(item: Item) -> Done:
+        worker = free.get()
+        try:
+            return work(item, worker)
+        finally:
+            free.put(worker)
+
+    waiting: deque[Future[Done]] = deque()
+    with ThreadPoolExecutor(workers, "modeseek-in-order") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(run, item))
+                while waiting and (len(waiting) > workers or waiting[0].done()):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 @cache

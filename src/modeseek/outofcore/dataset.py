@@ -6,21 +6,21 @@ taken by chunks of `ROWS_PER_CHUNK` rows, counted over all files, as they are of
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modeseek.engines.threads import ROWS_PER_CHUNK, effective_n_jobs
+from modeseek.engines.threads import ROWS_PER_CHUNK
 from modeseek.files.read import in_row, positions_of
 from modeseek.files.source import listed
 from modeseek.outofcore.inputs import Input
-from modeseek.outofcore.reading import Schema, batches_of, schema_of
+from modeseek.outofcore.reading import Columns, Schema, batches_of, schema_of
 
-CHUNKS = (4, 32)  # of a slab, least and most
 READ_AHEAD = 2  # slabs
 
 Ints = NDArray[np.int64]
@@ -57,33 +57,41 @@ class Dataset:
             known.append(rows)
         return np.concatenate([[0], np.cumsum(known)]).astype(np.int64)
 
-    def slabs(self, first: int = 0, n_jobs: int | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
+    def slabs(self, first: int, chunks: int) -> Generator[tuple[int, NDArray[Any]]]:
         """Yield the number of a row and the rows from there on, (m, d), which are the caller's until the next.
 
-        ``first`` is a multiple of `ROWS_PER_CHUNK`. A thread reads ahead. Rows of files are noted in ``rows``.
+        ``first`` is a multiple of `ROWS_PER_CHUNK`; a slab holds ``chunks`` of these, the last fewer. Two threads read
+        ahead: one decodes files, one fills slabs. Rows of files are noted in ``rows``.
         """
-        size = ROWS_PER_CHUNK * int(np.clip(2 * effective_n_jobs(n_jobs), *CHUNKS))
-        buffers = [np.empty((size, self.d), self.dtype) for _ in range(READ_AHEAD + 2)]
-        with read_ahead(self._fill(first, buffers)) as slabs:
+        rooms = [self.room(chunks) for _ in range(READ_AHEAD + 2)]
+        pieces = self.pieces(first, chunks)
+        filled = ((row, fill(parts, room)) for (row, parts), room in zip(pieces, cycle(rooms), strict=False))
+        with read_ahead(filled) as slabs:
             yield from slabs
 
-    def _fill(self, first: int, buffers: list[NDArray[Any]]) -> Iterator[tuple[int, NDArray[Any]]]:
-        row, used, turn = first, 0, 0
-        for parts in self._batches(first):
-            start = 0
-            while start < len(parts[0]):
-                buffer = buffers[turn]
-                m = min(len(buffer) - used, len(parts[0]) - start)
-                for j, part in enumerate(parts):
-                    buffer[used : used + m, j] = part[start : start + m]
-                used, start = used + m, start + m
-                if used == len(buffer):
-                    yield row, buffer
-                    row, used, turn = row + used, 0, (turn + 1) % len(buffers)
+    def pieces(self, first: int, chunks: int) -> Generator[tuple[int, list[Columns]]]:
+        """Yield the same rows as columns of parts of files, for `fill`; a thread decodes files ahead."""
+        size, row = ROWS_PER_CHUNK * chunks, first
+        parts: list[Columns] = []
+        used = 0
+        with read_ahead(self._batches(first)) as batches:
+            for columns in batches:
+                start, n = 0, len(columns[0])
+                while start < n:
+                    m = min(size - used, n - start)
+                    parts.append([column[start : start + m] for column in columns])
+                    used, start = used + m, start + m
+                    if used == size:
+                        yield row, parts
+                        row, used, parts = row + used, 0, []
         if used:
-            yield row, buffers[turn][:used]
+            yield row, parts
 
-    def _batches(self, first: int) -> Iterator[list[NDArray[Any]]]:
+    def room(self, chunks: int) -> NDArray[Any]:
+        """Return room for a slab."""
+        return np.empty((ROWS_PER_CHUNK * chunks, self.d), self.dtype)
+
+    def _batches(self, first: int) -> Iterator[Columns]:
         """Yield the columns of rows of file after file, and see that no file has changed."""
         before = 0
         for k, file in enumerate(self.files):
@@ -177,6 +185,17 @@ def _check_columns(
                 f"{file.path}: column {name!r} is of type {schema.types[i]}, but of type {told.types[j]} in "
                 f"{first.path}: numbers of text are float64"
             )
+
+
+def fill(parts: list[Columns], room: NDArray[Any]) -> NDArray[Any]:
+    """Copy columns into rows; return those of the room that are filled."""
+    row = 0
+    for columns in parts:
+        stop = row + len(columns[0])
+        for j, column in enumerate(columns):
+            room[row:stop, j] = column
+        row = stop
+    return room[:row]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from modeseek.fields import Floats, Ints
 from modeseek.label import UNKNOWN, CellLabels, Counts
 from modeseek.outofcore.journal import Arrays
+from modeseek.outofcore.passes import MANY, Sum
 from modeseek.result import rename
 
 MOST_OPEN = 1 << 24  # rows without a label that are kept in memory
@@ -60,26 +61,34 @@ class LabelFile:
         return np.asarray(total + np.bincount(self.late[known], minlength=k), np.float64)
 
 
-class LookUp:
+class LookUp(Sum):
     """Looks labels up in a table of cells, writes them to a file, and keeps the rows that have none."""
+
+    workers = MANY
 
     def __init__(self, table: CellLabels, labels: LabelFile, d: int, dtype: np.dtype[Any], n_jobs: int | None):
         self.table, self.labels, self.n_jobs = table, labels, n_jobs
+        self._entries = table.uniform(labels.dtype)
         self.counts: Ints = np.zeros(len(labels.counts) + 1, np.int64)  # of rows without a label first
         self._rows: list[Ints] = []
         self._points: list[NDArray[Any]] = [np.empty((0, d), dtype)]
         self._file: IO[bytes] | None = None
 
-    def add(self, points: NDArray[Any], first: int) -> None:
-        """Look rows up."""
-        found = np.empty(len(points), np.int32)
-        counts = self.table.assign(points, found, self.n_jobs)
+    def work(self, points: NDArray[Any], first: int, worker: int) -> tuple[NDArray[Any], Counts, Ints, NDArray[Any]]:
+        """Look rows up; return their codes, the rows of each, and which have none."""
+        codes = np.empty(len(points), self.labels.dtype)
+        counts = self.table.assign(points, codes, self.n_jobs, self._entries)
+        rows = np.flatnonzero(codes == UNKNOWN) if counts.unknown else np.empty(0, np.int64)
+        return codes, counts, rows + first, points[rows]
+
+    def add(self, done: tuple[NDArray[Any], Counts, Ints, NDArray[Any]]) -> None:
+        """Write codes to the file, and keep the rows that have none."""
+        codes, counts, rows, points = done
         self.counts[0] += counts.unknown
         self.counts[1 : 1 + len(counts.members)] += counts.members
-        if counts.unknown:
-            rows = np.flatnonzero(found == UNKNOWN)
-            self._rows.append(rows + first)
-            self._points.append(points[rows])
+        if len(rows):
+            self._rows.append(rows)
+            self._points.append(points)
             if self.counts[0] > MOST_OPEN:
                 raise ValueError(
                     f"more than {MOST_OPEN} rows lie where the sketch proves no label, too many to keep in memory: use "
@@ -87,7 +96,7 @@ class LookUp:
                 )
         if self._file is None:
             self._file = self.labels.path.open("wb")
-        self._file.write(found.astype(self.labels.dtype).data)
+        self._file.write(codes.data)
 
     def arrays(self) -> Arrays:
         """Return counts and open rows; what is in the file must be there for good first."""

@@ -20,7 +20,7 @@ from modeseek.outofcore.inputs import Input
 from modeseek.outofcore.journal import Journal
 from modeseek.outofcore.reading import readable
 
-ROWS = 1 << 18  # written at once
+ROWS, BYTES = 1 << 20, 1 << 26  # written at once: of no more than so many bytes, as the file tells
 LABELS = 1 << 20  # of labels alone
 MOST_AT_ONCE = 4  # files
 
@@ -187,7 +187,7 @@ def _write_npy(labels: Part, temporary: Path) -> None:
 def _write_labels(labels: Part, temporary: Path, label_column: str) -> None:
     pa = pyarrow()
     schema = pa.schema([pa.field(label_column, pa.int32(), nullable=False)])
-    with writer_of(temporary, schema) as writer:
+    with writer_of(temporary, schema, label_column) as writer:
         for start in range(0, len(labels), LABELS):
             writer.write_batch(pa.record_batch([pa.array(labels[start : start + LABELS])], schema=schema))
 
@@ -216,7 +216,7 @@ def _batches(file: Input) -> Iterator[Any]:
 
             read = parquet.ParquetFile(where, buffer_size=1 << 23)
             yield read.schema_arrow
-            yield from read.iter_batches(ROWS)
+            yield from read.iter_batches(_rows_at_once(read.metadata))
         elif file.is_text:
             from modeseek.outofcore.reading import open_text
 
@@ -238,3 +238,9 @@ def _batches(file: Input) -> Iterator[Any]:
             stream = ipc.open_file(where)
             yield stream.schema
             yield from (stream.get_batch(k) for k in range(stream.num_record_batches))
+
+
+def _rows_at_once(about: Any) -> int:
+    """Return how many rows of a Parquet file are to be in memory at once."""
+    size = sum(about.row_group(k).total_byte_size for k in range(about.num_row_groups))
+    return int(np.clip(BYTES * about.num_rows // max(size, 1), 1, ROWS))

@@ -1,23 +1,30 @@
-"""One pass over all rows: something is summed slab by slab, from its last checkpoint on, while a thread reads ahead.
+"""One pass over all rows: something is summed slab by slab, from its last checkpoint on, while threads read ahead.
 
-What a pass sums up is an `Sum`: it takes rows in order, and can be written down and taken up again between two slabs.
-Of the rows that somebody may ask for (`wish`) their coordinates are kept as they come by.
+What a pass sums up is a `Sum`, which can be written down and taken up again between two slabs. Slabs are worked on in
+order, by several threads each, or where a sum allows it (`Sum.workers`) by one thread each and several at once: nobody
+then waits for anybody, and a slab stays in the cache from one kernel to the next. Of the rows that somebody may ask for
+(`wish`) their coordinates are kept as they come by.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.engines import data
+from modeseek.engines.threads import effective_n_jobs, in_order
 from modeseek.fields import Floats
-from modeseek.outofcore.dataset import Dataset, Ints
+from modeseek.outofcore.dataset import Dataset, Ints, fill
 from modeseek.outofcore.journal import Arrays, Journal
+from modeseek.outofcore.reading import Columns
 
 SECONDS = 10.0  # between two checkpoints
+CHUNKS = (4, 32)  # of a slab that several threads work on, least and most
+MANY = 1 << 30  # workers: as many as there are
 NO_ROWS = np.empty(0, np.int64)
 BOUNDS = "find bounds"  # the pass that is made for them alone
 
@@ -31,20 +38,25 @@ class Progress:
     total: int | None  # None: not known yet
 
 
-class Sum(Protocol):
+class Sum:
     """What a pass sums up."""
 
-    def add(self, points: NDArray[Any], first: int) -> None:
-        """Add rows, of which the first has this number."""
-        ...
+    workers = 1  # that may be at work at once; where it is one, slabs come in order
+
+    def work(self, points: NDArray[Any], first: int, worker: int) -> Any:
+        """Work on rows of which the first has this number, and return what `add` is to be given."""
+        raise NotImplementedError
+
+    def add(self, done: Any) -> None:
+        """Add what `work` returned, in the order of rows, one at a time."""
 
     def arrays(self) -> Arrays:
         """Return all that there is so far."""
-        ...
+        raise NotImplementedError
 
     def go_on(self, arrays: Arrays, rows: int) -> None:
         """Begin from what `arrays` returned after so many rows."""
-        ...
+        raise NotImplementedError
 
 
 class LooseBounds(Exception):
@@ -69,9 +81,10 @@ class Passes:
     def run(self, name: str, what: Sum, bounds: Floats | None = None) -> int:
         """Sum over all rows; see, where ``bounds`` are given, that they are those of the rows. Return its number."""
         number, self.number = self.number, self.number + 1
-        ends = Extent(self.dataset)
+        ends = Extent(self.dataset, bounds, name == BOUNDS, self.n_jobs)
         wanted = Gathered(self.wish, self.dataset) if self.known is None and self.wish.size else None
-        sums = {"sum": what, "ends": ends} | ({} if wanted is None else {"wish": wanted})
+        # ends first: no kernel that trusts rows to be finite and within bounds may see others
+        sums: dict[str, Sum] = {"ends": ends, "sum": what} | ({} if wanted is None else {"wish": wanted})
         before = self.journal.load(number, name)
         row, done = 0, False
         if before is not None:
@@ -79,7 +92,7 @@ class Passes:
             for part, one in sums.items():
                 one.go_on({key.split(".", 1)[1]: a for key, a in arrays.items() if key.split(".", 1)[0] == part}, row)
         if not done:
-            row = self._sum(number, name, list(sums.values()), sums, row, bounds)
+            row = self._sum(number, name, sums, row)
         self.ends = ends
         if bounds is not None and not np.array_equal(bounds, ends.bounds):
             raise LooseBounds
@@ -87,37 +100,47 @@ class Passes:
             self.known = wanted
         return number
 
-    def _sum(
-        self, number: int, name: str, parts: list[Sum], sums: dict[str, Sum], row: int, bounds: Floats | None
-    ) -> int:
+    def _sum(self, number: int, name: str, sums: dict[str, Sum], row: int) -> int:
         def save(done: bool) -> None:
             arrays = {f"{part}.{key}": a for part, one in sums.items() for key, a in one.arrays().items()}
             self.journal.save(number, name, row, done, arrays)
 
         saved, total = time.monotonic(), self.dataset.n
-        ends = sums["ends"]
-        assert isinstance(ends, Extent)
         self.progress(Progress(name, row, total))
-        looks = bounds is not None or name == BOUNDS
-        for first, points in self.dataset.slabs(row, self.n_jobs):
-            if looks:
-                self._look_at(ends, points, first, bounds)
-            for one in parts:
-                if one is not ends:
-                    one.add(points, first)
-            row = first + len(points)
-            self.progress(Progress(name, row, total))
-            if time.monotonic() - saved >= self.seconds:
-                save(done=False)
-                saved = time.monotonic()
+        with closing(self._work(list(sums.values()), row)) as summed:
+            for row in summed:
+                self.progress(Progress(name, row, total))
+                if time.monotonic() - saved >= self.seconds:
+                    save(done=False)
+                    saved = time.monotonic()
         save(done=True)
         return row
 
-    def _look_at(self, ends: "Extent", points: NDArray[Any], first: int, bounds: Floats | None) -> None:
-        """Look at every value before a kernel does that trusts rows to be finite and within bounds."""
-        ends.add(points, first, self.n_jobs)
-        if bounds is not None and not ((ends.bounds[0] >= bounds[0]).all() and (ends.bounds[1] <= bounds[1]).all()):
-            raise LooseBounds
+    def _work(self, sums: list[Sum], row: int) -> Generator[int]:
+        """Sum up slab by slab from a row on; yield after each how many rows there are in the sums."""
+        n_jobs = effective_n_jobs(self.n_jobs)
+        workers = min(n_jobs, *(one.workers for one in sums))
+
+        def work(points: NDArray[Any], first: int, worker: int) -> tuple[int, list[Any]]:
+            return first + len(points), [one.work(points, first, worker) for one in sums]
+
+        def work_on(piece: tuple[int, list[Columns]], worker: int) -> tuple[int, list[Any]]:
+            first, parts = piece
+            return work(fill(parts, rooms[worker]), first, worker)
+
+        with ExitStack() as stack:
+            done: Iterator[tuple[int, list[Any]]]
+            if workers == 1:
+                slabs = stack.enter_context(closing(self.dataset.slabs(row, int(np.clip(2 * n_jobs, *CHUNKS)))))
+                done = (work(points, first, 0) for first, points in slabs)
+            else:
+                rooms = [self.dataset.room(1) for _ in range(workers)]
+                pieces = stack.enter_context(closing(self.dataset.pieces(row, 1)))
+                done = stack.enter_context(closing(in_order(work_on, pieces, workers)))
+            for row, found in done:
+                for one, part in zip(sums, found, strict=True):
+                    one.add(part)
+                yield row
 
     def rows(self, rows: Ints) -> NDArray[Any]:
         """Return single rows, in the order asked: from what came by, or by another pass."""
@@ -130,21 +153,33 @@ class Passes:
         return wanted.take(rows)
 
 
-class Extent:
-    """Bounds of the rows, and how many each file has."""
+class Extent(Sum):
+    """Bounds of the rows, and how many each file has; with ``looks``, or bounds to keep within, all values are seen."""
 
-    def __init__(self, dataset: Dataset):
-        self.dataset = dataset
+    workers = MANY
+
+    def __init__(self, dataset: Dataset, within: Floats | None, looks: bool, n_jobs: int | None):
+        self.dataset, self.within, self.looks, self.n_jobs = dataset, within, looks, n_jobs
         self.bounds: Floats = np.array([np.full(dataset.d, np.inf), np.full(dataset.d, -np.inf)])
 
-    def add(self, points: NDArray[Any], first: int, n_jobs: int | None = None) -> None:
-        """Widen the bounds."""
+    def work(self, points: NDArray[Any], first: int, worker: int) -> Floats | None:
+        """Return the bounds of some rows; raise if one is not finite or not where it should be."""
+        if self.within is None and not self.looks:
+            return None
         try:
-            low, high = data.bounds(points, n_jobs)
+            ends = data.bounds(points, self.n_jobs)
         except ValueError:
             self.dataset.refuse_non_finite(points, first)
             raise
-        self.bounds = np.array([np.minimum(self.bounds[0], low), np.maximum(self.bounds[1], high)]) + 0.0
+        if self.within is not None and not ((ends[0] >= self.within[0]).all() and (ends[1] <= self.within[1]).all()):
+            raise LooseBounds
+        return ends
+
+    def add(self, done: Floats | None) -> None:
+        """Widen the bounds."""
+        if done is not None:
+            low, high = done
+            self.bounds = np.array([np.minimum(self.bounds[0], low), np.maximum(self.bounds[1], high)]) + 0.0
 
     def arrays(self) -> Arrays:
         """Return bounds and rows of files, -1 where they are not known."""
@@ -159,10 +194,12 @@ class Extent:
                 self.dataset.rows[k] = n
 
 
-class Nothing:
+class Nothing(Sum):
     """What a pass sums that is made for the bounds alone."""
 
-    def add(self, points: NDArray[Any], first: int) -> None:
+    workers = MANY
+
+    def work(self, points: NDArray[Any], first: int, worker: int) -> None:
         """Do nothing."""
 
     def arrays(self) -> Arrays:
@@ -173,8 +210,10 @@ class Nothing:
         """Do nothing."""
 
 
-class Gathered:
+class Gathered(Sum):
     """Coordinates of some rows, given in ascending order."""
+
+    workers = MANY
 
     def __init__(self, wanted: Ints, dataset: Dataset):
         self.wanted = wanted
@@ -187,7 +226,7 @@ class Gathered:
         made.wanted, made.points = rows, points
         return made
 
-    def add(self, points: NDArray[Any], first: int) -> None:
+    def work(self, points: NDArray[Any], first: int, worker: int) -> None:
         """Keep those of the rows that are wanted."""
         start, stop = np.searchsorted(self.wanted, [first, first + len(points)])
         self.points[start:stop] = points[self.wanted[start:stop] - first]

@@ -12,12 +12,14 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modeseek.engines.threads import in_order
 from modeseek.fields import Floats
 from modeseek.files.read import check_header, in_row
 from modeseek.files.source import first_line, is_number, pyarrow
 from modeseek.outofcore.inputs import Input
 
 ROWS = 1 << 19  # of a batch
+DECODERS = 2  # row groups of Parquet that are decoded at a time
 PAGES = 1 << 23  # bytes of a Parquet column that are held at once
 LINES = 1 << 23  # bytes of text that are parsed at once
 
@@ -86,10 +88,29 @@ def _parquet_batches(file: Input, where: Any, names: tuple[str, ...], first: int
     while group < len(sizes) and row + sizes[group] <= first:
         row += sizes[group]
         group += 1
-    groups = list(range(group, len(sizes)))
-    for batch in read.iter_batches(ROWS, row_groups=groups, columns=list(names)) if groups else ():
+    groups = range(group, len(sizes))
+    for batch in _decoded(file, where, read, names, groups) if groups else ():
         yield row, batch
         row += batch.num_rows
+
+
+def _decoded(file: Input, where: Any, read: Any, names: tuple[str, ...], groups: range) -> Iterator[Any]:
+    """Yield what is in row groups; two are decoded at a time, if they are of a size for that."""
+    from pyarrow import parquet
+
+    sizes = [read.metadata.row_group(group).num_rows for group in groups]
+    if file.remote or max(sizes) > 2 * ROWS or sum(sizes) < len(sizes) * ROWS // 8:
+        yield from read.iter_batches(ROWS, row_groups=list(groups), columns=list(names))
+        return
+
+    def decode(group: int, _: int) -> list[Any]:
+        """Decode with a reader of its own: one is not for several threads."""
+        with parquet.ParquetFile(where, metadata=read.metadata) as own:
+            found = own.read_row_group(group, columns=list(names), use_threads=False)
+        return list(found.to_batches())
+
+    for batches in in_order(decode, groups, DECODERS):
+        yield from batches
 
 
 def _arrow_batches(file: Input, where: Any, names: tuple[str, ...], first: int) -> Iterator[tuple[int, Any]]:

@@ -12,20 +12,21 @@ from modeseek.fields import Floats, Ints
 from modeseek.fields.grid import sums_over_points
 from modeseek.label import CellLabels
 from modeseek.outofcore.journal import Arrays
+from modeseek.outofcore.passes import Sum
 from modeseek.places import Patches
 from modeseek.sketch import BinCounts, DensitySketch
 
 NO_WEIGHTS = np.empty(0)
 
 
-class Deposit:
+class Deposit(Sum):
     """Masses of a sketch."""
 
     def __init__(self, sketch: DensitySketch, bounds: Floats, n_jobs: int | None):
         self.sketch, self.bounds, self.n_jobs = sketch, bounds, n_jobs
         self._make_room(0)
 
-    def add(self, points: NDArray[Any], first: int) -> None:
+    def work(self, points: NDArray[Any], first: int, worker: int) -> None:
         """Deposit rows."""
         self.sketch.add_scanned(points, NO_WEIGHTS, self.bounds, self.n_jobs)
 
@@ -43,15 +44,15 @@ class Deposit:
         self.sketch.make_room(rows, self.bounds.shape[1], float(rows), self.bounds)
 
 
-class PlacedPoints:
+class PlacedPoints(Sum):
     """Patches of cells, and counts of their bins."""
 
     def __init__(self, patches: Patches):
-        self.patches = patches
+        self.patches, self.workers = patches, patches.workers
 
-    def add(self, points: NDArray[Any], first: int) -> None:
+    def work(self, points: NDArray[Any], first: int, worker: int) -> None:
         """Add rows; which bins they are in is forgotten."""
-        self.patches.add(points)
+        self.patches.add(points, worker=worker)
 
     def arrays(self) -> Arrays:
         """Return masses of nodes and counts of bins."""
@@ -63,15 +64,15 @@ class PlacedPoints:
         self.patches.go_on(arrays["masses"], arrays["counts"])
 
 
-class BinnedPoints:
+class BinnedPoints(Sum):
     """Counts of bins, and offsets of a sample in them."""
 
     def __init__(self, counter: BinCounts):
-        self.counter = counter
+        self.counter, self.workers = counter, counter.workers
 
-    def add(self, points: NDArray[Any], first: int) -> None:
+    def work(self, points: NDArray[Any], first: int, worker: int) -> None:
         """Count rows; which bins they are in is forgotten."""
-        self.counter.add(points, first=first)
+        self.counter.add(points, first=first, worker=worker)
 
     def arrays(self) -> Arrays:
         """Return counts and offsets."""
@@ -83,14 +84,14 @@ class BinnedPoints:
         self.counter.go_on(arrays["counts"], arrays["offsets"])
 
 
-class SumsAround:
+class SumsAround(Sum):
     """Kernel sums around a few places, added up chunk by chunk in the order of the rows."""
 
     def __init__(self, places: Floats, bandwidth: float, n_jobs: int | None):
         self.places, self.bandwidth, self.n_jobs = places, bandwidth, n_jobs
         self.total = np.zeros((len(places), 10))
 
-    def add(self, points: NDArray[Any], first: int) -> None:
+    def work(self, points: NDArray[Any], first: int, worker: int) -> None:
         """Add rows."""
         sums_over_points(points, NO_WEIGHTS, self.bandwidth, self.places, self.n_jobs, self.total)
 
@@ -103,7 +104,7 @@ class SumsAround:
         self.total[:] = arrays["total"]
 
 
-class FirstRows:
+class FirstRows(Sum):
     """The first row in each sub-cell of a table, and its point."""
 
     def __init__(self, table: CellLabels, d: int, dtype: np.dtype[Any], n_jobs: int | None):
@@ -111,7 +112,7 @@ class FirstRows:
         self.owners: Ints = np.empty(0, np.int64)
         self.points: NDArray[Any] = np.empty((0, d), dtype)
 
-    def add(self, points: NDArray[Any], first: int) -> None:
+    def work(self, points: NDArray[Any], first: int, worker: int) -> None:
         """Look for sub-cells that had no row so far."""
         owners, rows = self.table.first_rows(points, self.n_jobs)
         self.owners, kept = np.unique(np.concatenate([self.owners, owners]), return_index=True)
@@ -126,14 +127,14 @@ class FirstRows:
         self.owners, self.points = arrays["owners"], arrays["points"]
 
 
-class AllRows:
+class AllRows(Sum):
     """All rows, where they are few."""
 
     def __init__(self, n: int, d: int, dtype: np.dtype[Any]):
         self.points = np.zeros((n, d), dtype)
         self._n = 0
 
-    def add(self, points: NDArray[Any], first: int) -> None:
+    def work(self, points: NDArray[Any], first: int, worker: int) -> None:
         """Copy rows."""
         self.points[first : first + len(points)] = points
         self._n = first + len(points)

@@ -1,86 +1,100 @@
 r"""Labels by cell: a point's cell is that of its nearest node; mixed cells are cut into s^d sub-cells.
 
-``cells`` holds for each node a label >= 0, or UNKNOWN, or -2 - b for a mixed cell, whose sub-cells are the
-entries b * s^d ... of ``blocks``. Looking up is two passes over a chunk that stays in cache: `entries` finds for
-each row a label, UNKNOWN (also beyond the grid), or -2 - (its index into blocks); `resolve` reads the blocks.
-``corner`` is the lower corner of the first node's cell: coordinates less it, in node units, truncate to cells, once it
-is known that they are within the grid: numbers beyond int64 would become any integer.
+``cells`` holds for each node a label >= 0, or UNKNOWN, or -2 - b for a mixed cell, whose sub-cells are the entries
+b * s^d ... of ``blocks``. ``corner`` is the lower corner of the first node's cell: coordinates less it, in node units,
+truncate to cells, once it is known that they are within the grid: numbers beyond int64 would become any integer. Rows
+are looked up by blocks that stay in cache: first their nodes, which SIMD finds, then what the nodes hold.
 """
 
 import numpy as np
 
-from modeseek.engines.cpu import kernel
+from modeseek.engines.cpu import exact_kernel, kernel
 
 UNKNOWN = -1
+BLOCK_ROWS = 1024
+
+
+@exact_kernel
+def _along(x, corner, per_node):
+    """Return a coordinate in node units, rounded alike in every kernel: a point has one cell, and one sub-cell."""
+    return (x - corner) * per_node
 
 
 @kernel
-def entries_1d(x, corner, per_node, shape, cells, s, out):
-    """Write the entry of each row of x (n, 1)."""
-    origin = corner[0]
-    length = shape[0]
-    for r in range(x.shape[0]):
-        a = (x[r, 0] - origin) * per_node
-        i = np.int64(a)
-        e = np.int64(UNKNOWN)
-        if 0.0 <= a < length:
-            e = np.int64(cells[i])
-            if e < UNKNOWN:
-                e = -2 - ((-2 - e) * s + np.int64((a - i) * s))
-        out[r] = e
+def _nodes_of(x, corner, per_node, shape, out):
+    """Write the flat number of the node of each row, -1 beyond the grid."""
+    none = np.int32(UNKNOWN)
+    if x.shape[1] == 1:
+        for r in range(x.shape[0]):
+            a = _along(x[r, 0], corner[0], per_node)
+            inside = (a >= 0.0) & (a < shape[0])
+            out[r] = np.int32(a if inside else 0.0) if inside else none
+    elif x.shape[1] == 2:
+        length = np.int32(shape[1])
+        for r in range(x.shape[0]):
+            a = _along(x[r, 0], corner[0], per_node)
+            b = _along(x[r, 1], corner[1], per_node)
+            inside = (a >= 0.0) & (a < shape[0]) & (b >= 0.0) & (b < shape[1])
+            flat = np.int32(a if inside else 0.0) * length + np.int32(b if inside else 0.0)
+            out[r] = flat if inside else none
+    else:
+        length, depth = np.int32(shape[1]), np.int32(shape[2])
+        for r in range(x.shape[0]):
+            a = _along(x[r, 0], corner[0], per_node)
+            b = _along(x[r, 1], corner[1], per_node)
+            c = _along(x[r, 2], corner[2], per_node)
+            inside = (a >= 0.0) & (a < shape[0]) & (b >= 0.0) & (b < shape[1]) & (c >= 0.0) & (c < shape[2])
+            flat = np.int32(a if inside else 0.0) * length + np.int32(b if inside else 0.0)
+            flat = flat * depth + np.int32(c if inside else 0.0)
+            out[r] = flat if inside else none
 
 
 @kernel
-def entries_2d(x, corner, per_node, shape, cells, s, out):
-    """Write the entry of each row of x (n, 2)."""
-    origin0, origin1 = corner[0], corner[1]
-    length0, length1 = shape[0], shape[1]
-    for r in range(x.shape[0]):
-        a = (x[r, 0] - origin0) * per_node
-        b = (x[r, 1] - origin1) * per_node
-        i = np.int64(a)
-        j = np.int64(b)
-        e = np.int64(UNKNOWN)
-        if 0.0 <= a < length0 and 0.0 <= b < length1:
-            e = np.int64(cells[i * length1 + j])
-            if e < UNKNOWN:
-                e = -2 - (((-2 - e) * s + np.int64((a - i) * s)) * s + np.int64((b - j) * s))
-        out[r] = e
+def _sub_cell(x, r, corner, per_node, cell, s):
+    """Return the index into blocks of row r, which lies in a mixed cell."""
+    index = -2 - np.int64(cell)
+    for j in range(x.shape[1]):
+        a = _along(x[r, j], corner[j], per_node)
+        index = index * s + np.int64((a - np.int64(a)) * s)
+    return index
 
 
 @kernel
-def entries_3d(x, corner, per_node, shape, cells, s, out):
-    """Write the entry of each row of x (n, 3)."""
-    origin0, origin1, origin2 = corner[0], corner[1], corner[2]
-    length0, length1, length2 = shape[0], shape[1], shape[2]
-    for r in range(x.shape[0]):
-        a = (x[r, 0] - origin0) * per_node
-        b = (x[r, 1] - origin1) * per_node
-        c = (x[r, 2] - origin2) * per_node
-        i = np.int64(a)
-        j = np.int64(b)
-        l = np.int64(c)
-        e = np.int64(UNKNOWN)
-        if 0.0 <= a < length0 and 0.0 <= b < length1 and 0.0 <= c < length2:
-            e = np.int64(cells[(i * length1 + j) * length2 + l])
-            if e < UNKNOWN:
-                sub = ((-2 - e) * s + np.int64((a - i) * s)) * s + np.int64((b - j) * s)
-                e = -2 - (sub * s + np.int64((c - l) * s))
-        out[r] = e
+def label_rows(x, corner, per_node, shape, table, cells, s, blocks, out, counts, nodes, mixed):
+    """Write the label of each row of x (n, d), UNKNOWN where it has none; add to counts[2 + label] its rows.
 
-
-ENTRIES = {1: entries_1d, 2: entries_2d, 3: entries_3d}
+    ``table`` is ``cells``, or what `CellLabels.uniform` made of them. ``nodes`` (BLOCK_ROWS,) and ``mixed``
+    (BLOCK_ROWS + 1,) are scratch: rows in mixed cells are few, and are looked up when the others are done.
+    """
+    for start in range(0, x.shape[0], BLOCK_ROWS):
+        rows, labels = x[start : start + BLOCK_ROWS], out[start : start + BLOCK_ROWS]
+        _nodes_of(rows, corner, per_node, shape, nodes)
+        found = 0
+        for r in range(labels.size):
+            node = np.int64(nodes[r])
+            e = np.int64(table[node]) if node >= 0 else np.int64(UNKNOWN)
+            labels[r] = e
+            mixed[found] = r
+            found += np.int64(e < UNKNOWN)
+            counts[max(e, -2) + 2] += 1
+        for k in range(found):
+            r = np.int64(mixed[k])
+            e = np.int64(blocks[_sub_cell(rows, r, corner, per_node, cells[nodes[r]], s)])
+            labels[r] = e
+            counts[e + 2] += 1
+    counts[0] = 0
 
 
 @kernel
-def resolve(entries, blocks, counts):
-    """Replace entries by labels, in place, and add to counts[1 + label] the number of its rows."""
-    for r in range(entries.size):
-        e = entries[r]
-        if e < UNKNOWN:
-            e = blocks[-2 - e]
-            entries[r] = e
-        counts[e + 1] += 1
+def sub_cells(x, corner, per_node, shape, cells, s, out, nodes):
+    """Write the index into blocks of each row of x (n, d), UNKNOWN where its cell is not mixed."""
+    for start in range(0, x.shape[0], BLOCK_ROWS):
+        rows, found = x[start : start + BLOCK_ROWS], out[start : start + BLOCK_ROWS]
+        _nodes_of(rows, corner, per_node, shape, nodes)
+        for r in range(found.size):
+            node = np.int64(nodes[r])
+            cell = np.int64(cells[node]) if node >= 0 else np.int64(UNKNOWN)
+            found[r] = _sub_cell(rows, r, corner, per_node, cell, s) if cell < UNKNOWN else UNKNOWN
 
 
 @kernel
@@ -90,19 +104,15 @@ def resolve_bins_2d(x, corner, per_node, shape, cells, s, blocks, bin_labels, in
     ``bin_labels`` has the label of each bin, UNKNOWN, or -2 where there are several: only rows in those are read again,
     and added to counts[1 + label].
     """
-    origin0, origin1, length1 = corner[0], corner[1], shape[1]
+    length1 = shape[1]
     found = 0
     for r in range(index.size):
         e = np.int64(bin_labels[index[r]])
         if e < 0:
             if e < UNKNOWN:
-                # the arithmetic of entries_2d, so that the same point has the same sub-cell
-                a = (x[r, 0] - origin0) * per_node
-                b = (x[r, 1] - origin1) * per_node
-                i = np.int64(a)
-                j = np.int64(b)
-                e = -2 - np.int64(cells[i * length1 + j])
-                e = np.int64(blocks[(e * s + np.int64((a - i) * s)) * s + np.int64((b - j) * s)])
+                i = np.int64(_along(x[r, 0], corner[0], per_node))
+                j = np.int64(_along(x[r, 1], corner[1], per_node))
+                e = np.int64(blocks[_sub_cell(x, r, corner, per_node, cells[i * length1 + j], s)])
                 counts[e + 1] += 1
             if e == UNKNOWN:
                 unknown[found] = r
