@@ -80,21 +80,18 @@ def bounds(points: NDArray[Any], n_jobs: int | None = None, name: str = "X") -> 
         return ends
     from modeseek.engines.cpu import scan
 
-    kernel = scan.bounds_2d if d == 2 else scan.bounds
-    found = np.empty((n_workers(n, n_jobs), 3, d), points.dtype)
-    found[:, 0], found[:, 1], found[:, 2] = np.inf, -np.inf, 0.0
+    kind = scan.INTEGERS[points.itemsize]
+    sign, rest = kind(8 * points.itemsize - 1), kind(np.iinfo(kind).max)
+    low = np.full((n_workers(n, n_jobs), d), rest)
+    high = -1 - low
 
     def work(worker: int, start: int, stop: int) -> None:
-        mine = np.empty((2, d), points.dtype)
-        total = kernel(np.ascontiguousarray(points[start:stop]), mine)
-        np.minimum(found[worker, 0], mine[0], out=found[worker, 0])
-        np.maximum(found[worker, 1], mine[1], out=found[worker, 1])
-        if math.isnan(total):
-            found[worker, 2] = np.nan
+        values = scan.as_integers(np.ascontiguousarray(points[start:stop]))
+        scan.widen(values, d, sign, rest, low[worker], high[worker])
 
     run_chunks(n, work, n_jobs)
-    ends = np.array([found[:, 0].min(axis=0), found[:, 1].max(axis=0)], np.float64)
-    if not (np.isfinite(ends).all() and np.isfinite(found[:, 2]).all()):
+    ends = scan.as_floats(np.array([low.min(axis=0), high.max(axis=0)])).astype(np.float64)
+    if not np.isfinite(ends).all():  # NaN lies beyond infinity
         _refuse_nonfinite(points, name)
     return ends
 
@@ -114,7 +111,7 @@ def check_scale(bounds: NDArray[np.float64], bandwidth: float) -> None:
 
 
 def _refuse_nonfinite(points: NDArray[Any], name: str, rows: int = 1 << 20) -> None:
-    """Raise for the first NaN or infinite entry; return if there is none (a sum may overflow without one)."""
+    """Raise for the first NaN or infinite entry."""
     for start in range(0, len(points), rows):
         bad = np.argwhere(~np.isfinite(points[start : start + rows]))
         if bad.size:
