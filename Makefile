@@ -1,6 +1,7 @@
 # Everything from a fresh clone, with Python 3.11 or newer and a network:
 #   make demo    a page of pictures, in demo-output/
 #   make test    the tests
+#   make search  random examples for the property tests, many more of them (make search TIMES=100)
 #   make lint    style, types, and which module may import which
 #   make bench   mean shift against scikit-learn and the notebook
 #   make clean   what these targets made
@@ -12,10 +13,11 @@ PYTHON ?= $(shell for p in python3 python python3.13 python3.12 python3.11 pytho
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 TORCH ?= torch==2.13.0
 DEMO ?= demo-output
+TIMES ?= 30
 PIP_FLAGS = --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test search lint bench clean
 
 help:
 	@sed -n '/^#   make/s/^#  //p' Makefile
@@ -27,6 +29,11 @@ demo: .venv/installed
 
 test: .venv-test/installed .venv-test/browser
 	.venv-test/bin/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+
+# for hours when the machine has nothing better to do: niced, and what fails is kept in .hypothesis and tried first
+search: .venv-test/installed
+	TIMES=$(TIMES) nice -n 19 .venv-test/bin/python -m pytest -m hypothesis -n auto --maxprocesses 8 --dist worksteal \
+		--hypothesis-profile=search
 
 lint: .venv-test/installed-lint
 	.venv-test/bin/ruff check .

@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import modeseek as ms
 from modeseek.fields.adaptive import AdaptiveField
 from modeseek.varying import neighbour_distances, square_root_law
+from tests.examples import examples
 from tests.naive import lattice, mixture, uniform
 
-LAWS = settings(max_examples=10, deadline=None)
+LAWS = examples(10)
 
 
 def naive_step(X, h, q, w=None):

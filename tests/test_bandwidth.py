@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn import cluster as peer
@@ -10,6 +10,7 @@ from sklearn.datasets import load_iris, make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 import modeseek as ms
+from tests.examples import examples
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -59,7 +60,7 @@ def test_nan_is_refused():
 # ------------------------------------------------------------------------------------- scikit-learn's quantile rule
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     n=st.sampled_from([2, 30, 129, 700]),
     d=st.integers(1, 5),

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import modeseek as ms
@@ -18,6 +18,7 @@ from modeseek.fields.blocks import LARGEST_ERROR, BlocksField
 from modeseek.fields.compact import LEAF, compact_groups, without
 from modeseek.fields.dense import DenseField
 from modeseek.fields.traps import CONTRACTION, trap_radius
+from tests.examples import examples
 from tests.naive import exact_labels, mixture, uniform, wide_mixture
 from tests.test_fields import naive_step
 
@@ -211,7 +212,7 @@ def test_noise_without_clusters():
     same(index[::15], modes, exact, exact_modes, h)
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(seed=st.integers(0, 2**31), d=st.integers(1, 9))
 def test_permutation_translation_and_scaling_change_no_label(seed, d):
     X, h = data(d, n=700, seed=seed)
@@ -299,7 +300,7 @@ def test_a_climb_cut_short_says_so():
 # ---- groups and the choice --------------------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(n=st.integers(1, 1000), d=st.integers(1, 5), seed=st.integers(0, 2**31), spread=st.sampled_from([1.0, 1e4]))
 def test_groups_are_small_compact_and_hold_every_row_once(n, d, seed, spread):
     rng = np.random.default_rng(seed)

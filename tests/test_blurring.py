@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -18,10 +18,11 @@ from modeseek.fields.mesh import MeshField
 from modeseek.fields.patches import PatchField, patches
 from modeseek.fields.tiles import TILE, TileField, compact_order, sweep_tiles
 from tests.contract import WithoutStreams, expected_failures
+from tests.examples import examples
 from tests.naive import lattice, mixture, moons, uniform, with_outliers
 
 EXACT = 1e-6  # bandwidths: what is promised is 1e-5
-LAWS = settings(max_examples=15, deadline=None)
+LAWS = examples(15)
 
 
 def simultaneous(X, h, rounds=5):

@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
@@ -26,6 +26,7 @@ from modeseek.flood import Flood, Traps
 from modeseek.label import UNKNOWN, Counts
 from modeseek.proven import by_proof, seconds_of_proof
 from modeseek.result import Clustering
+from tests.examples import examples
 from tests.naive import ROUTES, exact_ends, exact_sums, lattice, mixture, moons, problem, tabulated, uniform
 
 
@@ -213,7 +214,7 @@ def test_certified_labels_are_those_of_exact_mean_shift(name):
     assert found.certificate.undecided <= 0.02 * len(X)
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(
     d=st.integers(1, 2),
     n=st.integers(2, 60),

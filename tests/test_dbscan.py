@@ -9,7 +9,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn import cluster as peer
@@ -21,6 +21,7 @@ import modeseek as ms
 from modeseek import dbscan, textbook
 from modeseek.dbscan import blocks, cells, pairs
 from modeseek.engines import data
+from tests.examples import examples
 
 NONE = np.empty(0)
 
@@ -93,7 +94,7 @@ def lattices(draw):
     return X.astype(draw(st.sampled_from([np.float32, np.float64])))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(lattices(), st.sampled_from([1.0, 2.0, 3.0, 5.0, 0.5]), st.integers(1, 9), st.data())
 def test_lattices(X, steps, least, draws):
     steps_of_all = np.diff(np.unique(X))

@@ -10,7 +10,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from sklearn.base import clone
@@ -21,6 +21,7 @@ from modeseek.distributed import problem as problems
 from modeseek.distributed import routes
 from modeseek.distributed.sparse import Sparse, add
 from modeseek.distributed.sums import Exact, as_floats, fixed, unit_of
+from tests.examples import examples
 from tests.naive import lattice, mixture, moons, uniform
 
 CUTS = ((20_000,), (3000, 17_000), (1, 4999, 0, 15_000), (7000, 1, 1, 12_998))
@@ -340,7 +341,7 @@ def test_dask_is_not_imported_without_need():
 # ---- sums that do not depend on their order -----------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     st.lists(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e300, max_value=1e300), max_size=40),
     st.integers(0, 2**32 - 1),
@@ -370,7 +371,7 @@ def test_fixed_sums_are_those_of_rounded_numbers():
     np.testing.assert_allclose(as_floats(whole, unit), np.bincount(labels, x), atol=5000 * unit)
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(st.integers(1, 60), st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_sparse_grids_add_up(size, n, seed):
     rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
 from sklearn import cluster as peer
@@ -16,9 +16,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import modeseek as ms
 from modeseek import seeded
 from modeseek.fields import balls
+from tests.examples import examples
 from tests.naive import mixture, seeded_mean_shift, squares
 
-LAWS = settings(max_examples=25, deadline=None)
+LAWS = examples(25)
 SHAPES = ("normal", "lattice", "quarters", "repeated")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from benchmarks import embeddings as benchmark
 from benchmarks.embeddings import Case, mixture, wood
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import modeseek as ms
@@ -20,6 +20,7 @@ from modeseek.neighbors.groups import group_rows
 from modeseek.products import Products
 from modeseek.result import Problem
 from modeseek.sphere import normalise
+from tests.examples import examples
 from tests.naive import wide_mixture
 
 audit_module = importlib.import_module("modeseek.audit")
@@ -262,7 +263,7 @@ def test_lengths_neither_overflow_nor_vanish():
 
 
 @given(n=st.integers(1, 400), d=st.integers(1, 20), largest=st.integers(1, 50), seed=st.integers(0, 9))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_groups_hold_every_row_once(n, d, largest, seed):
     X = np.random.default_rng(seed).integers(0, 3, (n, d)).astype(float)
     order, starts = group_rows(n, X.__getitem__, largest)

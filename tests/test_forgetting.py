@@ -4,11 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import modeseek as ms
 from modeseek import streams
+from tests.examples import examples
 from tests.naive import mixture
 
 UNIT = 2.0**-30
@@ -26,7 +27,7 @@ def drifting(n: int, steps: int) -> list[np.ndarray]:
     ]
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(st.sampled_from([1, 2, 3]), st.integers(0, 2**32 - 1), st.integers(1, 400))
 def test_subtracting_undoes_merging_to_the_bit(d, seed, n):
     rng = np.random.default_rng(seed)
@@ -56,7 +57,7 @@ def test_what_is_no_part_is_not_subtracted():
     np.testing.assert_array_equal(sketch.masses, before)
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(st.floats(0.01, 0.999), st.integers(0, 2**32 - 1))
 def test_parts_that_decay_and_merge_are_the_whole_that_decays_less_a_unit_a_node(factor, seed):
     rng = np.random.default_rng(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import gammaln, logsumexp
 from scipy.stats import multivariate_normal, vonmises, vonmises_fisher
@@ -12,9 +12,10 @@ import modeseek as ms
 from modeseek.forms import choose
 from modeseek.geometry import Directions, Globe, Plain, Whitened, chord, log_von_mises_fisher, whitening
 from modeseek.sphere import normalise
+from tests.examples import examples
 from tests.naive import mixture
 
-LAWS = settings(max_examples=10, deadline=None)
+LAWS = examples(10)
 
 
 def bounds(X):

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -26,6 +26,7 @@ from modeseek.engines.triton import dbscan as kernels  # noqa: E402
 from modeseek.engines.triton import dbscan_links as link_kernels  # noqa: E402
 from modeseek.engines.triton import dbscan_pairs as pair_kernels  # noqa: E402
 from modeseek.engines.triton.union_find import ALONE, find, find_all, join, join_all  # noqa: E402
+from tests.examples import examples  # noqa: E402
 
 DTYPES = [torch.float32, torch.float64]
 
@@ -361,7 +362,7 @@ def test_fits_are_those_of_the_cpu_and_of_the_plain_form(device, d, eps, kind, d
     np.testing.assert_array_equal(numpy(cpu.labels_), labels)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     st.integers(1, 5), st.integers(1, 40), st.integers(1, 9), st.integers(0, 2**31), st.sampled_from([1.0, 0.1, 3.0])
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from sklearn.base import clone
@@ -20,10 +20,11 @@ from modeseek.fields.radial import TiledRadialField, shift_over_all
 from modeseek.fields.radial_dense import DenseRadialField
 from modeseek.fields.radial_table import RadialTable
 from modeseek.kernels import BUILT_IN, KERNELS, SHADOWS, equivalent_bandwidth
+from tests.examples import examples
 from tests.naive import mixture, uniform, with_outliers
 
 COMPACT = ["triangular", "epanechnikov", "biweight", "flat"]
-LAWS = settings(max_examples=6, deadline=None)
+LAWS = examples(6)
 
 
 def cauchy(r):

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 from sklearn.base import clone
@@ -26,6 +26,7 @@ from modeseek.kmeans.lloyd import Clusters, SmallClusters, _clusters, lloyd
 from modeseek.kmeans.nearest import Points, nearest
 from modeseek.kmeans.seeding import plus_plus
 from modeseek.kmeans.seeding_cells import ClosestOnCells
+from tests.examples import examples
 
 DRAWN = "the same random numbers draw other rows of repeated points than of weighted ones; one cluster passes"
 
@@ -113,7 +114,7 @@ def test_empty_clusters_are_moved_as_in_scikit_learn(route, d):
     same_as_scikit_learn(X, X[[3, 9, int(X[:, 0].argmax())]], w)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**6), st.integers(1, 2), st.integers(1, 5), st.integers(2, 6))
 def test_ties_on_lattices_go_to_the_first_centre(route, seed, d, k, side):
     rng = np.random.default_rng(seed)
@@ -129,14 +130,20 @@ def test_ties_on_lattices_go_to_the_first_centre(route, seed, d, k, side):
     assert model.inertia_ == pytest.approx(inertia, abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 6), st.integers(0, 4))
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**6), d=st.integers(1, 6), k=st.integers(1, 6), rounds=st.integers(0, 4))
+@example(seed=5, d=5, k=6, rounds=2)  # the first round leaves a centre without points
 def test_rounds_are_the_textbooks(route, seed, d, k, rounds):
     X = blobs(150, d, seed)
     start, w = start_of(X, k, seed), np.random.default_rng(seed).uniform(0.1, 2.0, 150)
     points = Points.of(X, w)
     found = lloyd(points, start, rounds, 0.0, None, cells.places_of(points))
-    centres, labels, inertia = textbook.kmeans(X, start, rounds, w)
+    if any(len(np.unique(textbook.kmeans(X, start, r, w)[1])) < k for r in range(rounds)):
+        # the textbook leaves an empty cluster where it is; scikit-learn moves it, and so does the library
+        peer = PeerKMeans(k, init=start, n_init=1, max_iter=rounds, tol=0.0).fit(X, sample_weight=w)
+        centres, labels, inertia = peer.cluster_centers_, peer.labels_, peer.inertia_
+    else:
+        centres, labels, inertia = textbook.kmeans(X, start, rounds, w)
     np.testing.assert_allclose(found.centres, centres, atol=1e-11)
     np.testing.assert_array_equal(found.labels, labels)
     assert found.inertia == pytest.approx(inertia)

@@ -2,17 +2,18 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 import modeseek as ms
 from modeseek.cells import RowNumbers, bit_patterns, cell_indices, compress, coordinates, distinct_rows
 from modeseek.label import UNKNOWN, mixed_cells
+from tests.examples import examples
 from tests.naive import mixture
 
 SIZES = st.sampled_from([60, 900])  # dense, and cells
-LAWS = settings(max_examples=12, deadline=None)
+LAWS = examples(12)
 
 
 @LAWS

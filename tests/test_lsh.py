@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -18,6 +18,7 @@ from modeseek import textbook
 from modeseek.neighbors import lsh_tuning
 from modeseek.neighbors.hash_families import FAMILIES, collision, draw
 from modeseek.neighbors.lsh import FEW, HashedPoints, Settings
+from tests.examples import examples
 
 GIVEN = {"pstable": {"n_hashes": 4, "width": 3.0}, "sign": {"n_hashes": 6}, "cross-polytope": {"n_hashes": 2}}
 
@@ -167,7 +168,7 @@ def test_all_rows_are_found_exactly_where_all_are_asked_for(family):
         index.query(X, 401)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.data())
 def test_every_row_finds_itself_and_ties_come_by_row(data):
     family = data.draw(st.sampled_from(FAMILIES))

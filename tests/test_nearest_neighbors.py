@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 from sklearn import neighbors as peers
@@ -20,6 +20,7 @@ from modeseek.estimators import nearest_neighbors
 from modeseek.neighbors import pairs
 from modeseek.neighbors.brute import AllPairs
 from modeseek.neighbors.tree import LeafTree
+from tests.examples import examples
 
 STRUCTURES = [LeafTree, AllPairs]
 
@@ -150,7 +151,7 @@ def test_radii_are_those_of_the_textbook(structure, d):
                 np.testing.assert_allclose(distances[indptr[i] : indptr[i + 1]], lengths, rtol=1e-15)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data())
 def test_ties_are_broken_by_the_lower_row(data):
     n, d = data.draw(st.integers(2, 60)), data.draw(st.integers(1, 3))

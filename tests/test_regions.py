@@ -8,13 +8,14 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
 from modeseek.images import adjacency
 from modeseek.images.regions import find_regions
 from modeseek.images.tiles import bands
+from tests.examples import examples
 
 
 def plain(modes, values, merge=0.0, min_size=0):
@@ -94,7 +95,7 @@ def maps(draw):
     return modes, values, split(draw, shape)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(maps(), st.sampled_from([0, 0.5, 0.6, 1.0, 1.2]), st.sampled_from([0, 2, 3, 5, 12, 1000]), st.integers(1, 3))
 def test_labels_are_those_of_the_plain_form(case, merge, min_size, n_jobs):
     modes, values, tiles = case

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.neighbors import KernelDensity
 
@@ -11,6 +11,7 @@ from modeseek.fields import logs
 from modeseek.fields.blocks import BlocksField
 from modeseek.fields.dense import DenseField
 from modeseek.fields.grid import GridField
+from tests.examples import examples
 from tests.naive import FAST, ROUTES, mixture, uniform
 
 
@@ -109,7 +110,7 @@ def test_far_sums_by_tree_are_complete():
     assert whole[0] > got[0] + 1e-10
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.integers(1, 300), st.integers(1, 3), st.floats(0.1, 1e5), st.integers(0, 2**32 - 1))
 def test_walks_leave_out_no_more_than_they_may(n, d, away, seed):
     rng = np.random.default_rng(seed)
@@ -218,7 +219,7 @@ def test_what_cannot_be_scored_is_refused(value):
         model.score(X, sample_weight=np.ones(3))
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.integers(1, 40), st.integers(1, 4), st.floats(1e-3, 1e3), st.integers(0, 2**32 - 1))
 def test_shifting_and_scaling_the_data_moves_the_log_density_by_d_log_scale(n, d, scale, seed):
     rng = np.random.default_rng(seed)

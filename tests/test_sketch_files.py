@@ -6,12 +6,13 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import modeseek as ms
 from modeseek import streams
 from modeseek.engines import archive
+from tests.examples import examples
 from tests.naive import mixture
 from tests.test_cli import assert_one_line, run
 
@@ -33,7 +34,7 @@ def changed(path, **arrays):
     archive.write(path, {name: value for name, value in content.items() if value is not None})
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(st.sampled_from([1, 2, 3]), st.sampled_from([2, 3]), st.integers(0, 300), st.integers(0, 2**32 - 1))
 def test_what_was_saved_comes_back(tmp_path_factory, d, degree, n, seed):
     path = tmp_path_factory.mktemp("sketches") / "s.npz"

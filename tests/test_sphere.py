@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
@@ -10,9 +10,10 @@ import modeseek as ms
 from modeseek.fields.directions import SphereBlocks, SphereDense, SphereGrid, SphereTable, land, on_sphere
 from modeseek.geometry import Globe, chord
 from modeseek.spherical import by_cells
+from tests.examples import examples
 from tests.naive import problem
 
-LAWS = settings(max_examples=8, deadline=None)
+LAWS = examples(8)
 
 
 def directions(n, d, noise=0.25, k=6, seed=0):

@@ -4,13 +4,14 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import modeseek as ms
 from modeseek import streams
+from tests.examples import examples
 from tests.naive import exact_labels, exact_sums, lattice, mixture, uniform
 
 
@@ -31,7 +32,7 @@ def same_clusters(a: ms.MeanShift, b: ms.MeanShift) -> None:
     assert a.n_iter_ == b.n_iter_
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(st.sampled_from([1, 2, 3]), st.lists(st.integers(0, 1500), max_size=8), st.integers(0, 2**32 - 1), st.booleans())
 def test_the_same_bits_however_the_data_are_cut_and_shuffled(d, cuts, seed, weighted):
     X, h = mixture(1500, d)
