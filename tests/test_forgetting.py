@@ -166,3 +166,16 @@ def test_what_forgets_in_two_ways_or_nothing_is_refused():
     for parameters in ({"decay": 0.0}, {"decay": 1.1}, {"window": 0}, {"window": 2.5}):
         with pytest.raises(ValueError, match=r"decay|window"):
             ms.MeanShift(h, **parameters).partial_fit(X)
+
+
+def test_the_least_weight_of_a_point_is_that_of_what_is_remembered():
+    X, h = mixture(200, 2)
+    window, fading = ms.MeanShift(h, window=2), ms.MeanShift(h, decay=0.5)
+    for k, weight in enumerate([0.25, 1.0, 1.0]):
+        for model in (window, fading):
+            model.partial_fit(X, sample_weight=np.full(len(X), weight))
+        assert window._stream.lightest == (0.25 if k < 2 else 1.0)
+        assert fading._stream.lightest == 0.25 * 0.5**k
+    for _ in range(20):
+        fading.partial_fit(X)
+    assert fading._stream.lightest == streams.FORGOTTEN

@@ -278,6 +278,8 @@ def test_bandwidths_at_the_ends_of_the_scale():
         ms.MeanShift(1e-14 * h).fit(X)
     with pytest.raises(ValueError, match="too small"):
         ms.MeanShift(1e-9).fit(X + 1e9)
+    with pytest.raises(ValueError, match="too small: squares of distances vanish"):
+        ms.MeanShift(1e-300 * h).fit(1e-300 * X)
     with pytest.raises(ValueError, match="overflow"):
         ms.MeanShift(1.0).fit(np.array([[1e300], [-1e300]]))
 

@@ -57,6 +57,20 @@ def test_a_file_has_no_pickle_and_the_usual_rights(saved):
     assert saved.stat().st_mode == fresh.stat().st_mode
 
 
+def test_sketches_of_other_columns_do_not_merge(saved):
+    a, b, c = (ms.DensitySketch.load(saved) for _ in range(3))
+    a.columns, b.columns = ("x", "y"), ("x", "z")
+    for verb in (a.merge, a.subtract):
+        with pytest.raises(ValueError, match=r"sketches of different columns: x, y and x, z\."):
+            verb(b)
+    a.save(saved)
+    again = ms.DensitySketch.load(saved)
+    assert again.columns == ("x", "y")
+    assert again == a
+    assert c.merge(again).columns == ("x", "y")  # what has no names takes any
+    assert b.copy().columns == b.trimmed().columns == b.shrunk().columns == ("x", "z")
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
 def test_a_file_that_was_cut_off_is_refused(saved, share):
     whole = saved.read_bytes()
@@ -102,10 +116,11 @@ def test_what_is_no_sketch_is_said(saved, arrays, words):
     assert str(saved) in str(caught.value)
 
 
-def test_a_changed_number_with_the_old_checksum_is_seen(saved):
+@pytest.mark.parametrize("name", ["bandwidth", "masses"])
+def test_a_changed_number_with_the_old_checksum_is_seen(saved, name):
     with np.load(saved) as file:
         content = {name: file[name] for name in file.files}
-    content["bandwidth"] = np.float64(0.123)
+    content[name].reshape(-1)[-1] += 1  # the last of many, too
     np.savez(saved, **content)
     with pytest.raises(ValueError, match=r"a\.npz is damaged: .* checksum"):
         ms.DensitySketch.load(saved)
@@ -199,13 +214,31 @@ def test_sketches_that_do_not_fit_are_named(tables, tmp_path):
     assert not out.exists()
 
 
+def test_sketches_know_their_columns(tables, tmp_path):
+    paths, frame, h = tables
+    np.save(tmp_path / "t.npy", frame[["x", "y"]].to_numpy()[:900])
+    for name, path, options in (("xy", paths[0], ["--columns", "x,y"]), ("xw", paths[0], ["--columns", "x,w"]),
+                                ("npy", tmp_path / "t.npy", [])):  # fmt: skip
+        assert run("sketch", path, "-o", tmp_path / f"{name}.npz", "-b", h, "-q", *options).exit_code == 0
+    assert ms.DensitySketch.load(tmp_path / "xy.npz").columns == ("x", "y")
+    assert ms.DensitySketch.load(tmp_path / "npy.npz").columns is None
+    out = tmp_path / "out.npz"
+    result = run("merge", tmp_path / "xy.npz", tmp_path / "xw.npz", "-o", out, "-q")
+    assert_one_line(result, r"xw\.npz does not fit .*xy\.npz: .* different columns: x, y and x, w")
+    assert not out.exists()
+    assert run("merge", tmp_path / "npy.npz", tmp_path / "xy.npz", "-o", out, "-q").exit_code == 0
+    rows = ["cluster", paths[0], "-o", tmp_path / "l.csv", "--sketch", out, "-q", "--columns"]
+    assert_one_line(run(*rows, "x,w"), r"out\.npz is of the columns x, y, but x, w are chosen: see --columns")
+    assert run(*rows, "x,y").exit_code == 0
+
+
 def test_what_cannot_be_sketched_is_said(tables, tmp_path):
     paths, frame, h = tables
     out = tmp_path / "out.npz"
     assert_one_line(run("sketch", paths[0], "-o", tmp_path / "a.csv", "-b", h, "-q"), "must end in .npz")
     assert_one_line(run("sketch", paths[0], "-o", tmp_path / "no" / "a.npz", "-b", h, "-q"), "no directory")
     assert_one_line(run("sketch", paths[0], "-o", out, "-b", -1, "-q"), "bandwidth must be a finite number above 0")
-    assert_one_line(run("sketch", paths[0], "-o", out, "-b", 1e-9, "--columns", "x,y", "-q"), "nodes")
+    assert_one_line(run("sketch", paths[0], "-o", out, "-b", 1e-9, "--columns", "x,y", "-q"), r"a\.csv: .* nodes")
     frame.assign(z=1.0, v=2.0).to_csv(paths[2], index=False)
     assert_one_line(run("sketch", paths[2], "-o", out, "-b", h, "-q"), "up to three columns")
     assert_one_line(

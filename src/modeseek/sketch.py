@@ -64,6 +64,8 @@ class DensitySketch(SmallPickles):
         Number of columns, set by the first `add`: 1, 2 or 3.
     total_weight_ : float
         Sum of the weights deposited so far.
+    columns : tuple of str or None
+        Names of the columns, where they are known (``modeseek sketch`` notes them): sketches of others do not merge.
 
     References
     ----------
@@ -85,6 +87,7 @@ class DensitySketch(SmallPickles):
     """
 
     _packed = ("_masses",)
+    columns: tuple[str, ...] | None = None
 
     def __init__(
         self,
@@ -318,6 +321,7 @@ class DensitySketch(SmallPickles):
         self.origin = other.origin
         self._units += other._units
         self._rounding = max(self._rounding, other._rounding)
+        self.columns = self.columns or other.columns
         self.masses[self.box.slices(other.box)] += other.masses
         return self
 
@@ -426,6 +430,9 @@ class DensitySketch(SmallPickles):
                 )
         if self.origin is not None and other.origin is not None and not np.array_equal(self.origin, other.origin):
             raise ValueError(f"Cannot {verb} sketches of different origin: {self.origin} and {other.origin}.")
+        if self.columns and other.columns and self.columns != other.columns:
+            own, others = (", ".join(sketch.columns or ()) for sketch in (self, other))
+            raise ValueError(f"Cannot {verb} sketches of different columns: {own} and {others}.")
         return other._box is None
 
     def nodes(self) -> Nodes:
@@ -478,6 +485,7 @@ class DensitySketch(SmallPickles):
                 "masses": np.array([], np.int64) if trimmed is None else trimmed[1],
                 "units": self._units,
                 "rounding": self._rounding,
+                **({} if self.columns is None else {"columns": np.array(self.columns)}),
             },
         )
 
@@ -525,6 +533,8 @@ class DensitySketch(SmallPickles):
             weight_scale=float(content["weight_scale"]),
             degree=int(content["degree"]),
         )
+        if "columns" in content:
+            sketch.columns = tuple(content["columns"].tolist())
         masses, lower = content["masses"], content["lower"]
         if not masses.size:
             return sketch

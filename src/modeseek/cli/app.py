@@ -274,7 +274,7 @@ def cluster(
     else:
         doing = f"labelling {len(data.X):,} rows"
         with stages("fit", doing), stages.watch_compiling(doing):
-            model, checked = sketches.labelled(options, sketch, data.X), ""
+            model, checked = sketches.labelled(options, sketch, data), ""
         centers = model.cluster_centers_
     with stages("write", f"writing {output}"), nullcontext() if plot is None else replacing(plot) as picture:
         if picture is not None:

@@ -58,7 +58,11 @@ def sketch_tables(
         doing = f"adding {len(table.X):,} rows"
         with stages(f"add {path.name}", doing), stages.watch_compiling(doing):
             sketch = sketch or empty_sketch(bandwidth, len(table.columns))
-            sketch.add(table.X, weights, n_jobs=jobs)
+            try:
+                sketch.add(table.X, weights, n_jobs=jobs)
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from None
+            sketch.columns = sketch.columns or _names(table)
         rows += len(table.X)
     assert sketch is not None
     assert first is not None
@@ -81,7 +85,12 @@ def merge_files(stages: Stages, inputs: Sequence[Path]) -> "DensitySketch":
     return whole
 
 
-def labelled(options: Mapping[str, Any], path: Path, X: Any) -> Any:
+def _names(table: Table) -> tuple[str, ...] | None:
+    """Return the names of the columns, if the file holds them."""
+    return table.columns if table.source.suffix != ".npy" and table.source.header else None
+
+
+def labelled(options: Mapping[str, Any], path: Path, table: Table) -> Any:
     """Return a `MeanShift` fitted to the sketch in a file, with the labels of rows."""
     from modeseek.estimators import MeanShift
     from modeseek.sketch import DensitySketch
@@ -89,14 +98,21 @@ def labelled(options: Mapping[str, Any], path: Path, X: Any) -> Any:
     sketch = DensitySketch.load(path)
     if not sketch.total_weight_:
         raise ValueError(f"{path} holds no mass: there is nothing to cluster")
-    if sketch.n_features_in_ != X.shape[1]:
-        raise ValueError(f"{path} is of {sketch.n_features_in_} columns, but {X.shape[1]} are chosen: see --columns")
+    if sketch.n_features_in_ != len(table.columns):
+        raise ValueError(
+            f"{path} is of {sketch.n_features_in_} columns, but {len(table.columns)} are chosen: see --columns"
+        )
+    names = _names(table)
+    if sketch.columns and names and sketch.columns != names:
+        raise ValueError(
+            f"{path} is of the columns {', '.join(sketch.columns)}, but {', '.join(names)} are chosen: see --columns"
+        )
     model = MeanShift(**options)
     try:
         model.fit(sketch)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    model.labels_ = model.predict(X)
+    model.labels_ = model.predict(table.X)
     return model
 
 

@@ -108,6 +108,8 @@ def check_scale(bounds: NDArray[np.float64], bandwidth: float) -> None:
             f"bandwidth={bandwidth:g} is too small for data that span {spread:g} around values of up to "
             f"{largest:g}: float64 cannot resolve it. Use a larger bandwidth, or subtract the mean from X."
         )
+    if bandwidth < 1e-150:
+        raise ValueError(f"bandwidth={bandwidth:g} is too small: squares of distances vanish. Rescale X first.")
 
 
 def _refuse_nonfinite(points: NDArray[Any], name: str, rows: int = 1 << 20) -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +135,7 @@ def _matrix(source: Source, table: Any) -> NDArray[np.floating]:
 def _read_npy(source: Source, columns: Choice, without: str | int | None) -> Table:
     try:
         data = np.load(source.path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, tokenize.TokenError) as error:
         raise ValueError(f"{source.path} cannot be read as .npy: {first_line(error)}") from None
     if not isinstance(data, np.ndarray):
         raise ValueError(f"{source.path} is an archive of arrays (.npz), not one array")

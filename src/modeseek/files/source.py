@@ -13,8 +13,15 @@ import numpy as np
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (*DELIMITERS, ".parquet", ".arrow", ".feather", ".npy")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+NO_TEXT = {  # how files begin that are none
+    b"\x1f\x8b": "compressed by gzip", b"BZh": "compressed by bzip2", b"\xfd7zXZ": "compressed by xz",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd", b"PK\x03\x04": "a zip archive",
+    b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
+}  # fmt: skip
 WILD = "*?["  # in a path: a pattern
 BATCH = 1 << 16  # rows looked at or written at a time
+LONGEST = 300  # characters of what an error says
 
 
 class NamedFile(Protocol):
@@ -52,14 +59,17 @@ def open_source(path: Path, header: bool | None) -> Source:
     if path.suffix.lower() not in DELIMITERS:
         return Source(path)
     with path.open("rb") as file:
-        first = file.readline(1 << 16).decode("utf-8", "replace")
-    return Source(path, header is not False, delimiter_of(path.suffix.lower(), first))
+        delimiter = delimiter_of(path, path.suffix.lower(), file.readline(1 << 16))
+    return Source(path, header is not False, delimiter)
 
 
-def delimiter_of(suffix: str, first: str) -> str:
-    """Return what separates the cells of a text file that begins with this line."""
+def delimiter_of(path: Path | str, suffix: str, first: bytes) -> str:
+    """Return what separates the cells of a text file that begins with this line; refuse what is no UTF-8 text."""
+    for mark, what in NO_TEXT.items():
+        if first.startswith(mark):
+            raise ValueError(f"{path} is {what}, not UTF-8 text: convert it first")
     usual = DELIMITERS[suffix]
-    return next((mark for mark in (usual, ";", "\t") if mark in first), usual)
+    return next((mark for mark in (usual, ";", "\t") if mark.encode() in first), usual)
 
 
 def schema_of(source: Source) -> Any:
@@ -145,6 +155,8 @@ def is_pattern(given: str) -> bool:
 def check_suffix(path: Path) -> None:
     """Raise unless the suffix is that of a known format."""
     if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() in COMPRESSED:
+            raise ValueError(f"{path} is compressed: decompress it first")
         what = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
         raise ValueError(f"{path} {what}: the name of a table must end in one of {', '.join(SUFFIXES)}")
 
@@ -202,8 +214,9 @@ def is_number(kind: Any) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says, cut to one line."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """Return what an error says, cut to one line; of what no terminal can show, a question mark."""
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    return "".join(mark if mark.isprintable() else "?" for mark in said[:LONGEST])
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:

@@ -1,6 +1,7 @@
 """The whole of it on one screen: look at the files, bounds, bandwidth, cluster, write."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from modeseek.bandwidth import chosen_of
 from modeseek.certificate import Certificate
@@ -17,7 +19,7 @@ from modeseek.files.source import is_many
 from modeseek.orphans import settle_orphans
 from modeseek.outofcore.dataset import Dataset, open_dataset
 from modeseek.outofcore.inputs import Inputs, find_inputs
-from modeseek.outofcore.journal import Journal
+from modeseek.outofcore.journal import Journal, recorded
 from modeseek.outofcore.output import Target, choose_targets, write_all
 from modeseek.outofcore.passes import BOUNDS, Extent, LooseBounds, Nothing, Passes, Progress
 from modeseek.outofcore.problem import FileProblem
@@ -209,23 +211,12 @@ def cluster_files(
         )
     suffix = None if format is None else "." + format.lstrip(".").lower()
     place, targets = choose_targets(dataset, output, not one, label_column, labels_only, suffix)
-    made = not place.parent.exists()
-    place.parent.mkdir(exist_ok=True)
     plan = _plan(dataset, settings, label_column, labels_only, targets)
-    journal = Journal(place, plan, resume)
     options: dict[str, Any] = {
         "progress": progress or (lambda progress: None), "n_jobs": n_jobs, "seconds": checkpoint_seconds,
     }  # fmt: skip
-    keep = False
-    try:
+    with recorded(place, plan, resume) as journal:
         return _run(dataset, settings, targets, label_column, journal, options)
-    except (KeyboardInterrupt, OSError, MemoryError):
-        keep = True  # something to go on from
-        raise
-    finally:
-        journal.close(remove=not keep)
-        if made and not any(place.parent.iterdir()):
-            place.parent.rmdir()
 
 
 def _checked(
@@ -242,7 +233,7 @@ def _checked(
     h = None if bandwidth in (None, "auto") else float(bandwidth)
     return Settings(
         h, fidelity, data.positive(min_cluster_size, "min_cluster_size"), bool(cluster_all),
-        data.whole(max_iter, "max_iter", 0), float(tol),
+        data.whole(max_iter, "max_iter", 1), float(tol),
     )  # fmt: skip
 
 
@@ -280,6 +271,13 @@ def _run(
         found, h = _cluster(passes, None, settings)
     n = dataset.n
     assert n is not None
+    if n_unsettled := getattr(found, "n_unsettled", 0):
+        warnings.warn(
+            f"{n_unsettled} of the climbs did not come to rest at a mode; their labels are guessed from where they "
+            f"stood. Increase max_iter={settings.max_iter}.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
 
     def wrote(rows: int) -> None:
         told(Progress("write labels", rows, n))
@@ -342,7 +340,8 @@ def _bounds_by_pass(passes: Passes) -> Floats:
     ends: Extent | None = passes.ends
     assert ends is not None
     if not passes.dataset.n:
-        raise ValueError(f"{passes.dataset.files[0].path} has no rows")
+        files = passes.dataset.files
+        raise ValueError(f"{files[0].path} has no rows" if len(files) == 1 else "no file has any rows")
     return ends.bounds
 
 

@@ -94,8 +94,11 @@ class Input:
         """Raise unless the file is as it was."""
         try:
             now = self.stamp()
-        except OSError as error:
-            raise ValueError(f"the file {self.path} cannot be read again: {first_line(error)}") from None
+        except Exception as error:
+            again = f"the file {self.path} cannot be read again: {first_line(error)}"
+            if self.remote and not isinstance(error, FileNotFoundError):  # a connection that was lost may come back
+                raise OSError(again) from error
+            raise ValueError(again) from None
         if now != stamp:
             said = [", ".join(f"{key} {value}" for key, value in of.items()) for of in (stamp, now)]
             raise ValueError(CHANGED.format(path=self.path, before=said[0], now=said[1]))
@@ -133,8 +136,8 @@ def look_at(path: str, header: bool | None) -> Input:
     if not file.is_text:
         return file
     with file.opened() as lines:
-        first = lines.readline(1 << 16).decode("utf-8", "replace")
-    return Input(path, header is not False, delimiter_of(file.suffix, first))
+        delimiter = delimiter_of(path, file.suffix, lines.readline(1 << 16))
+    return Input(path, header is not False, delimiter)
 
 
 def _found(given: str) -> list[str]:

@@ -8,12 +8,17 @@ was cut off begins at its last checkpoint. Every part is written under another n
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+
+from modeseek.files.source import first_line
 
 PLAN, LOCK, LOOSE = "plan.json", "lock", "loose-bounds"
 Arrays = Mapping[str, NDArray[Any]]
@@ -41,23 +46,39 @@ class Journal:
         self.directory, self.resumed = directory, False
         directory.mkdir(exist_ok=True)
         self._lock = _locked(directory)
-        before = _read_json(directory / PLAN)
+        try:
+            self._begin(plan, resume)
+        except OSError as error:  # of a full disk, it names no file
+            self.close(remove=not resume)
+            raise OSError(error.errno, error.strerror, str(directory)) from None
+        except BaseException:
+            self.close(remove=False)
+            raise
+
+    def _begin(self, plan: dict[str, Any], resume: bool) -> None:
+        before = _read_json(self.directory / PLAN)
         if resume and before is not None:
             _check_plan(before, json.loads(json.dumps(plan)))
             self.resumed = True
             return
-        for old in directory.iterdir():
+        for old in self.directory.iterdir():
             if old.name != LOCK:
                 old.unlink()
         self._write_json(PLAN, plan)
 
     def load(self, number: int, name: str) -> tuple[int, bool, dict[str, NDArray[Any]]] | None:
-        """Return the row a pass has come to, whether it is done, and its arrays; None if nothing is recorded."""
+        """Return the row a pass has come to, whether it is done, and its arrays; None if nothing is recorded.
+
+        A record that is damaged counts as none: its pass is made again.
+        """
         path = self._pass(number)
         if not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {key: file[key] for key in file.files}
+        except (BadZipFile, ValueError, KeyError, EOFError, zlib.error):  # each member of the archive has a checksum
+            return None
         if str(arrays.pop("name")) != name:
             raise ValueError(f"{path} is of another run: begin anew, without resuming")
         return int(arrays.pop("row")), bool(arrays.pop("done")), arrays
@@ -85,9 +106,9 @@ class Journal:
 
     def try_again(self) -> None:
         """Throw passes away that rest on bounds which are not those of the rows, and remember that."""
+        for old in sorted(self.directory.glob("pass-*.npz"), reverse=True):
+            old.unlink()  # a run that is killed here finds them out again, by the first
         (self.directory / LOOSE).touch()
-        for old in self.directory.glob("pass-*.npz"):
-            old.unlink()
 
     def trusts_statistics(self) -> bool:
         """Tell whether what files state of their columns may be believed."""
@@ -121,6 +142,31 @@ class Journal:
         os.replace(temporary, self.directory / name)
 
 
+@contextmanager
+def recorded(directory: Path, plan: dict[str, Any], resume: bool) -> Iterator[Journal]:
+    """Give the record of a run: kept if another can go on from it, otherwise removed, as its directory if new."""
+    made = not directory.parent.exists()
+    directory.parent.mkdir(exist_ok=True)
+    keep = False
+    try:
+        journal = Journal(directory, plan, resume)
+        try:
+            yield journal
+        except OSError as error:
+            keep = True
+            raise OSError(
+                f"{first_line(error)}; what was done is kept in {directory}: the same call with resume goes on there"
+            ) from error
+        except (KeyboardInterrupt, MemoryError):
+            keep = True
+            raise
+        finally:
+            journal.close(remove=not keep)
+    finally:
+        if made and not any(directory.parent.iterdir()):
+            directory.parent.rmdir()
+
+
 def _locked(directory: Path) -> Any:
     """Take the directory for this process; the system gives it back when the process ends, however that may be."""
     try:
@@ -130,9 +176,11 @@ def _locked(directory: Path) -> Any:
     file = (directory / LOCK).open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         file.close()
         raise ValueError(f"another run is writing the same output: it holds {directory}") from None
+    except OSError:  # a file system that has no locks
+        pass
     return file
 
 

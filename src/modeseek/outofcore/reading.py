@@ -4,6 +4,8 @@ Nothing here holds more than some batches of rows. Every message names the file,
 """
 
 import math
+import os
+import tokenize
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -165,10 +167,17 @@ def npy_header(file: Input, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, n
     """Read shape, order (True: column by column) and type of an array; the stream is then where numbers begin."""
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, by_column, dtype = read(stream)
+    try:
+        shape, by_column, dtype = read(stream)
+    except tokenize.TokenError as error:  # NumPy lets it through
+        raise ValueError(f"{file.path} cannot be read as .npy: {error.args[0]}") from None
     if len(shape) not in (1, 2) or dtype.kind not in "fiu":
         held = f"{dtype} of shape {shape}"
         raise ValueError(f"{file.path} must hold real numbers in rows and columns; it holds {held}")
+    begin = stream.tell()
+    if stream.seek(0, os.SEEK_END) < begin + math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{file.path} cannot be read as .npy: it ends before its last row")
+    stream.seek(begin)
     if 0 in shape[1:]:
         raise ValueError(f"{file.path} has no columns: its shape is {shape}")
     return shape, by_column and len(shape) == 2, dtype
@@ -256,10 +265,16 @@ def readable(file: Input, names: tuple[str, ...] = ()) -> Iterator[None]:
     except pa.ArrowException as error:
         why = first_line(_with_row_number(file, names, error))
         raise ValueError(f"{file.path} cannot be read as {file.suffix}: {why}") from None
-    except OSError as error:
-        raise ValueError(f"{file.path} cannot be read as {file.suffix}: {first_line(error)}") from None
     except ValueError as error:
         if file.path in str(error):
+            raise
+        raise ValueError(f"{file.path} cannot be read as {file.suffix}: {first_line(error)}") from None
+    except ImportError:
+        raise
+    except Exception as error:
+        if file.remote:  # each file system has errors of its own; a connection that was lost may come back
+            raise OSError(f"{file.path} cannot be read: {first_line(error)}") from error
+        if not isinstance(error, OSError):
             raise
         raise ValueError(f"{file.path} cannot be read as {file.suffix}: {first_line(error)}") from None
 
