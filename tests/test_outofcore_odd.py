@@ -385,3 +385,43 @@ def test_a_file_that_vanishes_during_the_run_is_named(tmp_path):
             (folder / "01.parquet").unlink(missing_ok=True)
 
     refused(folder, tmp_path / "out", r"01\.parquet cannot be read again: .*No such file", progress=remove)
+
+
+def test_labels_that_a_power_cut_took_are_looked_up_again(tmp_path):
+    """The record of the pass is there; of the labels beside it, only some."""
+    write(tmp_path / "x.parquet", blobs(600_000, 2, np.float32))
+    call = {"bandwidth": 1.0, "labels_only": True}
+    ms.cluster_files(tmp_path / "x.parquet", tmp_path / "whole.parquet", **call)
+
+    def stop(at):
+        if at.stage == "write labels":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ms.cluster_files(tmp_path / "x.parquet", tmp_path / "out.parquet", **call, progress=stop)
+    (kept,) = (tmp_path / ".out.parquet.modeseek").glob("labels-*.bin")
+    os.truncate(kept, kept.stat().st_size // 2)
+    ms.cluster_files(tmp_path / "x.parquet", tmp_path / "out.parquet", **call, resume=True)
+    assert (tmp_path / "out.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+def test_a_first_text_file_without_rows_decides_nothing(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y,name\n")
+    (tmp_path / "b.csv").write_text("x,y,name\n" + "".join(f"{a},{b},n\n" for a, b in blobs(900)))
+    found = ms.cluster_files(tmp_path, tmp_path / "out", bandwidth=1.0)
+    assert found.columns == ("x", "y")
+    assert [file.rows for file in found.files] == [0, 900]
+
+
+def test_a_record_of_finished_outputs_that_was_cut_off_counts_whole_lines(tmp_path):
+    log = journal.Journal(tmp_path / "log", {"settings": {}, "files": []}, False)
+    for name in ("a.npy", "b.npy", "c.npy"):
+        (log.directory / name).write_bytes(b"12345")
+        log.note_written(name)
+    path = log.directory / journal.WRITTEN
+    for size in range(path.stat().st_size, 0, -1):
+        os.truncate(path, size)
+        assert set(log.written().items()) <= {("a.npy", 5), ("b.npy", 5), ("c.npy", 5)}
+    log.note_written("b.npy")
+    assert log.written()["b.npy"] == 5
+    log.close(remove=True)

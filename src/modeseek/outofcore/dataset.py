@@ -140,7 +140,9 @@ def open_dataset(
     """
     stamps = [file.stamp() for file in files]
     schemas = [schema_of(file, header) for file in files]
-    first, told = files[0], schemas[0]
+    typed = (k for k, (file, schema) in enumerate(zip(files, schemas, strict=True)) if _has_types(file, schema))
+    k = next(typed, 0)
+    first, told = files[k], schemas[k]
     if columns is None:
         chosen = [i for i, number in enumerate(told.numeric) if number]
         if not chosen:
@@ -157,6 +159,11 @@ def open_dataset(
     if sum(n or 0 for n in rows) == 0 and None not in rows:
         raise ValueError(f"{first.path} has no rows" if len(files) == 1 else "no file has any rows")
     return Dataset(files, names, dtype, stamps, rows, left_out, tuple(schema.names for schema in schemas))
+
+
+def _has_types(file: Input, schema: Schema) -> bool:
+    """Tell whether a file says what its columns hold: one of text without rows does not."""
+    return not file.is_text or any(kind != "null" for kind in schema.types)
 
 
 def _check_columns(

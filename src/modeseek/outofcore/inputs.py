@@ -5,6 +5,7 @@ Addresses (``s3://bucket/day.parquet``) are opened through fsspec, which is impo
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -119,9 +120,9 @@ def find_inputs(inputs: Inputs, header: bool | None = None) -> tuple[Input, ...]
     if not given:
         raise ValueError("no input is given")
     paths = [path for one in given for path in _found(os.fspath(one))]
-    for path in paths:
-        if paths.count(path) > 1:
-            raise ValueError(f"the input {path} is given twice")
+    twice = [path for path, times in Counter(paths).items() if times > 1]
+    if twice:
+        raise ValueError(f"the input {twice[0]} is given twice")
     return tuple(look_at(path, header) for path in paths)
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from modeseek.files.source import first_line
 
-PLAN, LOCK, LOOSE = "plan.json", "lock", "loose-bounds"
+PLAN, LOCK, LOOSE, WRITTEN = "plan.json", "lock", "loose-bounds", "written"
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -98,6 +98,14 @@ class Journal:
         """Return where the labels that a pass finds are kept."""
         return self.directory / f"labels-{number:03d}.bin"
 
+    def forget_lost_labels(self, number: int, name: str, bytes_of_row: int) -> None:
+        """Let a pass be made again whose labels are not all there: the machine, not the run, was stopped."""
+        before, path = self.load(number, name), self.labels_path(number)
+        if before is None or (before[1] and not path.exists()):  # those of a later look-up have taken their place
+            return
+        if not path.exists() or path.stat().st_size < before[0] * bytes_of_row:
+            self._pass(number).unlink()
+
     def forget_labels_before(self, path: Path) -> None:
         """Remove the labels of earlier passes: those of a later one take their place."""
         for old in self.directory.glob("labels-*.bin"):
@@ -116,11 +124,16 @@ class Journal:
 
     def written(self) -> dict[str, int]:
         """Return the outputs that are finished, under their temporary names, and their sizes."""
-        return _read_json(self.directory / "written.json") or {}
+        path, found = self.directory / WRITTEN, {}
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+            if len(parts := line.split(" ")) == 3:  # else a run was killed in the middle of the line
+                found[parts[0]] = int(parts[1])
+        return found
 
     def note_written(self, name: str) -> None:
         """Record that an output is finished."""
-        self._write_json("written.json", self.written() | {name: (self.directory / name).stat().st_size})
+        with (self.directory / WRITTEN).open("a", encoding="utf-8") as file:
+            file.write(f"\n{name} {(self.directory / name).stat().st_size} ")
 
     def close(self, *, remove: bool) -> None:
         """End the run, and remove its record if it is of no more use."""

@@ -96,21 +96,26 @@ def choose_targets(
 
 def _check_targets(dataset: Dataset, targets: list[Target], label_column: str) -> None:
     seen: dict[Path, str] = {}
+    places = {_place_of(Path(file.path)) for file in dataset.files if not file.remote}
     for file, target, names in zip(dataset.files, targets, dataset.names, strict=True):
         if target.path in seen:
             raise ValueError(f"the labels of {file.path} and of {seen[target.path]} would have one name: {target.path}")
         seen[target.path] = file.path
         if target.path.is_dir():
             raise ValueError(f"{target.path} is a directory, not a file")
-        if target.path.exists():
-            for other in dataset.files:
-                if not other.remote and target.path.samefile(other.path):
-                    raise ValueError(f"{target.path} is an input itself: choose another output")
+        if target.path.exists() and _place_of(target.path) in places:
+            raise ValueError(f"{target.path} is an input itself: choose another output")
         if not target.labels_only and label_column in names:
             raise ValueError(
                 f"{file.path} already has a column {label_column!r}: choose another name for the labels with "
                 "--label-column"
             )
+
+
+def _place_of(path: Path) -> tuple[int, int]:
+    """Return what is the same for all names of a file."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def write_all(

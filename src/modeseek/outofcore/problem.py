@@ -21,6 +21,7 @@ from modeseek.result import Problem
 from modeseek.sketch import UNIT_BITS, BinCounts, Bins, DensitySketch, binning_pays
 
 GRIDS = 1 << 28  # bytes that grids of several workers may take
+LOOK_UP = "look labels up"  # the pass
 PATCH_BYTES, BIN_BYTES = 88, 144  # of a node and worker
 
 
@@ -120,8 +121,9 @@ class FileProblem(Problem):
         passes = self.passes
         path = passes.journal.labels_path(passes.number)
         labels = LabelFile(path, self.n, table.highest())
+        passes.journal.forget_lost_labels(passes.number, LOOK_UP, labels.dtype.itemsize)
         found = LookUp(table, labels, self.d, passes.dataset.dtype, self.n_jobs)
-        passes.run("look labels up", found)
+        passes.run(LOOK_UP, found)
         passes.journal.forget_labels_before(path)
         counts, rows, points = found.finished()
         passes.found = Gathered.of(rows, points, passes.dataset)
