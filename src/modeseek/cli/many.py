@@ -11,7 +11,8 @@ import typer
 
 from modeseek.cli import summary
 from modeseek.cli.stages import Stages, say
-from modeseek.files.source import DELIMITERS, Source, is_many, readable
+from modeseek.files.formats import readable
+from modeseek.files.source import DELIMITERS, Source, is_many
 
 SHARE = 0.25  # of memory: a table that takes more is read in passes
 PARSED = 0.5  # bytes in memory of a byte of text, at the least
@@ -24,7 +25,7 @@ def is_large(path: str) -> bool:
         return False
     size, suffix = float(os.path.getsize(path)), Path(path).suffix.lower()
     if suffix == ".parquet":  # compressed
-        with readable(Source(Path(path))):
+        with readable(Source(path)):
             from pyarrow import parquet
 
             about = parquet.read_metadata(path)
