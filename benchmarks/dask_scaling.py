@@ -5,19 +5,24 @@ does, so that the points are the same whoever makes them) and kept there; then a
 label, for which labels are computed where the points are. One process does the same: it draws the same points with so
 many threads, fits them as an array in memory, and counts labels. Labels, modes and masses must be the same to the bit.
 
-*Overhead* is the time of fit and labels beside those in memory on as many threads as there are workers, or cores: what
-the graph, messages and merges cost, and a second look at the points, which looks labels up that points in memory have
-kept from the first. The drawing of the points, the same on both sides, is left out. A worker has one thread; 4 of them
-share the cores of a machine that has fewer.
+Two overheads, both of the time of fit and labels, on as many threads as there are workers, or cores:
+
+- *overhead*, beside points in memory as one array: all that Dask costs. The bar is on this one.
+- *over_tasks*, beside the same tasks of the same partitions, run by threads of one process (Dask's local scheduler):
+  what processes, their scheduler and messages cost. The rest of the first overhead is what cutting costs: merges, a
+  second look where memory needs none, and stages that wait for their last task.
+
+The drawing of the points, the same everywhere, is left out. Partitions of 128 MiB, as Dask cuts arrays by default, lie
+on the workers in equal numbers. A worker has one thread; 4 of them share the cores of a machine that has fewer. What is
+done in the client while workers wait has as many threads as they are.
 """
 
 import argparse
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import dask
@@ -32,16 +37,15 @@ from benchmarks.mean_shift import bar, collect
 
 N, H = 100_000_000, 2.5
 WORKERS = (1, 2, 4)
-PARTITION = 4 << 20  # rows; a multiple of `data.CHUNK`, so that partitions draw what the whole draws
-ROUNDS = 3  # of which the least counts
+PARTITION = 16 << 20  # rows; a multiple of `data.CHUNK`, so that partitions draw what the whole draws
+ROUNDS = 5  # of which the least counts
 MOST = 0.25  # overhead
 CORES = int(harness.machine()["cores"])
 FIDELITIES = ("certified", "fast")
 
 
-def piece(number: int, n: int) -> NDArray[np.float32]:
-    """Draw the rows of one partition: those of `data.blobs`, which has a generator for each chunk."""
-    first, last = number * PARTITION, min((number + 1) * PARTITION, n)
+def piece(first: int, last: int) -> NDArray[np.float32]:
+    """Draw rows of `data.blobs`, which has a generator for each chunk; ``first`` begins one."""
     centroids = ms.textbook.make_data(n_samples=1)[0]
     parts = []
     for start in range(first, last, data.CHUNK):
@@ -53,12 +57,16 @@ def piece(number: int, n: int) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def points(n: int) -> da.Array:
-    """Return the data as a Dask array that generates them where they are asked for."""
-    count = -(-n // PARTITION)
-    sizes = [min(PARTITION, n - k * PARTITION) for k in range(count)]
-    make = dask.delayed(piece, pure=False)  # drawn anew for every array
-    return da.concatenate([da.from_delayed(make(k, n), (size, 2), np.float32) for k, size in enumerate(sizes)])
+def points(n: int, make: Callable[[int, tuple[int, int]], Any]) -> da.Array:
+    """Return the data as a Dask array of partitions: ``make`` returns one, delayed or computed somewhere."""
+    return da.concatenate([
+        da.from_delayed(make(k, ends), (ends[1] - ends[0], 2), np.float32) for k, ends in enumerate(cuts(n))
+    ])  # fmt: skip
+
+
+def cuts(n: int) -> list[tuple[int, int]]:
+    """Return where partitions begin and end."""
+    return [(k, min(k + PARTITION, n)) for k in range(0, n, PARTITION)]
 
 
 def count(labels: Any) -> NDArray[np.int64]:
@@ -91,15 +99,18 @@ def timed(X: Any, fidelity: str, n_jobs: int | None, rounds: int) -> tuple[float
     return min(fits), min(labelled), same
 
 
-def in_one_process(n: int, rounds: int) -> Iterator[tuple[int, str, tuple[float, float, list[Any]]]]:
-    """Fit points in memory, on one thread and on as many as there are cores, up to four."""
+def in_one_process(n: int, rounds: int) -> Iterator[tuple[str, int, str, tuple[float, float, list[Any]]]]:
+    """Fit points in memory, and the tasks of their partitions, on one thread and on as many as cores, up to four."""
     ms.MeanShift(H).fit(data.blobs(60_000))
     for threads in sorted({1, min(CORES, 2), min(CORES, 4)}):
         with ThreadPoolExecutor(threads) as pool:
-            X = np.concatenate(list(pool.map(partial(piece, n=n), range(-(-n // PARTITION)))))
-        for fidelity in FIDELITIES:
-            yield threads, fidelity, timed(X, fidelity, threads, rounds)
-        del X
+            X = np.concatenate(list(pool.map(lambda ends: piece(*ends), cuts(n))))
+        cut = points(n, lambda k, ends, X=X: dask.delayed(X[slice(*ends)], traverse=False, pure=False))
+        with dask.config.set(scheduler="threads", num_workers=threads):
+            for fidelity in FIDELITIES:
+                yield "memory", threads, fidelity, timed(X, fidelity, threads, rounds)
+                yield "tasks", threads, fidelity, timed(cut, fidelity, threads, rounds)
+        del X, cut
 
 
 def by_dask(n: int, workers: int, rounds: int) -> Iterator[tuple[str, tuple[float, float, list[Any]]]]:
@@ -108,13 +119,13 @@ def by_dask(n: int, workers: int, rounds: int) -> Iterator[tuple[str, tuple[floa
 
     with (
         LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster),
+        Client(cluster) as client,
     ):
-        X = points(n).persist()
+        where = sorted(client.scheduler_info(n_workers=-1)["workers"])
+        X = points(n, lambda k, ends: client.submit(piece, *ends, workers=where[k % workers])).persist()
         wait(X)
         for fidelity in FIDELITIES:
-            ms.MeanShift(H, fidelity=fidelity).fit(X[:60_000])  # loads the kernels
-            yield fidelity, timed(X, fidelity, 1, rounds)
+            yield fidelity, timed(X, fidelity, min(workers, CORES, 4), rounds)
 
 
 def rows(n: int, rounds: int, most: tuple[int, ...]) -> Iterator[Row]:
@@ -123,18 +134,23 @@ def rows(n: int, rounds: int, most: tuple[int, ...]) -> Iterator[Row]:
 
     routes.GATHERED = 0  # few points, too, stay where they are
     alone = {}
-    for threads, fidelity, found in in_one_process(n, rounds):
-        alone[threads, fidelity] = found
+    for where, threads, fidelity, found in in_one_process(n, rounds):
+        alone[where, threads, fidelity] = found
+        base = alone["memory", threads, fidelity]
+        over = (
+            {} if where == "memory" else {"overhead": sum(found[:2]) / sum(base[:2]) - 1.0, "same": found[2] == base[2]}
+        )
         yield {
-            "where": f"memory, {threads} threads", "n": n, "fidelity": fidelity, "workers": 0,
-            "fit": found[0], "labels": found[1], "overhead": None, "same": None,
+            "where": f"{where}, {threads} threads", "n": n, "fidelity": fidelity, "workers": 0,
+            "fit": found[0], "labels": found[1], "overhead": None, "over_tasks": None, "same": None, **over,
         }  # fmt: skip
     for workers in most:
         for fidelity, (fit, labels, same) in by_dask(n, workers, rounds):
-            base = alone[min(workers, CORES, 4), fidelity]
+            memory, tasks = (alone[where, min(workers, CORES, 4), fidelity] for where in ("memory", "tasks"))
             yield {
                 "where": f"dask, {workers} workers", "n": n, "fidelity": fidelity, "workers": workers,
-                "fit": fit, "labels": labels, "overhead": (fit + labels) / sum(base[:2]) - 1.0, "same": same == base[2],
+                "fit": fit, "labels": labels, "overhead": (fit + labels) / sum(memory[:2]) - 1.0,
+                "over_tasks": (fit + labels) / sum(tasks[:2]) - 1.0, "same": same == memory[2],
             }  # fmt: skip
 
 
@@ -146,6 +162,7 @@ def bars(measured: list[Row], quick: bool) -> Iterator[Row]:
             yield bar(f"{name}: same bits", float(row["same"]), ">= 1")
             required = "" if quick or row["workers"] > CORES else f"< {MOST}"
             yield bar(f"{name}: overhead", row["overhead"], required)
+            yield bar(f"{name}: over the same tasks in threads", row["over_tasks"], "")
 
 
 def main(argv: list[str] | None = None) -> int:
