@@ -14,7 +14,8 @@ Two overheads, both of the time of fit and labels, on as many threads as there a
 
 The drawing of the points, the same everywhere, is left out. Partitions of 128 MiB, as Dask cuts arrays by default, lie
 on the workers in equal numbers. A worker has one thread; 4 of them share the cores of a machine that has fewer. What is
-done in the client while workers wait has as many threads as they are.
+done in the client while workers wait has as many threads as they are. The three take turns, and of some rounds the
+quickest fit and the quickest labels count: what else a machine does then falls on all of them.
 """
 
 import argparse
@@ -38,7 +39,7 @@ from benchmarks.mean_shift import bar, collect
 N, H = 100_000_000, 2.5
 WORKERS = (1, 2, 4)
 PARTITION = 16 << 20  # rows; a multiple of `data.CHUNK`, so that partitions draw what the whole draws
-ROUNDS = 5  # of which the least counts
+ROUNDS = 6  # of which the least counts
 MOST = 0.25  # overhead
 CORES = int(harness.machine()["cores"])
 FIDELITIES = ("certified", "fast")
@@ -70,9 +71,9 @@ def cuts(n: int) -> list[tuple[int, int]]:
 
 
 def count(labels: Any) -> NDArray[np.int64]:
-    """Return how many points have each label."""
+    """Return how many points have each label, counted in pieces of the same size."""
     if isinstance(labels, np.ndarray):
-        return np.bincount(labels, minlength=8)
+        return np.sum([np.bincount(labels[slice(*ends)], minlength=8) for ends in cuts(len(labels))], axis=0)
     parts = [dask.delayed(np.bincount)(block, minlength=8) for block in labels.to_delayed()]
     return np.sum(dask.compute(*parts), axis=0)
 
@@ -85,47 +86,38 @@ def digest(labels: Any) -> str:
     return " ".join(f"{c:08x}" for c in dask.compute(*[dask.delayed(zlib.crc32)(b) for b in labels.to_delayed()]))
 
 
-def timed(X: Any, fidelity: str, n_jobs: int | None, rounds: int) -> tuple[float, float, list[Any]]:
-    """Return seconds of a fit and of its labels (the least of some rounds), and what is to be the same."""
-    fits, labelled = [], []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        model = ms.MeanShift(H, fidelity=fidelity, n_jobs=n_jobs).fit(X)
-        fits.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        counts = count(model.labels_)
-        labelled.append(time.perf_counter() - start)
+def once(X: Any, fidelity: str, n_jobs: int) -> tuple[float, float, list[Any]]:
+    """Return seconds of a fit and of counting its labels, and what is to be the same."""
+    start = time.perf_counter()
+    model = ms.MeanShift(H, fidelity=fidelity, n_jobs=n_jobs).fit(X)
+    fitted = time.perf_counter()
+    counts = count(model.labels_)
+    counted = time.perf_counter()
     same = [counts.tolist(), model.cluster_centers_.tolist(), model.sketch_.masses.sum(), digest(model.labels_)]
-    return min(fits), min(labelled), same
+    return fitted - start, counted - fitted, same
 
 
-def in_one_process(n: int, rounds: int) -> Iterator[tuple[str, int, str, tuple[float, float, list[Any]]]]:
-    """Fit points in memory, and the tasks of their partitions, on one thread and on as many as cores, up to four."""
-    ms.MeanShift(H).fit(data.blobs(60_000))
-    for threads in sorted({1, min(CORES, 2), min(CORES, 4)}):
-        with ThreadPoolExecutor(threads) as pool:
-            X = np.concatenate(list(pool.map(lambda ends: piece(*ends), cuts(n))))
-        cut = points(n, lambda k, ends, X=X: dask.delayed(X[slice(*ends)], traverse=False, pure=False))
-        with dask.config.set(scheduler="threads", num_workers=threads):
-            for fidelity in FIDELITIES:
-                yield "memory", threads, fidelity, timed(X, fidelity, threads, rounds)
-                yield "tasks", threads, fidelity, timed(cut, fidelity, threads, rounds)
-        del X, cut
-
-
-def by_dask(n: int, workers: int, rounds: int) -> Iterator[tuple[str, tuple[float, float, list[Any]]]]:
-    """Fit the same points in so many processes of one thread."""
+def side_by_side(n: int, workers: int, rounds: int) -> Iterator[tuple[str, int, str, tuple[float, float, list[Any]]]]:
+    """Fit the same points in memory, as tasks of threads, and in so many processes of one thread, in turn."""
     from distributed import Client, LocalCluster, wait
 
+    threads = min(workers, CORES, 4)
+    with ThreadPoolExecutor(threads) as pool:
+        whole = np.concatenate(list(pool.map(lambda ends: piece(*ends), cuts(n))))
+    cut = points(n, lambda k, ends: dask.delayed(whole[slice(*ends)], traverse=False, pure=False))
     with (
         LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
         where = sorted(client.scheduler_info(n_workers=-1)["workers"])
-        X = points(n, lambda k, ends: client.submit(piece, *ends, workers=where[k % workers])).persist()
-        wait(X)
+        spread = points(n, lambda k, ends: client.submit(piece, *ends, workers=where[k % workers])).persist()
+        wait(spread)
         for fidelity in FIDELITIES:
-            yield fidelity, timed(X, fidelity, min(workers, CORES, 4), rounds)
+            for _ in range(rounds):
+                yield "memory", threads, fidelity, once(whole, fidelity, threads)
+                with dask.config.set(scheduler="threads", num_workers=threads):
+                    yield "tasks", threads, fidelity, once(cut, fidelity, threads)
+                yield "dask", workers, fidelity, once(spread, fidelity, threads)
 
 
 def rows(n: int, rounds: int, most: tuple[int, ...]) -> Iterator[Row]:
@@ -133,25 +125,22 @@ def rows(n: int, rounds: int, most: tuple[int, ...]) -> Iterator[Row]:
     from modeseek.distributed import routes
 
     routes.GATHERED = 0  # few points, too, stay where they are
-    alone = {}
-    for where, threads, fidelity, found in in_one_process(n, rounds):
-        alone[where, threads, fidelity] = found
-        base = alone["memory", threads, fidelity]
-        over = (
-            {} if where == "memory" else {"overhead": sum(found[:2]) / sum(base[:2]) - 1.0, "same": found[2] == base[2]}
-        )
-        yield {
-            "where": f"{where}, {threads} threads", "n": n, "fidelity": fidelity, "workers": 0,
-            "fit": found[0], "labels": found[1], "overhead": None, "over_tasks": None, "same": None, **over,
-        }  # fmt: skip
+    found: dict[tuple[str, int, str], list[tuple[float, float, list[Any]]]] = {}
     for workers in most:
-        for fidelity, (fit, labels, same) in by_dask(n, workers, rounds):
-            memory, tasks = (alone[where, min(workers, CORES, 4), fidelity] for where in ("memory", "tasks"))
-            yield {
-                "where": f"dask, {workers} workers", "n": n, "fidelity": fidelity, "workers": workers,
-                "fit": fit, "labels": labels, "overhead": (fit + labels) / sum(memory[:2]) - 1.0,
-                "over_tasks": (fit + labels) / sum(tasks[:2]) - 1.0, "same": same == memory[2],
-            }  # fmt: skip
+        for where, k, fidelity, one in side_by_side(n, workers, rounds):
+            found.setdefault((where, k, fidelity), []).append(one)
+    best = {key: (min(one[0] for one in each), min(one[1] for one in each)) for key, each in found.items()}
+    for (where, k, fidelity), (fit, labels) in best.items():
+        threads = min(k, CORES, 4)
+        memory, tasks = (sum(best[base, threads, fidelity]) for base in ("memory", "tasks"))
+        truth = found["memory", threads, fidelity][0][2]
+        yield {
+            "where": f"{where}, {k} {'workers' if where == 'dask' else 'threads'}", "n": n, "fidelity": fidelity,
+            "workers": k if where == "dask" else 0, "fit": fit, "labels": labels,
+            "overhead": None if where == "memory" else (fit + labels) / memory - 1.0,
+            "over_tasks": (fit + labels) / tasks - 1.0 if where == "dask" else None,
+            "same": all(one[2] == truth for one in found[where, k, fidelity]),
+        }  # fmt: skip
 
 
 def bars(measured: list[Row], quick: bool) -> Iterator[Row]:
