@@ -154,6 +154,17 @@ def by_set(rows: list[dict[str, str]]) -> str:
     return markdown(["half", "set", "n", "d", "clusters", *rules], [lines[key] for key in sorted(lines, reverse=True)])
 
 
+def by_dask(rows: list[dict[str, str]]) -> str:
+    """Make the table of fits of Dask's collections beside points in memory, certified and fast side by side."""
+    lines: dict[str, list[str]] = {}
+    for row in rows:
+        overheads = [f"{float(row[key]):+.0%}" if row[key] else "" for key in ("overhead", "over_tasks")]
+        timed = [f"{float(row[key]):.2f}" for key in ("fit", "labels")]
+        lines.setdefault(row["where"], [row["where"]]).extend([*timed, *overheads])
+    columns = ["labels", "beside memory", "beside its tasks"]
+    return markdown(["", "certified: fit", *columns, "fast: fit", *columns], list(lines.values()))
+
+
 def fill(text: str, content: str, name: str) -> str:
     """Replace what stands between the markers of that name."""
     begin, end = (f"<!-- {name}: {edge} -->" for edge in ("begin", "end"))
@@ -181,6 +192,9 @@ def main() -> None:
     scales_page = harness.ROOT / "docs" / "bandwidth.md"
     chosen = bars_only(harness.read_rows("bandwidth_bars")) + "\n\n" + by_set(harness.read_rows("bandwidth"))
     scales_page.write_text(fill(scales_page.read_text(encoding="utf-8"), chosen, "bandwidth"), encoding="utf-8")
+    dask_page = harness.ROOT / "docs" / "dask.md"
+    beside = by_dask(harness.read_rows("dask_scaling"))
+    dask_page.write_text(fill(dask_page.read_text(encoding="utf-8"), beside, "dask"), encoding="utf-8")
     for name, results in HOMEWORK.items():
         page = harness.ROOT / "docs" / f"{name}.md"
         table = peers([row for result in results for row in harness.read_rows(result)])

@@ -442,7 +442,7 @@ def test_a_table_larger_than_its_share_of_memory_is_read_in_passes(tmp_path, mon
     from modeseek.cli import many
 
     write(tmp_path / "t.parquet", blobs(5_000))
-    monkeypatch.setattr(many, "_memory", lambda: 1e5)
+    monkeypatch.setattr(many, "machine_memory", lambda: 1e5)
     done = run(tmp_path / "t.parquet", "-o", tmp_path / "out.parquet", "-b", "1")
     assert "look labels up" in done.output
     expected = ms.MeanShift(1.0).fit(blobs(5_000)).labels_

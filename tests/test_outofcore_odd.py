@@ -357,7 +357,7 @@ def test_a_connection_that_is_lost_leaves_something_to_go_on_from(tmp_path, monk
         """As clients of object stores have them."""
 
     for stage, method in (("look labels up", "opened"), ("look labels up", "stamp")):
-        out, now, real = tmp_path / method, [""], getattr(Input, method)
+        out, now, real = tmp_path / method, [""], getattr(Source, method)
 
         def fail(file, *arguments, real=real, now=now, stage=stage):
             if now[0] == stage and file.path.endswith("01.parquet"):
