@@ -112,7 +112,8 @@ class CellLabels(SmallPickles):
         if places is not None:
             return places.index, *self._assign_places(points, places, n_jobs)
         labels = np.empty(len(points), np.int32)
-        counts = self.assign(points, labels, n_jobs, self.uniform())
+        table = self.uniform() if len(points) > len(self.cells) + len(self.blocks) else None  # pays for itself
+        counts = self.assign(points, labels, n_jobs, table)
         return labels, counts, np.flatnonzero(labels == UNKNOWN) if counts.unknown else np.empty(0, np.int64)
 
     def _assign_places(

@@ -119,12 +119,13 @@ def look_up(points: NDArray[Any], weights: Floats, table: CellLabels, entries: A
         counts, rows = table.assign_bins(points, placed.index, entries, codes, 1)
         members = (counts + table.in_bins(entries[bins.where], bins.values))[1:]
         return LookUp(codes, rows, points[rows], weights, members, Exact(k, {}))
-    members, masses, found = np.zeros(k, np.int64), Exact(k, {}), []
+    members, masses, found, uniform = np.zeros(k, np.int64), Exact(k, {}), [], table.uniform()
     for start in range(0, len(points), ROWS_PER_CHUNK):  # labels of so few rows stay in the cache
         some = slice(start, start + ROWS_PER_CHUNK)
-        labels, part, rows = table.label(points[some], None, 1)
+        labels = np.empty(len(points[some]), np.int32)
+        part = table.assign(points[some], labels, 1, uniform)
         members[: len(part.members)] += part.members
-        found.append(rows + start)
+        found.append(start + np.flatnonzero(labels == UNKNOWN))
         codes[some] = labels
         if weights.size:
             known = labels >= 0
