@@ -12,6 +12,7 @@
 PYTHON ?= $(shell for p in python3 python python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 TORCH ?= torch==2.13.0
+MARPLE ?= marple-lang==0.9.0
 DEMO ?= demo-output
 TIMES ?= 30
 PIP_FLAGS = --quiet --disable-pip-version-check
@@ -55,6 +56,7 @@ clean:
 
 .venv-test/installed: pyproject.toml | .venv-test/bin/python
 	.venv-test/bin/python -m pip install $(PIP_FLAGS) -e '.[test]' '$(TORCH)'
+	.venv-test/bin/python -m pip install $(PIP_FLAGS) --no-deps '$(MARPLE)'  # asks for one release of NumPy; any will do
 	@touch $@
 
 .venv-test/browser: tests/browser.sh | .venv-test/bin/python
