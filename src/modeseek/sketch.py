@@ -452,7 +452,7 @@ class DensitySketch(SmallPickles):
         Returns
         -------
         ndarray of shape (n_queries,)
-            f(q) = (sum_i w_i)^-1 (2 pi h^2)^(-d/2) sum_i w_i exp(-|q - x_i|^2 / 2 h^2), to the accuracy of
+            ``f(q) = (sum_i w_i)^-1 (2 pi h^2)^(-d/2) sum_i w_i exp(-|q - x_i|^2 / 2 h^2)``, to the accuracy of
             the sketch; 0 where no point is within about 8.5 bandwidths.
         """
         queries = np.asarray(data.as_points(Q), np.float64)

@@ -73,7 +73,7 @@ class LSHIndex(BaseEstimator):
         Columns seen in `fit`.
     n_samples_fit_ : int
         Rows seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where X had some.
 
     See Also

@@ -96,7 +96,7 @@ def filter_image(
     -----
     Pixels of a small square (half of h_s wide) with values within h_c are taken together, with their mean and variance;
     those of a square twice as wide within a third of h_c climb as one, and climbs that come into one cell of a lattice,
-    a quarter of a bandwidth wide, go on as one. `benchmarks.images` measures how far the result is from the plain
+    a quarter of a bandwidth wide, go on as one. ``benchmarks.images`` measures how far the result is from the plain
     iteration: half a grey level on average in a photograph, by few pixels that go to another mode.
 
     References

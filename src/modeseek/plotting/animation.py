@@ -40,7 +40,7 @@ def animate(
 ) -> "FuncAnimation":
     """Animate mean shift: points flow to their modes, in the colours of the clusters that they end in.
 
-    In the standard form each position climbs the density of the data, which stay where they are (shown pale),
+    In the standard form each position climbs the density of the data, which stay where they are (shown pale), ::
 
         x <- sum_i w_i g(|x - x_i| / h) x_i / sum_i w_i g(|x - x_i| / h),    g(r) = exp(-r^2 / 2);
 
