@@ -98,10 +98,10 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     metric : {"euclidean", "cosine", "haversine"}, default="euclidean"
         "cosine": directions. Rows are divided by their lengths, the kernel is the Gaussian of the chord
         ``|x - y| = sqrt(2 - 2 cos)``, which is proportional to exp(cos / h^2) (von Mises and Fisher), means are put
-        back on the unit sphere, and centres are unit vectors. ``bandwidth`` is a length of chords, 0 to 2. Where there are
-        too many rows for climbs on all of them, each climbs on those closest to it and on means of the others: labels
-        are then *undecided* in ``certificate_``, and `audit` says how good they are. "haversine": X
-        holds latitude and longitude in radians, and so do the centres; distances are chords of the unit sphere,
+        back on the unit sphere, and centres are unit vectors. ``bandwidth`` is a length of chords, 0 to 2. Where there
+        are too many rows for climbs on all of them, each climbs on those closest to it and on means of the others:
+        labels are then *undecided* in ``certificate_``, and `audit` says how good they are. "haversine": X holds
+        latitude and longitude in radians, and so do the centres; distances are chords of the unit sphere,
         2 sin(angle / 2), and ``bandwidth`` is an angle in radians, at which the kernel is exp(-1 / 2).
     standardize : bool, default=False
         Give every column standard deviation 1 first: ``bandwidth`` is then in standard deviations of each column.

@@ -25,11 +25,11 @@ FARTHEST = 1e150  # coordinates beyond: squared distances overflow
 class NearestNeighbors(BaseEstimator):
     r"""Exact nearest neighbours, and neighbours within a radius.
 
-    The distance is ``|x - y| = sqrt(sum_c (x_c - y_c)^2)``, in float64 of the numbers as given, columns added one
-    after the other. Of points at the same distance the lower row comes first; a point at exactly the radius is within
-    it, as ``|x - y|^2 <= radius^2`` tells. Points are halved until sixteen are left, and queries that lie near each
-    other search together (``modeseek.neighbors.tree``). From five columns on float32 sorts out what it proves to be too far; every
-    neighbour is then found and measured in float64.
+    The distance is ``|x - y| = sqrt(sum_c (x_c - y_c)^2)``, in float64 of the numbers as given, columns added one after
+    the other. Of points at the same distance the lower row comes first; a point at exactly the radius is within it, as
+    ``|x - y|^2 <= radius^2`` tells. Points are halved until sixteen are left, and queries that lie near each other
+    search together (``modeseek.neighbors.tree``). From five columns on float32 sorts out what it proves to be too far;
+    every neighbour is then found and measured in float64.
 
     Parameters
     ----------
