@@ -66,6 +66,12 @@ def expand_patterns(app, docname, source):
     source[0] = "\n".join(expanded)
 
 
+def link_lesson(app, docname, source):
+    """Turn links to scripts of the lesson, which the repository shows, into links to what Sphinx makes of them."""
+    source[0] = source[0].replace("](lesson/README.rst)", "](built/lesson/index.rst)")
+    source[0] = re.sub(r"\]\(lesson/(\w+)\.py\)", r"](built/lesson/\1.rst)", source[0])
+
+
 # -------------------------------------------------------------------------------------------------- docstrings
 
 autosummary_generate = True
@@ -126,4 +132,5 @@ html_sidebars = {"index": []}
 
 def setup(app):
     """Tell Sphinx what is done to pages."""
+    app.connect("source-read", link_lesson)
     app.connect("source-read", expand_patterns)
