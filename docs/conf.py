@@ -77,6 +77,7 @@ def link_lesson(app, docname, source):
 autosummary_generate = True
 autodoc_typehints = "none"  # the sections say it in words
 default_role = "autolink"
+highlight_language = "none"  # blocks of docstrings are formulas; doctests are told by their prompt
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 autosummary_context = {
@@ -110,12 +111,20 @@ sphinx_gallery_conf = {
     "backreferences_dir": None,
 }
 
+
+def no_strangers(app, pagename, templatename, context, doctree):
+    """Take out what Matplotlib's player would ask a server for: its buttons are in the theme's own font."""
+    if "body" in context:
+        context["body"] = re.sub(r'<link rel="stylesheet"\s+href="https://maxcdn[^>]*>', "", context["body"])
+
+
 # -------------------------------------------------------------------------------------------------------- look
 
 html_theme = "pydata_sphinx_theme"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": "modeseek"},
     "navigation_with_keys": False,
@@ -133,4 +142,5 @@ html_sidebars = {"index": []}
 def setup(app):
     """Tell Sphinx what is done to pages."""
     app.connect("source-read", link_lesson)
+    app.connect("html-page-context", no_strangers)
     app.connect("source-read", expand_patterns)

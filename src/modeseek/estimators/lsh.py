@@ -305,6 +305,11 @@ class LSHIndex(BaseEstimator):
     def summary(self) -> str:
         """Return in words what the index is made of, and how good it is.
 
+        Returns
+        -------
+        str
+            One line.
+
         Examples
         --------
         >>> print(LSHIndex(random_state=0).fit([[0.0], [1.0]]).summary())

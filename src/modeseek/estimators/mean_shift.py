@@ -54,7 +54,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
 
     One step moves a point to the weighted mean of its surroundings, ::
 
-        m(x) = sum_i w_i g(|x - x_i| / h) x_i / sum_i w_i g(|x - x_i| / h),    g(r) = exp(-r^2 / 2),
+        m(x) = sum_i w_i g(|x - x_i| / h) x_i / sum_i w_i g(|x - x_i| / h),
+        g(r) = exp(-r^2 / 2),
 
     which ascends the density ``f(x) = sum_i w_i exp(-|x - x_i|^2 / 2h^2)``. Every point climbs until it rests at a
     mode; the points that reach the same mode are one cluster. Clusters may have any shape, and their number is
@@ -82,6 +83,17 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         climb need not come to rest otherwise. For other kernels than the Gaussian nothing is proven: small inputs, and
         those of more than three columns, are exact; large ones are clustered as by ``fidelity="fast"``, and
         ``certificate_`` then reports every label as undecided.
+    metric : {"euclidean", "cosine", "haversine"}, default="euclidean"
+        "cosine": directions. Rows are divided by their lengths, the kernel is the Gaussian of the chord
+        ``|x - y| = sqrt(2 - 2 cos)``, which is proportional to exp(cos / h^2) (von Mises and Fisher), means are put
+        back on the unit sphere, and centres are unit vectors. ``bandwidth`` is a length of chords, 0 to 2. Where there
+        are too many rows for climbs on all of them, each climbs on those closest to it and on means of the others:
+        labels are then *undecided* in ``certificate_``, and `audit` says how good they are. "haversine": X holds
+        latitude and longitude in radians, and so do the centres; distances are chords of the unit sphere,
+        2 sin(angle / 2), and ``bandwidth`` is an angle in radians, at which the kernel is exp(-1 / 2).
+    standardize : bool, default=False
+        Give every column standard deviation 1 first: ``bandwidth`` is then in standard deviations of each column.
+        Centres are in the units of X all the same.
     assign : {"basin", "nearest"}, default="basin"
         What a cluster is. "basin": the points that climb to one mode. "nearest", with ``kernel="flat"``: what
         scikit-learn's MeanShift finds, with the same centres in the same order (by falling number of points within the
@@ -95,17 +107,6 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         given.
     min_bin_freq : int, default=1
         With ``bin_seeding``: least number of points that round to a seed.
-    metric : {"euclidean", "cosine", "haversine"}, default="euclidean"
-        "cosine": directions. Rows are divided by their lengths, the kernel is the Gaussian of the chord
-        ``|x - y| = sqrt(2 - 2 cos)``, which is proportional to exp(cos / h^2) (von Mises and Fisher), means are put
-        back on the unit sphere, and centres are unit vectors. ``bandwidth`` is a length of chords, 0 to 2. Where there
-        are too many rows for climbs on all of them, each climbs on those closest to it and on means of the others:
-        labels are then *undecided* in ``certificate_``, and `audit` says how good they are. "haversine": X holds
-        latitude and longitude in radians, and so do the centres; distances are chords of the unit sphere,
-        2 sin(angle / 2), and ``bandwidth`` is an angle in radians, at which the kernel is exp(-1 / 2).
-    standardize : bool, default=False
-        Give every column standard deviation 1 first: ``bandwidth`` is then in standard deviations of each column.
-        Centres are in the units of X all the same.
     fidelity : {"certified", "fast", "exact"}, default="certified"
         "certified": labels are proven, point by point, to be those of exact mean shift, in time linear in the number
         of points up to three columns; ``certificate_`` says how many are, and how. "fast": up to three columns,
