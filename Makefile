@@ -3,6 +3,7 @@
 #   make test    the tests
 #   make search  random examples for the property tests, many more of them (make search TIMES=100)
 #   make lint    style, types, and which module may import which
+#   make docs    the documentation, in docs-output/
 #   make bench   mean shift against scikit-learn and the notebook
 #   make clean   what these targets made
 # Each target makes the virtual environment it needs, and again when pyproject.toml changes. Installs are
@@ -14,11 +15,12 @@ PYTHON ?= $(shell for p in python3 python python3.13 python3.12 python3.11 pytho
 TORCH ?= torch==2.13.0
 MARPLE ?= marple-lang==0.9.0
 DEMO ?= demo-output
+DOCS ?= docs-output
 TIMES ?= 30
 PIP_FLAGS = --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test search lint bench clean
+.PHONY: help demo test search lint docs bench clean
 
 help:
 	@sed -n '/^#   make/s/^#  //p' Makefile
@@ -42,11 +44,18 @@ lint: .venv-test/installed-lint
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
 
+# what was generated is made anew: a page of a name that is gone would stay
+docs: .venv-docs/installed
+	rm -rf docs/built $(DOCS)
+	.venv-docs/bin/python -m sphinx -b html -j auto -q -W --keep-going -d docs/built/.doctrees docs $(DOCS)
+	@echo
+	@echo "Open $(abspath $(DOCS))/index.html"
+
 bench: .venv-test/installed-bench
 	.venv-test/bin/python -m benchmarks.mean_shift
 
 clean:
-	rm -rf .venv .venv-test demo-output
+	rm -rf .venv .venv-test .venv-docs demo-output docs-output docs/built
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -65,6 +74,10 @@ clean:
 
 .venv-test/installed-lint: .venv-test/installed
 	.venv-test/bin/python -m pip install $(PIP_FLAGS) -e '.[lint]'
+	@touch $@
+
+.venv-docs/installed: pyproject.toml | .venv-docs/bin/python
+	.venv-docs/bin/python -m pip install $(PIP_FLAGS) -e '.[docs]'
 	@touch $@
 
 .venv-test/installed-bench: .venv-test/installed

@@ -57,7 +57,13 @@ class Certificate(SmallPickles):
         return 1.0 - self.undecided / self.n
 
     def status(self) -> NDArray[np.uint8]:
-        """Return for each point how its label is known: 0 interior, 1 boundary, 2 climbed, 3 undecided."""
+        """Return for each point how its label is known.
+
+        Returns
+        -------
+        ndarray of shape (n_points,), uint8
+            0 interior, 1 boundary, 2 climbed, 3 undecided.
+        """
         status = np.full(self.n, INTERIOR, np.uint8)
         status[self._rows] = self._codes
         return status

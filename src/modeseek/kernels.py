@@ -1,13 +1,13 @@
-r"""Weight functions g(r) of mean shift, r = |x - x_i| / h, and the densities that their means climb.
+r"""Weight functions g(r) of mean shift, ``r = |x - x_i| / h``, and the densities that their means climb.
 
 ``g`` is the *weight* of the mean, as in the notebook and in scikit-learn. The density that the iteration climbs,
-f(x) = sum_i w_i K(|x - x_i| / h), is made of the *shadow* of ``g`` (Cheng 1995),
+``f(x) = sum_i w_i K(|x - x_i| / h)``, is made of the *shadow* of ``g`` (Cheng 1995), ::
 
     K(r) = integral of 2 t g(t) from r to infinity,    here divided by K(0),
 
-so that grad f is proportional to (m(x) - x) sum_i w_i g(|x - x_i| / h): Gaussian weights climb a Gaussian density, flat
-weights an Epanechnikov one. Bandwidths of two kernels correspond where their shadows have the same variance,
-`equivalent_bandwidth`. Here are formulas only; how they are summed is the business of ``fields``.
+so that grad f is proportional to ``(m(x) - x) sum_i w_i g(|x - x_i| / h)``: Gaussian weights climb a Gaussian density,
+flat weights an Epanechnikov one. Bandwidths of two kernels correspond where their shadows have the same variance,
+``equivalent_bandwidth``. Here are formulas only; how they are summed is the business of ``fields``.
 
 Y. Cheng, "Mean shift, mode seeking, and clustering", IEEE PAMI 17 (1995).
 """

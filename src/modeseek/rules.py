@@ -6,18 +6,19 @@ With n points (the sum of whole weights), d columns and s the root mean variance
   Both are for the density itself, of one normal cluster.
 - *normal*: s (4 / ((d+4) n))^(1/(d+6)): least mean squared error of the *gradient* of the density, which is what mean
   shift follows, for one normal cluster.
-- *plugin*: the same without the normal cluster. The error of the gradient is least for
+- *plugin*: the same without the normal cluster. The error of the gradient is least for ::
 
       h^(d+6) = (d+2) (d/2) (4 pi)^(-d/2) / (n Q_6),     Q_2r = int |w|^(2r) |f^(w)|^2 dw / (2 pi)^d,
 
-  f^ the Fourier transform of the density. Q_6 is estimated from pairs of points,
+  f^ the Fourier transform of the density. Q_6 is estimated from pairs of points, ::
 
       Q_2r ~ m^-2 sum_ij (-Laplace)^r N(x_i - x_j; 2 g^2),     g^(d+2r+2) = C_2r / (m Q_(2r+2)),
 
   C_2r being Q_2r of a normal density of variance 1; Q_8 the same way, with Q_10 of one normal cluster.
 - *knn*: the median distance to the k-th neighbour, k = sqrt(n), over sqrt(d+2): the standard deviation along an axis of
   an even ball of that radius.
-- *third*: where a Gaussian covers a third of the data: the mean over all pairs of exp(-|x_i - x_j|^2 / 2 h^2) is 1/3.
+- *third*: where a Gaussian covers a third of the data: the mean over all pairs of ``exp(-|x_i - x_j|^2 / 2 h^2)`` is
+  1/3.
 
 J. E. Chacón, T. Duong and M. P. Wand, "Asymptotics for general multivariate kernel density derivative estimators",
 Statistica Sinica 21 (2011); J. E. Chacón and T. Duong, "Data-driven density derivative estimation, with applications to

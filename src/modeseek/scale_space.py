@@ -56,7 +56,7 @@ class Range:
 
 @dataclass
 class BandwidthPath:
-    """Clusters at a series of bandwidths: what `bandwidth_path` returns.
+    """Clusters at a series of bandwidths: what `modeseek.bandwidth_path` returns.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class BandwidthPath:
 
     See Also
     --------
-    plot.bandwidths : Draws it.
+    modeseek.plot.bandwidths : Draws it.
     """
 
     scales: list[Scale]

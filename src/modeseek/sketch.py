@@ -452,7 +452,7 @@ class DensitySketch(SmallPickles):
         Returns
         -------
         ndarray of shape (n_queries,)
-            f(q) = (sum_i w_i)^-1 (2 pi h^2)^(-d/2) sum_i w_i exp(-|q - x_i|^2 / 2 h^2), to the accuracy of
+            ``f(q) = (sum_i w_i)^-1 (2 pi h^2)^(-d/2) sum_i w_i exp(-|q - x_i|^2 / 2 h^2)``, to the accuracy of
             the sketch; 0 where no point is within about 8.5 bandwidths.
         """
         queries = np.asarray(data.as_points(Q), np.float64)
@@ -463,7 +463,13 @@ class DensitySketch(SmallPickles):
         return sums / (self.total_weight_ * (2 * np.pi * h * h) ** (self.n_features_in_ / 2))
 
     def kernel_bandwidth(self) -> float:
-        """Return h' = sqrt(h^2 - (p + 1) delta^2 / 12): the kernel's part of h, the rest is in the splines."""
+        """Return h' = sqrt(h^2 - (p + 1) delta^2 / 12): the kernel's part of h, the rest is in the splines.
+
+        Returns
+        -------
+        float
+            h', in the units of the data.
+        """
         return float(np.sqrt(self.bandwidth**2 - (self.degree + 1) * self.delta**2 / 12))
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -547,7 +553,13 @@ class DensitySketch(SmallPickles):
         return sketch
 
     def copy(self) -> "DensitySketch":
-        """Return a copy that shares nothing which changes."""
+        """Return a copy that shares nothing which changes.
+
+        Returns
+        -------
+        DensitySketch
+            The copy.
+        """
         out = copy.copy(self)
         out._masses = None if self._masses is None else self._masses.copy()
         return out

@@ -17,7 +17,7 @@ from modeseek.estimators.tensors import is_tensor, tensor_of
 class DBSCAN(ClusterMixin, BaseEstimator):
     r"""Density-based clustering of applications with noise, exact, in memory proportional to the points.
 
-    A point x is *core* if the points within eps of it, itself among them, weigh enough:
+    A point x is *core* if the points within eps of it, itself among them, weigh enough::
 
         sum_i w_i [|x - x_i| <= eps] >= min_samples.
 
@@ -60,7 +60,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):
         The core points, a copy.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where X is a frame whose columns have names.
 
     See Also

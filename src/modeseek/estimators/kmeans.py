@@ -29,7 +29,7 @@ RESTARTS = 10  # with n_init="auto", where starts are random
 class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
     r"""k-means clustering: centres such that points are close to the nearest one.
 
-    Lloyd's rounds lower the inertia
+    Lloyd's rounds lower the inertia ::
 
         sum_i w_i min_j |x_i - c_j|^2
 
@@ -78,7 +78,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         Batches that ``partial_fit`` has seen.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X has names that are strings.
 
     See Also
@@ -358,7 +358,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         Returns
         -------
         float
-            - sum_i w_i min_j |x_i - c_j|^2.
+            ``-sum_i w_i min_j |x_i - c_j|^2``.
         """
         if namespaces.is_dask(X):
             return -collections.inertia(self, X, sample_weight)

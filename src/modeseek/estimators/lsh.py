@@ -73,7 +73,7 @@ class LSHIndex(BaseEstimator):
         Columns seen in `fit`.
     n_samples_fit_ : int
         Rows seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where X had some.
 
     See Also
@@ -304,6 +304,11 @@ class LSHIndex(BaseEstimator):
 
     def summary(self) -> str:
         """Return in words what the index is made of, and how good it is.
+
+        Returns
+        -------
+        str
+            One line.
 
         Examples
         --------

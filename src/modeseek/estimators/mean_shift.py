@@ -52,11 +52,12 @@ from modeseek.varying import RULES
 class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     r"""Mean-shift clustering: points climb to the modes of their density.
 
-    One step moves a point to the weighted mean of its surroundings,
+    One step moves a point to the weighted mean of its surroundings, ::
 
-        m(x) = sum_i w_i g(|x - x_i| / h) x_i / sum_i w_i g(|x - x_i| / h),    g(r) = exp(-r^2 / 2),
+        m(x) = sum_i w_i g(|x - x_i| / h) x_i / sum_i w_i g(|x - x_i| / h),
+        g(r) = exp(-r^2 / 2),
 
-    which ascends the density f(x) = sum_i w_i exp(-|x - x_i|^2 / 2h^2). Every point climbs until it rests at a
+    which ascends the density ``f(x) = sum_i w_i exp(-|x - x_i|^2 / 2h^2)``. Every point climbs until it rests at a
     mode; the points that reach the same mode are one cluster. Clusters may have any shape, and their number is
     not given but follows from the bandwidth. Other weights g are a ``kernel`` away.
 
@@ -69,9 +70,9 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         converted to the kernel at equal variance of the density; with ``assign="nearest"`` it is scikit-learn's rule
         ("quantile"), as it is. An array of shape (n_features,)
         holds one number per axis; one of shape (n_features, n_features) a symmetric positive-definite matrix H of
-        *squared* bandwidths: distances are then r^2 = (x - y)^T H^-1 (x - y). One of shape (n_samples,) or
+        *squared* bandwidths: distances are then ``r^2 = (x - y)^T H^-1 (x - y)``. One of shape (n_samples,) or
         (n_samples, 1) holds one number h_i per point. If n_samples equals n_features, a shape of (n_samples,) says
-        neither and is refused. With one per point the density is sum_i w_i h_i^-d exp(-|x - x_i|^2 / 2 h_i^2), and
+        neither and is refused. With one per point the density is ``sum_i w_i h_i^-d exp(-|x - x_i|^2 / 2 h_i^2)``, and
         every point climbs on the points. Two rules choose the h_i: "adaptive-knn" takes the distance to the k-th
         neighbour, k = sqrt(n_samples) rounded up, "abramson" the estimated bandwidth times (f(x_i) / G)^(-1/2), with f
         the density by that bandwidth, and G the geometric mean of the f(x_i).
@@ -82,6 +83,17 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         climb need not come to rest otherwise. For other kernels than the Gaussian nothing is proven: small inputs, and
         those of more than three columns, are exact; large ones are clustered as by ``fidelity="fast"``, and
         ``certificate_`` then reports every label as undecided.
+    metric : {"euclidean", "cosine", "haversine"}, default="euclidean"
+        "cosine": directions. Rows are divided by their lengths, the kernel is the Gaussian of the chord
+        ``|x - y| = sqrt(2 - 2 cos)``, which is proportional to exp(cos / h^2) (von Mises and Fisher), means are put
+        back on the unit sphere, and centres are unit vectors. ``bandwidth`` is a length of chords, 0 to 2. Where there
+        are too many rows for climbs on all of them, each climbs on those closest to it and on means of the others:
+        labels are then *undecided* in ``certificate_``, and `audit` says how good they are. "haversine": X holds
+        latitude and longitude in radians, and so do the centres; distances are chords of the unit sphere,
+        2 sin(angle / 2), and ``bandwidth`` is an angle in radians, at which the kernel is exp(-1 / 2).
+    standardize : bool, default=False
+        Give every column standard deviation 1 first: ``bandwidth`` is then in standard deviations of each column.
+        Centres are in the units of X all the same.
     assign : {"basin", "nearest"}, default="basin"
         What a cluster is. "basin": the points that climb to one mode. "nearest", with ``kernel="flat"``: what
         scikit-learn's MeanShift finds, with the same centres in the same order (by falling number of points within the
@@ -95,17 +107,6 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         given.
     min_bin_freq : int, default=1
         With ``bin_seeding``: least number of points that round to a seed.
-    metric : {"euclidean", "cosine", "haversine"}, default="euclidean"
-        "cosine": directions. Rows are divided by their lengths, the kernel is the Gaussian of the chord
-        |x - y| = sqrt(2 - 2 cos), which is proportional to exp(cos / h^2) (von Mises and Fisher), means are put back
-        on the unit sphere, and centres are unit vectors. ``bandwidth`` is a length of chords, 0 to 2. Where there are
-        too many rows for climbs on all of them, each climbs on those closest to it and on means of the others: labels
-        are then *undecided* in ``certificate_``, and `audit` says how good they are. "haversine": X
-        holds latitude and longitude in radians, and so do the centres; distances are chords of the unit sphere,
-        2 sin(angle / 2), and ``bandwidth`` is an angle in radians, at which the kernel is exp(-1 / 2).
-    standardize : bool, default=False
-        Give every column standard deviation 1 first: ``bandwidth`` is then in standard deviations of each column.
-        Centres are in the units of X all the same.
     fidelity : {"certified", "fast", "exact"}, default="certified"
         "certified": labels are proven, point by point, to be those of exact mean shift, in time linear in the number
         of points up to three columns; ``certificate_`` says how many are, and how. "fast": up to three columns,
@@ -181,7 +182,7 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
         ``fidelity="fast"``.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X had names.
 
     See Also
@@ -465,6 +466,8 @@ class MeanShift(Streaming, ClusterMixin, BaseEstimator):
     @available_if(of_the_gaussian)
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         r"""Return the log density of the fit at points.
+
+        ::
 
             log f(x) = log sum_i w_i exp(-|x - x_i|^2 / 2h^2) - log sum_i w_i - (d / 2) log(2 pi h^2)
 

@@ -25,11 +25,11 @@ FARTHEST = 1e150  # coordinates beyond: squared distances overflow
 class NearestNeighbors(BaseEstimator):
     r"""Exact nearest neighbours, and neighbours within a radius.
 
-    The distance is |x - y| = sqrt(sum_c (x_c - y_c)^2), in float64 of the numbers as given, columns added one after the
-    other. Of points at the same distance the lower row comes first; a point at exactly the radius is within it, as
-    |x - y|^2 <= radius^2 tells. Points are halved until sixteen are left, and queries that lie near each other search
-    together (`modeseek.neighbors.tree`). From five columns on float32 sorts out what it proves to be too far; every
-    neighbour is then found and measured in float64.
+    The distance is ``|x - y| = sqrt(sum_c (x_c - y_c)^2)``, in float64 of the numbers as given, columns added one after
+    the other. Of points at the same distance the lower row comes first; a point at exactly the radius is within it, as
+    ``|x - y|^2 <= radius^2`` tells. Points are halved until sixteen are left, and queries that lie near each other
+    search together (``modeseek.neighbors.tree``). From five columns on float32 sorts out what it proves to be too far;
+    every neighbour is then found and measured in float64.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class NearestNeighbors(BaseEstimator):
     leaf_size : int, default=30
         Ignored: leaves hold sixteen points.
     metric : {"minkowski", "euclidean", "l2", "cosine"}, default="minkowski"
-        The first three are the Euclidean distance. "cosine" is 1 - cos(x, y), computed as |u - v|^2 / 2 of the unit
+        The first three are the Euclidean distance. "cosine" is 1 - cos(x, y), computed as ``|u - v|^2 / 2`` of the unit
         vectors u and v: small angles do not cancel.
     p : float, default=2
         Only 2 with ``metric="minkowski"``.
@@ -67,7 +67,7 @@ class NearestNeighbors(BaseEstimator):
         Number of points.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X had names.
 
     See Also
@@ -80,10 +80,10 @@ class NearestNeighbors(BaseEstimator):
     -----
     Memory: X is kept; the tree takes as much again and 20 bytes a point (half as much more from five columns on), twice
     that while it is made. Where walks of a few leaves show that the tree leaves little out, every two leaves meet once
-    (`modeseek.neighbors.pairs`), which takes 16 max(k, 16) + 16 + n_features bytes a point while it runs. Results are
+    (``modeseek.neighbors.pairs``), which takes 16 max(k, 16) + 16 + n_features bytes a point while it runs. Results are
     written in place, without lists: radii take two passes, one that counts, one that writes.
 
-    On a device (`modeseek.neighbors.on_device`) every query meets every point in low precision, which proves most of
+    On a device (``modeseek.neighbors.on_device``) every query meets every point in low precision, which proves most of
     them to be too far; what is left is compared in float64. Neighbours within a radius come by rising row, one tensor
     for each query, and graphs of tensors are CSR tensors of Torch on the device. Queries go to where the points of the
     fit are; where these are on the CPU, and the queries are not, the points are copied to the device once.

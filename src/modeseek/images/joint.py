@@ -45,10 +45,10 @@ def filter_image(
 ) -> NDArray[Any]:
     r"""Smooth a picture by mean shift over place and value: noise goes, edges stay.
 
-    A pixel at place p with value v climbs
+    A pixel at place p with value v is the point z = (p, v), and climbs ::
 
-    .. math:: z \leftarrow \frac{\sum_i g_i z_i}{\sum_i g_i}, \qquad
-        g_i = \exp\left(-\frac{|p - p_i|^2}{2 h_s^2} - \frac{|v - v_i|^2}{2 h_c^2}\right)
+        z <- sum_i g_i z_i / sum_i g_i,
+        g_i = exp(-|p - p_i|^2 / 2 h_s^2 - |v - v_i|^2 / 2 h_c^2)
 
     over all pixels (p_i, v_i), and takes the value of the mode that it comes to.
 
@@ -96,7 +96,7 @@ def filter_image(
     -----
     Pixels of a small square (half of h_s wide) with values within h_c are taken together, with their mean and variance;
     those of a square twice as wide within a third of h_c climb as one, and climbs that come into one cell of a lattice,
-    a quarter of a bandwidth wide, go on as one. `benchmarks.images` measures how far the result is from the plain
+    a quarter of a bandwidth wide, go on as one. ``benchmarks.images`` measures how far the result is from the plain
     iteration: half a grey level on average in a photograph, by few pixels that go to another mode.
 
     References
@@ -141,18 +141,30 @@ def segment(
 
     Parameters
     ----------
-    image, spatial, color, color_space, channel_axis, tile_size, n_jobs
+    image : array-like of shape (rows, columns[, channels]) or (planes, rows, columns[, channels])
         As in `filter_image`.
+    spatial : float or one for each axis, default 8.0
+        Standard deviation of the Gaussian of place, in pixels.
+    color : float, optional
+        Standard deviation of the Gaussian of values, as in `filter_image`.
     min_size : int, default 0
         Regions of fewer pixels are joined to the neighbour whose mean is nearest, the smallest first.
     merge : float, default 1.0
         In colour bandwidths; 0 keeps every mode apart.
+    color_space : {"auto", "lab", "raw"}, default "auto"
+        In which colours are compared, as in `filter_image`.
+    channel_axis : int, None or "auto", default "auto"
+        Axis of the channels, as in `filter_image`.
     mask : bool array of the shape of the picture, optional
         False where pixels take no part: their label is -1.
     return_regions : bool, default False
         Return the filtered picture and a table of the regions too.
     out : int32 array of the picture's axes of place, optional
         Where to write the labels; may be mapped from a file.
+    tile_size : int, optional
+        Side of the tiles, as in `filter_image`; labels do not depend on it.
+    n_jobs : int, optional
+        Threads; None means all cores. The result is the same for any number.
 
     Returns
     -------

@@ -44,7 +44,7 @@ class LabelledFile:
 
 @dataclass(frozen=True)
 class FileClusters:
-    """What `cluster_files` found.
+    """What `modeseek.cluster_files` found.
 
     Attributes
     ----------

@@ -40,9 +40,10 @@ def animate(
 ) -> "FuncAnimation":
     """Animate mean shift: points flow to their modes, in the colours of the clusters that they end in.
 
-    In the standard form each position climbs the density of the data, which stay where they are (shown pale),
+    In the standard form each position climbs the density of the data, which stay where they are (shown pale), ::
 
-        x <- sum_i w_i g(|x - x_i| / h) x_i / sum_i w_i g(|x - x_i| / h),    g(r) = exp(-r^2 / 2);
+        x <- sum_i w_i g(|x - x_i| / h) x_i / sum_i w_i g(|x - x_i| / h),
+        g(r) = exp(-r^2 / 2);
 
     the positions are those of `MeanShift.path`. In the blurring form the data themselves move, for the five
     rounds of the fast.ai notebook (`modeseek.textbook.meanshift`). Frames are interpolated between the steps,
@@ -95,9 +96,14 @@ def animate(
 
     Examples
     --------
+    >>> from tempfile import TemporaryDirectory
     >>> import modeseek as ms
     >>> _, X = ms.textbook.make_data()
-    >>> animation = ms.plot.animate(X, bandwidth=2.5, save="points.gif")  # doctest: +SKIP
+    >>> with TemporaryDirectory() as folder:
+    ...     target = Path(folder) / "points.gif"
+    ...     animation = ms.plot.animate(X[::20], bandwidth=2.5, n_frames=4, save=target)
+    ...     target.read_bytes()[:3]
+    b'GIF'
     """
     need_matplotlib()
     target = None if save is None else check_target(save)

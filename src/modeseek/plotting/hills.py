@@ -39,7 +39,9 @@ def density(
 ) -> "Axes":
     r"""Draw the kernel density whose modes are the clusters, over one or two columns.
 
-        f(x) = sum_i w_i exp(-\|x - x_i\|^2 / 2h^2) / (sum_i w_i (2 pi h^2)^(d/2))
+    ::
+
+        f(x) = sum_i w_i exp(-|x - x_i|^2 / 2h^2) / (sum_i w_i (2 pi h^2)^(d/2))
 
     as `MeanShift.score_samples` has it. Two columns are an image, contours, or a surface in space; one column is a
     curve in the colours of the clusters. Borders are where `MeanShift.predict` changes: what lies on one side climbs
@@ -87,7 +89,7 @@ def density(
 
     See Also
     --------
-    MeanShift.score_samples : The log density at any point.
+    modeseek.MeanShift.score_samples : The log density at any point.
 
     Examples
     --------

@@ -84,7 +84,7 @@ def certificate(
 
     See Also
     --------
-    MeanShift.audit : A check of the labels that uses nothing of the fit.
+    modeseek.MeanShift.audit : A check of the labels that uses nothing of the fit.
 
     Examples
     --------

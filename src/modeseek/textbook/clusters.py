@@ -35,7 +35,7 @@ def kmeans(
     labels : ndarray of shape (n,)
         The nearest of them for each point; of equally near ones the first.
     inertia : float
-        sum_i w_i |x_i - c(x_i)|^2.
+        ``sum_i w_i |x_i - c(x_i)|^2``.
 
     Examples
     --------

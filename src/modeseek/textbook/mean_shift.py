@@ -101,7 +101,7 @@ def dist_b(a: Array, b: Array) -> Array:
     Returns
     -------
     array or tensor of shape (m, n)
-        Entry (i, j) is |a[j] - b[i]|. The squares are added one coordinate at a time, so memory is m x n.
+        Entry (i, j) is ``|a[j] - b[i]|``. The squares are added one coordinate at a time, so memory is m x n.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def one_update(X: Array, weight: Weight = NOTEBOOK_WEIGHT) -> None:
 
 
 def meanshift_loop(data: Array, rounds: int = 5, weight: Weight = NOTEBOOK_WEIGHT) -> Array:
-    """Blurring mean shift, one point at a time: a copy of `data` after `rounds` times `one_update`.
+    """Blurring mean shift, one point at a time: a copy of the data after `rounds` times `one_update`.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def climb(
 ) -> NDArray[np.float64]:
     """Let every start climb the Gaussian density of `points` until it rests.
 
-    The iteration is x <- m(x) until |m(x) - x| <= tol * bandwidth, in float64 and over all points. The
+    The iteration is ``x <- m(x)`` until ``|m(x) - x| <= tol * bandwidth``, in float64 and over all points. The
     largest exponent of each start is subtracted from its exponents, so a start far from every point moves
     too. A start on a saddle or a minimum rests there.
 

@@ -68,7 +68,7 @@ def within(Q: ArrayLike, X: ArrayLike, radius: float) -> list[Ints]:
     X : array of shape (n, d)
         Points.
     radius : float
-        Largest distance, positive; |q - x|^2 <= radius^2 is what is tested, in float64.
+        Largest distance, positive; ``|q - x|^2 <= radius^2`` is what is tested, in float64.
 
     Returns
     -------

@@ -26,7 +26,7 @@ class Exploration:
     Attributes
     ----------
     path : BandwidthPath
-        What `bandwidth_path` found.
+        What `modeseek.bandwidth_path` found.
     bandwidths : ndarray of shape (m,)
         Ascending: those of the path, and the one it chose.
     start : int
