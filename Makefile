@@ -3,6 +3,7 @@
 #   make test    the tests
 #   make search  random examples for the property tests, many more of them (make search TIMES=100)
 #   make lint    style, types, and which module may import which
+#   make wheel   the package, built, and used in an environment where nothing else is
 #   make bench   mean shift against scikit-learn and the notebook
 #   make clean   what these targets made
 # Each target makes the virtual environment it needs, and again when pyproject.toml changes. Installs are
@@ -17,7 +18,7 @@ TIMES ?= 30
 PIP_FLAGS = --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test search lint bench clean
+.PHONY: help demo test search lint wheel bench clean
 
 help:
 	@sed -n '/^#   make/s/^#  //p' Makefile
@@ -40,6 +41,10 @@ lint: .venv-test/installed-lint
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
+
+wheel:
+	rm -rf dist
+	$(PYTHON) tests/wheel.py dist
 
 bench: .venv-test/installed-bench
 	.venv-test/bin/python -m benchmarks.mean_shift
