@@ -11,7 +11,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from benchmarks import harness
+from benchmarks import harness, headlines
 
 OURS = "modeseek"
 STYLES = {  # colour, marker
@@ -168,7 +168,8 @@ def main() -> None:
     bars, scales = harness.read_rows("mean_shift_bars"), harness.read_rows("mean_shift_scaling")
     scaling(scales, harness.ROOT / "docs" / "images" / "scaling.png")
     readme = harness.ROOT / "README.md"
-    text = fill(readme.read_text(encoding="utf-8"), tables(bars, scales), "figures")
+    text = fill(readme.read_text(encoding="utf-8"), headlines.table(), "headlines")
+    text = fill(text, tables(bars, scales), "figures")
     coming = harness.ROOT / "docs" / "coming-from-scikit-learn.md"
     beside = replacement(harness.read_rows("dropin"))
     coming.write_text(fill(coming.read_text(encoding="utf-8"), beside, "dropin"), encoding="utf-8")
