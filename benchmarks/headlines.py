@@ -9,34 +9,34 @@ import re
 from benchmarks import harness
 
 OURS = ("modeseek", "ours")
-HEADER = ("", "modeseek", "others", "times as fast")
+HEADER = ("", "modeseek", "others, and how many times as long")
 MEAN_SHIFT = {  # what is done: file, bar, the peer's name there, its name here
-    "A fit of 60,000 points in the plane, `\"fast\"`": (
+    "60,000 points in the plane": (
         "mean_shift_bars", "60,000 blob points: times faster than scikit-learn (bin_seeding)",
-        "scikit-learn", "scikit-learn `MeanShift`, binned",
+        "scikit-learn", "scikit-learn, binned",
     ),
-    "Colours of a photograph, 273,280 pixels, `\"fast\"`": (
+    "the colours of a photograph, 273,280 pixels": (
         "mean_shift_bars", "china.jpg: times faster than scikit-learn (bin_seeding, bandwidth 32)",
-        "scikit-learn", "scikit-learn `MeanShift`, binned",
+        "scikit-learn", "scikit-learn, binned",
     ),
-    "scikit-learn's `MeanShift`, label for label, 2,000 points": (
+    "2,000 points, with scikit-learn's labels": (
         "dropin", "2,000 points, d = 2: times faster", "scikit-learn", "scikit-learn",
     ),
 }  # fmt: skip
 THE_REST = {
-    "`DBSCAN`, 1,000,000 points, the same labels": (
+    "`DBSCAN`, a million points, the same labels": (
         "dbscan_replacement", "crowds, 1,000,000 x 2: times faster than scikit-learn", "scikit-learn", "scikit-learn",
     ),
-    "10 nearest neighbours of each of 1,000,000 points": (
+    "the 10 nearest of each of a million points": (
         "neighbors_plane", "1,000,000 x 2, uniform, k = 10: times faster than ckdtree", "ckdtree", "SciPy `cKDTree`",
     ),
-    "`KMeans`, 1,000,000 points, 64 clusters, 20 rounds": (
+    "`KMeans`, a million points, 64 clusters": (
         "kmeans_1e6x2", "1e6 x 2, k = 64, more blobs, float64: times faster", "scikit-learn", "scikit-learn",
     ),
-    "Smoothing a picture of 12 megapixels, enlarged": (
+    "smoothing 12 megapixels, enlarged": (
         "images", "12 megapixels, enlarged: times as fast as OpenCV", "OpenCV", "OpenCV",
     ),
-    "Smoothing a picture of 3 megapixels, full of detail": (
+    "smoothing 3 megapixels, full of detail": (
         "images", "3 megapixels, mirrored: times as fast as OpenCV", "OpenCV", "OpenCV",
     ),
 }  # fmt: skip
@@ -64,7 +64,7 @@ def beside(what: str, results: str, name: str, peer: str, called: str) -> tuple[
     row = bar(results, name)
     took = times(row)
     ours = next(took[own] for own in OURS if own in took)
-    return what, ours, f"{called}: {took[peer]}", number(float(row["measured"]))
+    return what, ours, f"{called}: {took[peer]}, {number(float(row['measured']))} times"
 
 
 def largest() -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def largest() -> tuple[str, ...]:
     rows = [row for row in harness.read_rows("mean_shift_scaling") if row["system"] == "modeseek"]
     row = max(rows, key=lambda row: int(row["n"]))
     took, extra = harness.duration(float(row["seconds"])), number(float(row["extra_bytes_per_point"]))
-    return f'A fit of {int(row["n"]):,} points, `"fast"`', f"{took}, {extra} bytes a point beside them"
+    return f"{int(row['n']):,} points", f"{took}, and {extra} bytes a point"
 
 
 def proven() -> list[tuple[str, ...]]:
@@ -83,9 +83,9 @@ def proven() -> list[tuple[str, ...]]:
     wrong = bar("certificate_bars", "all sets: certified points that disagree with exact")
     checked = float(bar("certificate_bars", "all sets: certified points checked")["measured"])
     return [
-        ("A fit of 10,000,000 points in the plane, labels proven", times(plane)["certified"]),
-        ("A fit of 1,000,000 points in space, labels proven", harness.duration(float(space["seconds"]))),
-        (f"Proven labels that were wrong, of {checked:,.0f} checked by the definition", wrong["measured"]),
+        ("10,000,000 points in the plane, labels proven", times(plane)["certified"]),
+        ("1,000,000 points in space, labels proven", harness.duration(float(space["seconds"]))),
+        (f"wrong among {checked:,.0f} proven labels", wrong["measured"]),
     ]
 
 
@@ -94,7 +94,7 @@ def files() -> tuple[str, ...]:
     kind = {"fidelity": "certified", "writes": "rows and labels"}
     (row,) = (row for row in harness.read_rows("outofcore") if kind.items() <= row.items())
     took, peak = harness.duration(float(row["seconds"])), float(row["peak_mib"])
-    what = f"{int(row['rows']):,} rows of Parquet files read, proven, written"
+    what = f"{int(row['rows']):,} rows of Parquet: read, proven, written"
     return what, f"{took}, in {peak:,.0f} MiB"
 
 
@@ -103,8 +103,8 @@ def chosen() -> tuple[str, ...]:
     row = bar("bandwidth_bars", "MeanShift(): mean adjusted Rand index")
     peers = bar("bandwidth_bars", "MeanShift(): above scikit-learn's")["times"]
     sklearn, hdbscan = re.fullmatch(r"scikit-learn ([\d.]+); HDBSCAN ([\d.]+)", peers).groups()  # type: ignore[union-attr]
-    what = f"Adjusted Rand index with no parameter set, mean of {row['times']}"
-    return what, number(float(row["measured"])), f"scikit-learn `MeanShift`: {sklearn}, `HDBSCAN`: {hdbscan}"
+    what = f"Rand index without any parameter, {row['times']}"
+    return what, number(float(row["measured"])), f"scikit-learn: {sklearn}, its HDBSCAN: {hdbscan}"
 
 
 def table() -> str:

@@ -84,6 +84,7 @@ def test_a_headline_whose_measurement_is_gone_is_an_error(monkeypatch):
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/labels.md"])
 def test_links_lead_somewhere(page):
-    links = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text(encoding="utf-8"))
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", text) + re.findall(r'src="([^"]+)"', text)
     inside = [link for link in links if not re.match(r"https?://", link)]
     assert not [link for link in inside if not ((ROOT / page).parent / link).exists()]
