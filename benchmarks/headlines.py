@@ -1,12 +1,13 @@
 """The README's first table: a line for each thing that people come for, from benchmarks/results and nothing else.
 
 Each line names a file and a bar of it, word for word, so a line whose measurement is gone is an error, and not an old
-number. It holds what was lost too. `figures` writes it between the markers in README.md; nothing is measured here.
+number. It holds what was lost too. `pages` says where it stands in README.md; nothing is measured here.
 """
 
 import re
 
 from benchmarks import harness
+from benchmarks.tables import markdown, number
 
 OURS = ("modeseek", "ours")
 HEADER = ("", "modeseek", "others, and how many times as long")
@@ -42,11 +43,6 @@ THE_REST = {
 }  # fmt: skip
 
 
-def number(value: float) -> str:
-    """Write a quotient with three digits."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
 def bar(results: str, name: str) -> dict[str, str]:
     """Return the row of this bar."""
     (row,) = (row for row in harness.read_rows(results) if row["bar"] == name)
@@ -64,14 +60,14 @@ def beside(what: str, results: str, name: str, peer: str, called: str) -> tuple[
     row = bar(results, name)
     took = times(row)
     ours = next(took[own] for own in OURS if own in took)
-    return what, ours, f"{called}: {took[peer]}, {number(float(row['measured']))} times"
+    return what, ours, f"{called}: {took[peer]}, {number(row['measured'])} times"
 
 
 def largest() -> tuple[str, ...]:
     """Return the line of the most points in memory."""
     rows = [row for row in harness.read_rows("mean_shift_scaling") if row["system"] == "modeseek"]
     row = max(rows, key=lambda row: int(row["n"]))
-    took, extra = harness.duration(float(row["seconds"])), number(float(row["extra_bytes_per_point"]))
+    took, extra = harness.duration(float(row["seconds"])), number(row["extra_bytes_per_point"])
     return f"{int(row['n']):,} points", f"{took}, and {extra} bytes a point"
 
 
@@ -104,7 +100,7 @@ def chosen() -> tuple[str, ...]:
     peers = bar("bandwidth_bars", "MeanShift(): above scikit-learn's")["times"]
     sklearn, hdbscan = re.fullmatch(r"scikit-learn ([\d.]+); HDBSCAN ([\d.]+)", peers).groups()  # type: ignore[union-attr]
     what = f"Rand index without any parameter, {row['times']}"
-    return what, number(float(row["measured"])), f"scikit-learn: {sklearn}, its HDBSCAN: {hdbscan}"
+    return what, number(row["measured"]), f"scikit-learn: {sklearn}, its HDBSCAN: {hdbscan}"
 
 
 def table() -> str:
@@ -112,5 +108,4 @@ def table() -> str:
     lines = [beside(what, *where) for what, where in MEAN_SHIFT.items()]
     lines += [largest(), *proven(), files(), chosen()]
     lines += [beside(what, *where) for what, where in THE_REST.items()]
-    rows = [HEADER, ("---",) * len(HEADER), *((*line, *[""] * (len(HEADER) - len(line))) for line in lines)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown(list(HEADER), [[*line, *[""] * (len(HEADER) - len(line))] for line in lines])
