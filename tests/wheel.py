@@ -56,13 +56,12 @@ def install(programs: Path, *packages: str | Path) -> None:
 
 
 def files_under(*folders: str) -> set[str]:
-    """Return the files of the source tree under some folders, relative to its root."""
-    return {
-        path.relative_to(ROOT).as_posix()
-        for folder in folders
-        for path in (ROOT / folder).rglob("*")
-        if path.is_file() and not LEFT_OUT & set(path.parts)
-    }
+    """Return the files of the source tree under some folders, relative to its root, without those that git ignores."""
+    if (ROOT / ".git").exists():
+        listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", *folders, cwd=ROOT)
+        return {name for name in listed.split("\0") if (ROOT / name).is_file()}
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*"))
+    return {path.relative_to(ROOT).as_posix() for path in found if path.is_file() and not LEFT_OUT & set(path.parts)}
 
 
 def check_wheel(path: Path) -> None:
