@@ -81,7 +81,11 @@ def test_a_block_that_is_wrong_is_seen(text):
 
 
 def test_given_and_left_out_blocks():
-    text = "<!-- given: x = 2 -->\n```python\ny = x\n```\n\n<!-- not run: no -->\n```python\n1 / 0\n```\n```python\n>>> y\n2\n\n```"
+    given, left_out = (
+        "<!-- given: x = 2 -->\n```python\ny = x\n```\n\n",
+        "<!-- not run: no -->\n```python\n1 / 0\n```\n",
+    )
+    text = given + left_out + "```python\n>>> y\n2\n\n```"
     assert run(text, "fine") == 2
 
 
