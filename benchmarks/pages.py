@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import harness, headlines
 from benchmarks.shown import TABLES, on_device, on_files
-from benchmarks.tables import Rows, bars, bars_only, by_set, peers, replacement, tables
+from benchmarks.tables import Rows, bars, bars_only, beside, by_set, peers, replacement, tables
 
 DOCS = harness.ROOT / "docs"
 README = harness.ROOT / "README.md"
@@ -111,6 +111,7 @@ FILLED: dict[Path, dict[str, Callable[[], str]]] = {
         "certificate": partial(all_of, ("certificate_bars", "scaling_bars"), bars_only),
     },
     DOCS / "coming-from-scikit-learn.md": {"dropin": partial(all_of, ("dropin",), replacement)},
+    DOCS / "coming-from-hdbscan.md": {"hdbscan": partial(all_of, ("bandwidth",), beside)},
     DOCS / "explore.md": {"explore": partial(all_of, ("explore",), bars_only)},
     DOCS / "segmentation.md": {"images": partial(all_of, ("images",), bars_only)},
     DOCS / "bandwidth.md": {

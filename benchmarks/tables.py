@@ -103,6 +103,21 @@ def by_set(rows: Rows) -> str:
     return markdown(["half", "set", "n", "d", "clusters", *rules], [lines[key] for key in sorted(lines, reverse=True)])
 
 
+def beside(rows: Rows, ours: str = "auto", theirs: str = "scikit-learn HDBSCAN()") -> str:
+    """Make the table of two rules on the sets whose clusters have modes, and on those whose have not."""
+    lines = []
+    for has_modes, about in (("True", "every cluster has one mode"), ("False", "arcs, rings, digits, even clouds")):
+        own = [[row for row in rows if (row["rule"], row["has_modes"]) == (rule, has_modes)] for rule in (ours, theirs)]
+        cells = []
+        for part in own:
+            mean = sum(float(row["ari"]) for row in part) / len(part)
+            right = sum(row["clusters"] == row["true"] for row in part)
+            cells.append(f"{mean:.2f}; {right} of {len(part)}")
+        lines.append([about, str(len(own[0])), *cells])
+    header = "mean adjusted Rand index; right number of clusters"
+    return markdown(["sets", "number", f"`MeanShift()`: {header}", "`HDBSCAN()`: the same"], lines)
+
+
 def whole(text: str) -> str:
     """Write a whole number with commas; empty stays empty."""
     return f"{int(text):,}" if text else ""
