@@ -4,6 +4,7 @@
 #   make search  random examples for the property tests, many more of them (make search TIMES=100)
 #   make lint    style, types, and which module may import which
 #   make docs    the documentation, in docs-output/
+#   make wheel   the package, built, and used in an environment where nothing else is
 #   make bench   mean shift against scikit-learn and the notebook
 #   make clean   what these targets made
 # Each target makes the virtual environment it needs, and again when pyproject.toml changes. Installs are
@@ -20,7 +21,7 @@ TIMES ?= 30
 PIP_FLAGS = --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test search lint docs bench clean
+.PHONY: help demo test search lint docs wheel bench clean
 
 help:
 	@sed -n '/^#   make/s/^#  //p' Makefile
@@ -50,6 +51,10 @@ docs: .venv-docs/installed
 	.venv-docs/bin/python -m sphinx -b html -j auto -q -W --keep-going -d docs/built/.doctrees docs $(DOCS)
 	@echo
 	@echo "Open $(abspath $(DOCS))/index.html"
+
+wheel:
+	rm -rf dist
+	$(PYTHON) tests/wheel.py dist
 
 bench: .venv-test/installed-bench
 	.venv-test/bin/python -m benchmarks.mean_shift
