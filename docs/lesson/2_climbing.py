@@ -75,7 +75,7 @@ for h in (1.5, 2.5, 4.0, 5.0):
 # they shrink. What it returns depends on the rounds that were made, too, and, when points move batch by batch, on the
 # size of the batch:
 
-for batch_size in (1500, 500, 5):
+for batch_size in (1500, 100, 5):
     moved = ms.blur(X, 2.5, n_rounds=1, batch_size=batch_size)
     print(f"batches of {batch_size:4}: the last point is at {moved[-1].round(3)}")
 

@@ -96,6 +96,7 @@ def animate(
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> import modeseek as ms
     >>> _, X = ms.textbook.make_data()
