@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import harness, headlines
-from benchmarks.shown import TABLES, on_device, on_files
+from benchmarks.shown import PAPER, TABLES, on_device, on_files
 from benchmarks.tables import Rows, bars, bars_only, beside, by_dask, by_set, peers, replacement, tables
 
 DOCS = harness.ROOT / "docs"
@@ -45,6 +45,7 @@ SECTIONS = {  # marker in docs/benchmarks.md: the results below it
     "homework": ("homework",),
     **HOMEWORK,
     "kmeans": (*HOMEWORK["kmeans"], "kmeans_seeds"),
+    "paper": PAPER,
 }
 GPU = "gpu"  # the marker of results with names that begin so, which there may be none of
 NO_GPU = "*No results from hardware are in this repository yet.*"

@@ -11,11 +11,28 @@ def rounded(text: str) -> str:
     return f"{float(text):,.0f}" if text else ""
 
 
+def short(text: str) -> str:
+    """Write a number shortly, anything else as it is."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return text if value.is_integer() else f"{value:.4g}"
+
+
 def same(text: str) -> str:
     """Write whether something is the same to the bit; empty stays empty."""
     return {"True": "to the bit", "False": "NO", "": ""}[text]
 
 
+LONGEST = 60  # rows of a table that shows all columns
+PAPER = tuple(
+    f"paper_{name}"
+    for name in (
+        "pareto", "errors", "slopes", "certified", "stages", "ablations", "dimensions", "embeddings", "quality",
+        "quality_intervals", "coverage", "coverage_fast",
+    )
+)  # fmt: skip
 SCALING = {
     "n": ("points", whole),
     "system": ("system", plain),
@@ -147,6 +164,14 @@ def of(shown: Mapping[str, tuple[str, Callable[[str], str]]]) -> Callable[[Rows]
     return partial(columns, shown=shown)
 
 
+def all_columns(name: str, rows: Rows) -> str:
+    """Make a table of all columns, to click on; of many rows, a line that says where they are."""
+    if len(rows) > LONGEST:
+        return f"[{name}.csv](../benchmarks/results/{name}.csv) has {len(rows):,} rows of {', '.join(rows[0])}."
+    shown = {key: (key.replace("_", " "), short) for key in rows[0]}
+    return folded(name.removeprefix("paper_").replace("_", " "), columns(rows, shown))
+
+
 TABLES: dict[str, Callable[[Rows], str]] = {
     "mean_shift_scaling": of(SCALING),
     "certificate": partial(behind, "Set by set", of(CHECKED)),
@@ -160,4 +185,5 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "outofcore": on_files,
     "kill_resume": of(KILLED),
     "dask_scaling": of(WITH_DASK),
+    **{name: partial(all_columns, name) for name in PAPER},
 }
