@@ -1,0 +1,224 @@
+"""Write every number that the paper's text names, from benchmarks/results: ``python -m paper.numbers``.
+
+`main.typ` reads build/numbers.json and knows no measured number of its own; constants of the algorithm come from the
+library's source.
+"""
+
+import json
+import re
+
+from paper.results import BUILD, bar, constant, machine, only, rows
+
+
+def grouped(value: float) -> str:
+    """Write an integer in groups of three digits, thin spaces between."""
+    return f"{round(value):,}".replace(",", "\u2009")
+
+
+def rounded(value: float, digits: int = 2) -> str:
+    """Write a number with so many significant digits, without an exponent."""
+    text = f"{value:.{digits}g}"
+    return grouped(value) if "e+" in text else f"{float(text):f}".rstrip("0").rstrip(".") if "e" in text else text
+
+
+def scientific(value: float, digits: int = 2) -> str:
+    """Write a small number as a times a power of ten."""
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa}\u2009·\u200910{raised}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time in the unit that suits it."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{rounded(seconds / size, 3 if seconds / size >= 100 else 2)}\u00a0{unit}"
+    return f"{rounded(seconds / 1e-9)}\u00a0ns"
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """Write a share in per cent; one that is nearly all by what is missing from it."""
+    if 0.99 < share < 1.0:
+        missing = float(f"{100.0 * (1.0 - share):.{digits}g}")
+        return f"{100.0 - missing:.10g}\u00a0%"
+    return f"{rounded(100.0 * share, digits)}\u00a0%"
+
+
+def soundness() -> dict[str, str]:
+    """Sum up the table of certified labels, every one checked by the definition."""
+    table = rows("certificate")
+    n = sum(int(r["n"]) for r in table)
+    proofs = [r for r in table if r["spacing"]]
+    proven = sum(round(int(r["n"]) * (float(r["interior"]) + float(r["boundary"]))) for r in table)
+    undecided = sum(round(int(r["n"]) * float(r["undecided"])) for r in table)
+    worst = max(proofs, key=lambda r: float(r["undecided"]))
+    return {
+        "sets": str(len({(r["data"].removesuffix(", proof"), r["d"], r["h"]) for r in table})),
+        "fits": str(len(table)),
+        "shapes": str(len({r["data"].removesuffix(", proof") for r in table})),
+        "checked": grouped(sum(int(r["checked"]) for r in table)),
+        "disagree": str(sum(int(r["disagree"]) for r in table)),
+        "proven": grouped(proven),
+        "proofs": str(len(proofs)),
+        "undecided": grouped(undecided),
+        "undecided_share": percent(undecided / n),
+        "undecided_wrong": str(sum(int(r["undecided_disagree"]) for r in table)),
+        "undecided_most": percent(float(worst["undecided"])),
+        "undecided_most_d": worst["d"],
+        "undecided_most_data": worst["data"].removesuffix(", proof"),
+        "undecided_most_width": rounded(20.0 / float(worst["h"])),
+    }
+
+
+def examples() -> dict[str, str]:
+    """Name what a million points of one shape came to."""
+    name, found = "certificate_bars", {}
+    blobs = "1,000,000 blob points, h = 2.5: % "
+    found["blobs_flood"] = percent(bar(name, blobs + "decided by the flood alone") / 100, 3)
+    found["blobs_open"] = percent(bar(name, blobs + "not certified without raw points") / 100)
+    for key, says in {
+        "moons": "two moons, noise 0.1, h = 0.15",
+        "noise": "uniform noise, 20 h x 20 h",
+        "spiral": "spiral, 20 h wide",
+    }.items():
+        found[f"{key}_seconds"] = duration(bar(name, f"1,000,000 points, {says}: seconds of the fit"))
+        found[f"{key}_certified"] = percent(bar(name, f"1,000,000 points, {says}: % certified") / 100)
+    found["certified_over_fast"] = rounded(bar(name, "1,000,000 blob points: certified, times the time of fast"))
+    found["certified_over_fast_more"] = rounded(bar(name, "10,000,000 blob points: certified, times the time of fast"))
+    exact = only(name, bar="1,000,000 blob points: certified, times faster than exact")["times"]
+    found["exact_hours"] = rounded(float(re.search(r"exact (\d+) s", exact)[1]) / 3600)  # type: ignore[index]
+    return found
+
+
+def fidelity() -> dict[str, str]:
+    """Name slopes of the step's error, and how far it stays below its bound."""
+    found = {}
+    for sketch in ("quadratic", "cubic", "centroid"):
+        slopes = [bar("fidelity_bars", f"{data}: slope" if not sketch else f"{data}, {sketch}: slope") for data in SETS]
+        found[f"slope_{sketch}"] = " and ".join(rounded(s, 3) for s in slopes)
+    found["bound_quadratic"] = rounded(bar("fidelity_bars", "quadratic: error over its bound, at most"))
+    found["bound_cubic"] = rounded(bar("fidelity_bars", "cubic: error over its bound, at most"))
+    cubic = only("fidelity", data="mixture", sketch="cubic", spacing=0.125)
+    found["error_cubic"] = scientific(float(cubic["typical_error"]))
+    found["largest_cubic"] = scientific(float(cubic["largest_error"]))
+    found["eta_cubic"] = scientific(float(cubic["typical_bound"]))
+    found["error_centroid"] = scientific(
+        float(only("fidelity", data="mixture", sketch="centroid", spacing=0.125)["typical_error"])
+    )
+    found["fidelity_n"] = grouped(int(cubic["n"]))
+    return found
+
+
+SETS = ("mixture", "noise")
+
+
+def scaling() -> dict[str, str]:
+    """Name times of fits of growing size, and beside other implementations."""
+    found = {}
+    for d in (2, 3):
+        for fidelity in ("certified", "fast"):
+            row = only("scaling", d=d, n=10**8, fidelity=fidelity)
+            found[f"time_{fidelity}_{d}"] = duration(float(row["seconds"]))
+            found[f"ns_{fidelity}_{d}"] = rounded(float(row["ns_per_point"]), 3)
+            found[f"bytes_{fidelity}_{d}"] = rounded(float(row["extra_bytes_per_point"]))
+            says = f"d = {d}, {fidelity}: exponent of time"
+            found[f"exponent_{fidelity}_{d}"] = rounded(bar("scaling_bars", says))
+            last = re.search(r"exponent of the last step ([\d.]+)", only("scaling_bars", bar=says)["times"])
+            found[f"last_exponent_{fidelity}_{d}"] = last[1]  # type: ignore[index]
+        undecided = [float(r["undecided"]) for r in rows("scaling") if r["d"] == str(d) and r["undecided"]]
+        found[f"scaling_undecided_{d}"] = percent(max(undecided))
+    million = only("mean_shift_scaling", n=10**6, system="scikit-learn, bin_seeding")
+    found["sklearn_million"] = duration(float(million["seconds"]))
+    found["ours_million"] = duration(float(only("mean_shift_scaling", n=10**6, system="modeseek")["seconds"]))
+    large = only("outofcore", fidelity="certified", writes="labels")
+    found["file_rows"] = grouped(int(large["rows"]))
+    found["file_seconds"] = duration(float(large["seconds"]))
+    found["file_scans"] = rounded(float(large["times_scan"]))
+    found["file_mib"] = grouped(float(large["peak_mib"]))
+    found["file_undecided"] = percent(
+        int(re.search(r"([\d,]+) undecided", large["certificate"])[1].replace(",", "")) / int(large["rows"])  # type: ignore[index]
+    )
+    return found
+
+
+def audits() -> dict[str, str]:
+    """Name what audits with planted errors covered, and what they cost."""
+    table = rows("audit_coverage")
+    gap = min(float(r["coverage"]) - float(r["confidence"]) for r in table)
+    exact = min(float(r["exact_coverage"]) - float(r["confidence"]) for r in table)
+    seconds = {int(r["n"]): float(r["audit_seconds"]) for r in rows("audit_seconds")}
+    zero = only("audit_seconds", n=10**6)
+    return {
+        "audit_runs": grouped(int(table[0]["runs"])),
+        "audit_cases": str(len(table)),
+        "audit_n": grouped(int(table[0]["n"])),
+        "audit_margin": rounded(100 * gap),
+        "audit_exact_margin": rounded(100 * exact),
+        "audit_seconds": duration(seconds[10**6]),
+        "audit_sampled": grouped(int(zero["sampled"])),
+        "audit_at_most": percent(1.0 - 0.05 ** (1.0 / int(zero["sampled"]))),
+    }
+
+
+def many_columns() -> dict[str, str]:
+    """Name what the route without certificates does in many columns."""
+    close = only("high_dimensions", bar="20,000 points, d = 64, close: times faster than batched")
+    return {
+        "columns_seconds": re.search(r"modeseek ([\d.]+ s)", close["times"])[1].replace(" ", "\u00a0"),  # type: ignore[index]
+        "columns_times": rounded(float(close["measured"])),
+    }
+
+
+def setting() -> dict[str, str]:
+    """Name the machine, and the constants of the algorithm."""
+    where = machine("certificate")
+    table = {
+        "cpu": where["cpu"],
+        "cores": where["cores"],
+        "memory": where["memory"].replace(" ", "\u00a0"),
+        "python": where["python"],
+        "numpy": where["numpy"],
+        "numba": where["numba"],
+        "sklearn": where["scikit-learn"],
+        "FINE": constant("fields/errors", "FINE"),
+        "INFLATION": constant("fields/errors", "INFLATION"),
+        "PLACES": constant("fields/bounds", "PLACES"),
+        "BETWEEN": constant("fields/bounds", "BETWEEN"),
+        "FAR": rounded(float(constant("fields/bounds", "FAR"))),  # type: ignore[arg-type]
+        "COARSE": constant("fields/bounds", "COARSE"),
+        "CUTS": constant("flood", "CUTS"),
+        "SWEPT": constant("flood", "SWEPT"),
+        "MARGIN": constant("fields/nodes", "MARGIN"),
+        "UNIT_BITS": constant("sketch", "UNIT_BITS"),
+        "TAIL": scientific(float(constant("proven", "TAIL")), 1),  # type: ignore[arg-type]
+        "FFT": scientific(float(constant("fields/bounds", "FFT")), 1),  # type: ignore[arg-type]
+        "EXACT_PAIRS": scientific(float(constant("proven", "EXACT_PAIRS")), 1),  # type: ignore[arg-type]
+        "EXACT_POINTS": grouped(float(constant("proven", "EXACT_POINTS"))),  # type: ignore[arg-type]
+        "MAX_NODES": grouped(float(constant("proven", "MAX_NODES"))),  # type: ignore[arg-type]
+    }
+    spacings = constant("proven", "SPACINGS")
+    assert isinstance(spacings, dict)
+    for d, values in spacings.items():
+        table[f"spacings_{d}"] = ", ".join(f"1/{round(1 / v)}" for v in values)
+    return {key: str(value) for key, value in table.items()}
+
+
+def all_numbers() -> dict[str, str]:
+    """Return every number by name."""
+    found: dict[str, str] = {}
+    for part in (setting, soundness, examples, fidelity, scaling, audits, many_columns):
+        new = part()
+        assert not found.keys() & new.keys(), f"named twice: {found.keys() & new.keys()}"
+        found |= new
+    return found
+
+
+def main() -> None:
+    """Write build/numbers.json."""
+    BUILD.mkdir(exist_ok=True)
+    path = BUILD / "numbers.json"
+    path.write_text(json.dumps(all_numbers(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
