@@ -4,6 +4,7 @@
 #   make search  random examples for the property tests, many more of them (make search TIMES=100)
 #   make lint    style, types, and which module may import which
 #   make bench   mean shift against scikit-learn and the notebook
+#   make paper   the paper, from the results in benchmarks/results, as paper/build/paper.pdf
 #   make clean   what these targets made
 # Each target makes the virtual environment it needs, and again when pyproject.toml changes. Installs are
 # editable: changes of the source take effect at once. `make demo PYTHON=/path/to/python3.12` chooses a Python.
@@ -12,12 +13,13 @@
 PYTHON ?= $(shell for p in python3 python python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 TORCH ?= torch==2.13.0
+PAPER ?= 'matplotlib>=3.8' 'typst>=0.15,<0.16'
 DEMO ?= demo-output
 TIMES ?= 30
 PIP_FLAGS = --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test search lint bench clean
+.PHONY: help demo test search lint bench paper clean
 
 help:
 	@sed -n '/^#   make/s/^#  //p' Makefile
@@ -44,10 +46,13 @@ lint: .venv-test/installed-lint
 bench: .venv-test/installed-bench
 	.venv-test/bin/python -m benchmarks.mean_shift
 
+paper: .venv-paper/installed
+	.venv-paper/bin/python -m paper.compile
+
 clean:
-	rm -rf .venv .venv-test demo-output
+	rm -rf .venv .venv-test .venv-paper demo-output paper/build
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
-	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks paper -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed: pyproject.toml | .venv/bin/python
 	.venv/bin/python -m pip install $(PIP_FLAGS) -e '.[cli,plot,image,explore]'
@@ -67,6 +72,10 @@ clean:
 
 .venv-test/installed-bench: .venv-test/installed
 	.venv-test/bin/python -m pip install $(PIP_FLAGS) -e '.[bench]'
+	@touch $@
+
+.venv-paper/installed: Makefile | .venv-paper/bin/python
+	.venv-paper/bin/python -m pip install $(PIP_FLAGS) $(PAPER)
 	@touch $@
 
 %/bin/python:

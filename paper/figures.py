@@ -139,13 +139,13 @@ def certificate() -> Figure:
 
 def audit() -> Figure:
     """Coverage of the audit's statements over repeated audits with planted errors."""
-    fig, axes = picture(COLUMN, 1.75)
+    fig, axes = picture(COLUMN, 1.95)
     ax = axes[0]
     table = [r for r in rows("audit_coverage") if float(r["true_rate"]) > 0]
     confidence, seen, exact = columns(table, "confidence", "coverage", "exact_coverage")
     kinds = {"at most": (BLUE, "o"), "interval": (ORANGE, "s")}
     for kind, (colour, marker) in kinds.items():
-        chosen = np.array([r["result"] and r["bound"] == kind for r in table])
+        chosen = np.array([r["bound"] == kind for r in table])
         x = confidence[chosen] + np.linspace(-0.004, 0.004, int(chosen.sum()))
         ax.plot(x, seen[chosen], marker, color=colour, label=f"{kind}: seen")
         ax.plot(x, exact[chosen], "_", color=colour, ms=7, label=f"{kind}: computed")
@@ -154,7 +154,7 @@ def audit() -> Figure:
         ax.plot([level - 0.008, level + 0.008], [level, level], color="black", lw=0.7)
     ax.set_xticks(levels, [f"{100 * v:g} %" for v in levels])
     ax.set(xlabel="stated confidence", ylabel="coverage", ylim=(0.89, 1.004))
-    fig.legend(loc="outside lower center", ncols=4, columnspacing=0.8, handletextpad=0.3)
+    fig.legend(loc="outside lower center", ncols=2, columnspacing=0.9)
     return fig
 
 

@@ -11,21 +11,20 @@ from paper.results import BUILD, bar, constant, machine, only, rows
 
 
 def grouped(value: float) -> str:
-    """Write an integer in groups of three digits, thin spaces between."""
-    return f"{round(value):,}".replace(",", "\u2009")
+    """Write an integer in groups of three digits, narrow spaces between."""
+    return f"{round(value):,}".replace(",", "\u202f")
 
 
 def rounded(value: float, digits: int = 2) -> str:
     """Write a number with so many significant digits, without an exponent."""
-    text = f"{value:.{digits}g}"
-    return grouped(value) if "e+" in text else f"{float(text):f}".rstrip("0").rstrip(".") if "e" in text else text
+    text = f"{value:#.{digits}g}".rstrip(".")
+    return grouped(value) if "e+" in text else f"{float(text):f}".rstrip("0") if "e" in text else text
 
 
 def scientific(value: float, digits: int = 2) -> str:
-    """Write a small number as a times a power of ten."""
+    """Write a small number as main.typ sets it: 2.0e-6 is 2.0 times a power of ten."""
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{mantissa}\u2009·\u200910{raised}"
+    return f"{mantissa}e{int(exponent)}"
 
 
 def duration(seconds: float) -> str:
@@ -39,7 +38,7 @@ def duration(seconds: float) -> str:
 def percent(share: float, digits: int = 2) -> str:
     """Write a share in per cent; one that is nearly all by what is missing from it."""
     if 0.99 < share < 1.0:
-        missing = float(f"{100.0 * (1.0 - share):.{digits}g}")
+        missing = float(f"{100.0 * (1.0 - share):.{digits - 1}g}")
         return f"{100.0 - missing:.10g}\u00a0%"
     return f"{rounded(100.0 * share, digits)}\u00a0%"
 
@@ -57,6 +56,7 @@ def soundness() -> dict[str, str]:
         "fits": str(len(table)),
         "shapes": str(len({r["data"].removesuffix(", proof") for r in table})),
         "checked": grouped(sum(int(r["checked"]) for r in table)),
+        "checked_line": grouped(sum(int(r["checked"]) for r in table if r["d"] == "1")),
         "disagree": str(sum(int(r["disagree"]) for r in table)),
         "proven": grouped(proven),
         "proofs": str(len(proofs)),
@@ -82,7 +82,7 @@ def examples() -> dict[str, str]:
         "spiral": "spiral, 20 h wide",
     }.items():
         found[f"{key}_seconds"] = duration(bar(name, f"1,000,000 points, {says}: seconds of the fit"))
-        found[f"{key}_certified"] = percent(bar(name, f"1,000,000 points, {says}: % certified") / 100)
+        found[f"{key}_certified"] = percent(bar(name, f"1,000,000 points, {says}: % certified") / 100, 3)
     found["certified_over_fast"] = rounded(bar(name, "1,000,000 blob points: certified, times the time of fast"))
     found["certified_over_fast_more"] = rounded(bar(name, "10,000,000 blob points: certified, times the time of fast"))
     exact = only(name, bar="1,000,000 blob points: certified, times faster than exact")["times"]
@@ -114,7 +114,8 @@ SETS = ("mixture", "noise")
 
 def scaling() -> dict[str, str]:
     """Name times of fits of growing size, and beside other implementations."""
-    found = {}
+    sizes = sorted({int(r["n"]) for r in rows("scaling")})
+    found = {"scaling_least": grouped(sizes[0]), "scaling_most": grouped(sizes[-1])}
     for d in (2, 3):
         for fidelity in ("certified", "fast"):
             row = only("scaling", d=d, n=10**8, fidelity=fidelity)
@@ -163,7 +164,10 @@ def audits() -> dict[str, str]:
 def many_columns() -> dict[str, str]:
     """Name what the route without certificates does in many columns."""
     close = only("high_dimensions", bar="20,000 points, d = 64, close: times faster than batched")
+    n, d = re.match(r"([\d,]+) points, d = (\d+)", close["bar"]).groups()  # type: ignore[union-attr]
     return {
+        "columns_n": grouped(int(n.replace(",", ""))),
+        "columns_d": d,
         "columns_seconds": re.search(r"modeseek ([\d.]+ s)", close["times"])[1].replace(" ", "\u00a0"),  # type: ignore[index]
         "columns_times": rounded(float(close["measured"])),
     }
@@ -196,6 +200,9 @@ def setting() -> dict[str, str]:
         "EXACT_POINTS": grouped(float(constant("proven", "EXACT_POINTS"))),  # type: ignore[arg-type]
         "MAX_NODES": grouped(float(constant("proven", "MAX_NODES"))),  # type: ignore[arg-type]
     }
+    widths = constant("certificate", "WIDTHS", "benchmarks")
+    assert isinstance(widths, tuple)
+    table |= {"width_least": min(widths), "width_most": max(widths)}
     spacings = constant("proven", "SPACINGS")
     assert isinstance(spacings, dict)
     for d, values in spacings.items():

@@ -46,9 +46,9 @@ def bar(name: str, says: str) -> float:
     return float(only(name, bar=says)["measured"])
 
 
-def constant(module: str, name: str) -> object:
-    """Return a constant of src/modeseek/``module``.py, read from the source."""
-    path = ROOT / "src" / "modeseek" / f"{module}.py"
+def constant(module: str, name: str, package: str = "src/modeseek") -> object:
+    """Return a constant of ``package``/``module``.py, read from the source."""
+    path = ROOT / package / f"{module}.py"
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign):
             target, value = node.targets[0], node.value
