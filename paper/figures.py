@@ -52,7 +52,7 @@ def columns(table: list[Row], *names: str) -> list[np.ndarray]:
 
 
 def fidelity() -> Figure:
-    """Error of a step, and its bound, against the spacing of the nodes."""
+    """Draw the error of a step, and its bound, against the spacing of the nodes."""
     fig, axes = picture(COLUMN, 2.1, 2, sharey=True)
     sketches = {"centroid": (GREY, "^"), "quadratic": (ORANGE, "s"), "cubic": (BLUE, "o")}
     for ax, data in zip(axes, ("mixture", "noise"), strict=True):
@@ -109,7 +109,7 @@ SHAPES = ("mixture", "uniform", "moons", "spiral", "lines", "repeated", "8-bit")
 
 
 def certificate() -> Figure:
-    """What labels rest on: shares of points, by shape and width of the data in bandwidths, where a table was made."""
+    """Shares of points by what their labels rest on, by shape and width of the data, where a table was made."""
     fig, axes = picture(PAGE, 2.0, 3, sharey=True)
     for ax, d in zip(axes, "123", strict=True):
         place, ticks, names = 0.0, [], []

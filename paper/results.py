@@ -1,6 +1,6 @@
 """Read what benchmarks wrote, and constants of the library from its source; measure and import nothing.
 
-A file, a row or a constant that is missing is an error that names it: the paper shows what was measured, or is not made.
+A file, a row or a constant that is missing is an error that names it: the paper shows what was measured or is not made.
 """
 
 import ast

@@ -37,7 +37,7 @@ def test_the_text_holds_no_measured_number():
 def test_references_are_cited_and_citations_are_listed():
     bibliography = (PAPER / "references.bib").read_text(encoding="utf-8")
     listed = re.findall(r"(?m)^@\w+\{(\w+),", bibliography)
-    cited = {name for name in re.findall(r"@([a-z]+\d{0,4}[a-z]*)\b(?!:)", TEXT)}
+    cited = set(re.findall(r"@([a-z]+\d{0,4}[a-z]*)\b(?!:)", TEXT))
     assert len(listed) == len(set(listed))
     assert cited == set(listed)
 
