@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from paper.numbers import grouped
 from paper.results import BUILD, Row, rows
 
 COLUMN, PAGE = 3.3, 6.95  # inches: width of a column, and of both
@@ -158,11 +159,102 @@ def audit() -> Figure:
     return fig
 
 
+OURS, FLAT, SKLEARN = "modeseek, Gaussian", "modeseek, flat", "scikit-learn"
+SYSTEMS = {  # of a row: label, what its labels are compared with, colour, marker
+    "modeseek, fast": (OURS, "from_gaussian", BLUE, "o"),
+    "modeseek, certified": (OURS, "from_gaussian", BLUE, "o"),
+    "modeseek, exact": (OURS, "from_gaussian", BLUE, "o"),
+    "modeseek, flat, fast": (FLAT, "from_flat", "#7fb8da", "o"),
+    "modeseek, flat, exact": (FLAT, "from_flat", "#7fb8da", "o"),
+    "scikit-learn, bin_seeding": (SKLEARN, "from_flat", ORANGE, "v"),
+    "scikit-learn": (SKLEARN, "from_flat", ORANGE, "^"),
+    "notebook, batched, to rest": ("all pairs, float32", "from_gaussian", GREY, "D"),
+    "notebook, batched, blurring, 5 rounds": ("all pairs, blurring", "from_gaussian", GREY, "d"),
+    "MeanShift++": ("MeanShift++", "", PURPLE, "s"),
+    "GridShift": ("GridShift", "", GREEN, "P"),
+}
+LETTERS = {"modeseek, fast": "f", "modeseek, certified": "c", "modeseek, exact": "e"}
+
+
+def pareto() -> Figure:
+    """Draw the share of labels that differ from exact mean shift against time, one panel for each set."""
+    table = rows("paper_pareto")
+    sets = list(dict.fromkeys((r["data"], r["n"]) for r in table))
+    fig, axes = picture(PAGE, 2.25, len(sets), sharey=True)
+    for ax, (data, n) in zip(axes, sets, strict=True):
+        for row in (r for r in table if (r["data"], r["n"]) == (data, n)):
+            label, against, colour, marker = SYSTEMS[row["system"]]
+            wrong = float(row[against]) if against else min(float(row["from_gaussian"]), float(row["from_flat"]))
+            ax.plot(float(row["seconds"]), wrong, marker, color=colour, label=label, alpha=0.8, mew=0)
+            if row["system"] in LETTERS:
+                ax.annotate(LETTERS[row["system"]], (float(row["seconds"]), wrong), (0, 4), ha="center",
+                            textcoords="offset points", fontsize=6.5, color=colour)  # fmt: skip
+        ax.set_yscale("symlog", linthresh=1e-4, linscale=0.5)
+        ax.set(xscale="log", xlabel="seconds", title=f"{data}, {grouped(int(n))} points")
+        ax.set_ylim(-6e-5, 1)
+        ax.set_yticks([0, 1e-4, 1e-3, 1e-2, 1e-1, 1], ["0", "$10^{-4}$", "$10^{-3}$", "$10^{-2}$", "$10^{-1}$", "1"])
+        ax.minorticks_off()
+    axes[0].set_ylabel("share of labels that differ")
+    handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=7, columnspacing=0.8, handletextpad=0.2)
+    return fig
+
+
+def spacing() -> Figure:
+    """Draw the share of labels that one table certifies against the spacing of its nodes."""
+    table = [r for r in rows("paper_certified") if r["data"] != "moons"]
+    fig, axes = picture(PAGE, 1.95, 3, sharey=True)
+    for ax, d in zip(axes, "123", strict=True):
+        for (data, colour), marker in zip((("mixture", BLUE), ("uniform", ORANGE)), "os", strict=True):
+            widths = sorted({float(r["h"]) for r in table if r["data"] == data and r["d"] == d}, reverse=True)
+            for h, style in zip(widths, ("-", "--", ":"), strict=True):
+                chosen = [r for r in table if r["data"] == data and r["d"] == d and float(r["h"]) == h]
+                x, certified = columns(chosen, "spacing", "certified")
+                ax.plot(x, certified, style + marker, color=colour, label=f"{data}, $h = {h:g}$")
+        ax.set(xscale="log", xlabel="spacing / $h$", title=f"$d = {d}$", ylim=(-0.03, 1.05))
+        x = sorted({float(r["spacing"]) for r in table if r["d"] == d})
+        ax.set_xticks(x, [f"1/{round(1 / v)}" for v in x])
+        ax.minorticks_off()
+        ax.legend(fontsize=5.6, handlelength=2.4, loc="upper right" if d == "3" else "lower left", labelspacing=0.25)
+    axes[0].set_ylabel("share certified without raw points")
+    return fig
+
+
+JUDGED = {
+    "modeseek MeanShift()": ("modeseek MeanShift()", BLUE, "o"),
+    "scikit-learn MeanShift()": ("scikit-learn MeanShift()", ORANGE, "^"),
+    "scikit-learn HDBSCAN()": ("scikit-learn HDBSCAN()", GREEN, "s"),
+    "scikit-learn KMeans(true k)": ("KMeans, told the true k", GREY, "D"),
+}
+
+
+def quality() -> Figure:
+    """Draw the adjusted Rand index of each kind of sets and system, with its bootstrap interval."""
+    table = rows("paper_quality_intervals")
+    kinds = list(dict.fromkeys(r["set"] for r in table))
+    fig, (ax,) = picture(COLUMN, 0.75 + 0.21 * len(kinds))
+    for k, (system, (label, colour, marker)) in enumerate(JUDGED.items()):
+        chosen = {r["set"]: r for r in table if r["system"] == system}
+        shown = [(i, chosen[kind]) for i, kind in enumerate(kinds) if kind in chosen]
+        mean, low, high = columns([r for _, r in shown], "ari", "ari_low", "ari_high")
+        y = np.array([i for i, _ in shown]) + 0.18 * (k - 1.5)
+        ax.hlines(y, low, high, color=colour, lw=0.8)
+        ax.plot(mean, y, marker, color=colour, label=label, ms=2.8)
+    ax.set_yticks(range(len(kinds)), kinds)
+    ax.set(xlabel="adjusted Rand index", xlim=(-0.03, 1.03), ylim=(len(kinds) - 0.5, -0.5))
+    ax.tick_params(axis="y", length=0)
+    fig.legend(loc="outside lower center", ncols=2, columnspacing=0.9)
+    return fig
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "fidelity": fidelity,
     "scaling": scaling,
     "certificate": certificate,
     "audit": audit,
+    "pareto": pareto,
+    "spacing": spacing,
+    "quality": quality,
 }
 
 

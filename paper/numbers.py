@@ -1,4 +1,4 @@
-"""Write every number that the paper's text names, from benchmarks/results: ``python -m paper.numbers``.
+"""Write every number that the paper's text and tables name, from benchmarks/results: ``python -m paper.numbers``.
 
 `main.typ` reads build/numbers.json and knows no measured number of its own; constants of the algorithm come from the
 library's source.
@@ -37,6 +37,8 @@ def duration(seconds: float) -> str:
 
 def percent(share: float, digits: int = 2) -> str:
     """Write a share in per cent; one that is nearly all by what is missing from it."""
+    if share in (0.0, 1.0):
+        return f"{100 * share:g}\u00a0%"
     if 0.99 < share < 1.0:
         missing = float(f"{100.0 * (1.0 - share):.{digits - 1}g}")
         return f"{100.0 - missing:.10g}\u00a0%"
@@ -173,6 +175,121 @@ def many_columns() -> dict[str, str]:
     }
 
 
+def rivals() -> dict[str, str]:
+    """Name the labels that differ from exact ones, of each system on all sets."""
+    table = rows("paper_pareto")
+    ours = [r for r in table if r["system"] in ("modeseek, certified", "modeseek, exact")]
+    fast = [r for r in table if r["system"] == "modeseek, fast"]
+    grids = {name: [r for r in table if r["system"] == name] for name in ("MeanShift++", "GridShift")}
+    found = {
+        "pareto_sets": str(len({(r["data"], r["n"]) for r in table})),
+        "pareto_certified": percent(max(float(r["from_gaussian"]) for r in ours)),
+        "pareto_fast": percent(max(float(r["from_gaussian"]) for r in fast)),
+        "pareto_sides": str(len({r["side"] for r in table if r["side"]})),
+        "pareto_flat_apart": percent(max(float(r["flat_from_gaussian"]) for r in table)),
+    }
+    for name, some in grids.items():
+        key = name.lower().replace("+", "p")
+        wrong: dict[tuple[str, str], float] = {}
+        for row in some:
+            least = min(float(row["from_gaussian"]), float(row["from_flat"]))
+            of = row["data"], row["n"]
+            wrong[of] = min(least, wrong.get(of, 1.0))
+        found |= {f"{key}_best": percent(min(wrong.values())), f"{key}_worst": percent(max(wrong.values()))}
+    return found
+
+
+def spacings() -> dict[str, str]:
+    """Name slopes over all sets and bandwidths, and how parts of a proof share the work."""
+    slopes = rows("paper_slopes")
+    found = {"slopes_n": grouped(int(slopes[0]["n"])), "slopes_sets": str(len(slopes) // 3)}
+    for sketch in ("quadratic", "cubic", "centroid"):
+        largest = [float(r["slope_of_largest_error"]) for r in slopes if r["sketch"] == sketch]
+        found[f"slopes_{sketch}"] = f"{min(largest):.2f} to {max(largest):.2f}"
+    errors = [float(r["error_over_bound"]) for r in rows("paper_errors") if r["error_over_bound"]]
+    found["errors_over_bound"] = rounded(max(errors))
+    table = rows("paper_certified")
+    found["certified_n"] = grouped(int(table[0]["n"]))
+    stages = [r for r in rows("paper_stages") if r["data"] == "mixture" and r["d"] == "3" and r["spacing"] == "0.1"]
+    found["stage_flood_share"] = percent(float(stages[0]["seconds"]) / sum(float(r["seconds"]) for r in stages))
+    return found
+
+
+def coverage() -> dict[str, str]:
+    """Name how often the bound of an audit as users run it holds."""
+    planted, fast = rows("paper_coverage"), rows("paper_coverage_fast")
+    return {
+        "planted_runs": grouped(int(planted[0]["runs"])),
+        "planted_cases": str(len(planted)),
+        "planted_least": percent(min(float(r["coverage"]) for r in planted), 3),
+        "fast_runs": grouped(sum(int(r["runs"]) for r in fast)),
+        "fast_errors": grouped(sum(int(r["runs_with_errors"]) for r in fast)),
+        "fast_least": percent(min(float(r["coverage"]) for r in fast), 3),
+        "fast_mean": percent(max(float(r["mean_rate"]) for r in fast)),
+    }
+
+
+def growth() -> dict[str, str]:
+    """Name the largest sizes."""
+    table = [r for r in rows("paper_growth") if r["seconds"]]
+    found = {}
+    for where in ("memory", "files"):
+        for fidelity_ in ("certified", "fast"):
+            some = [r for r in table if r["where"] == where and r["fidelity"] == fidelity_]
+            row = max(some, key=lambda r: int(r["n"]))
+            found[f"most_{where}_{fidelity_}_n"] = grouped(int(row["n"]))
+            found[f"most_{where}_{fidelity_}"] = duration(float(row["seconds"]))
+    return found
+
+
+def qualities() -> dict[str, str]:
+    """Name mean differences of the adjusted Rand index, with intervals, over all kinds of sets."""
+    found = {}
+    for key, system in {"peer": "scikit-learn MeanShift()", "hdbscan": "scikit-learn HDBSCAN()"}.items():
+        row = only("paper_quality_intervals", set="all", system=system)
+        mean, low, high = (-float(row[f"ari_below_ours{end}"]) for end in ("", "_high", "_low"))
+        found[f"quality_{key}"] = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})".replace("-", "−")
+    ours = only("paper_quality_intervals", set="all", system="modeseek MeanShift()")
+    found["quality_ours"] = f"{float(ours['ari']):.2f} ({float(ours['ari_low']):.2f} to {float(ours['ari_high']):.2f})"
+    found["quality_kinds"] = str(len({r["set"] for r in rows("paper_quality_intervals")} - {"all"}))
+    found["quality_seeds"] = str(len({r["seed"] for r in rows("paper_quality")}))
+    return found
+
+
+def ablation_table() -> list[list[str]]:
+    """Return open shares and seconds of each variant of a proof, a column for each set on its finest table."""
+    table = rows("paper_ablations")
+    sets = list(dict.fromkeys((r["data"], r["d"]) for r in table))
+    finest = {of: min(float(r["spacing"]) for r in table if (r["data"], r["d"]) == of) for of in sets}
+    lines = [["", *(f"{data}, d = {d}" for data, d in sets)]]
+    lines.append(["points", *(grouped(int(next(r for r in table if (r["data"], r["d"]) == of)["n"])) for of in sets)])
+    for variant in dict.fromkeys(r["variant"] for r in table):
+        line = [variant]
+        for of in sets:
+            row = next(
+                r
+                for r in table
+                if (r["data"], r["d"]) == of and r["variant"] == variant and float(r["spacing"]) == finest[of]
+            )
+            line.append(f"{percent(float(row['open']))} · {duration(float(row['seconds']))}")
+        lines.append(line)
+    return lines
+
+
+def dimensions_table() -> list[list[str]]:
+    """Return routes, times and agreement by the number of columns."""
+    table = rows("paper_dimensions")
+    lines = [["d", "route, certified", "certified", "fast", "exact", "agree", "wrong, at most", "undecided"]]
+    for d in dict.fromkeys(r["d"] for r in table):
+        by = {r["system"].removeprefix("modeseek, "): r for r in table if r["d"] == d}
+        ours = by["certified"]
+        seconds = [duration(float(by[name]["seconds"])) for name in ("certified", "fast", "exact")]
+        agree = min(float(by[name]["agreement"]) for name in ("certified", "fast", "exact"))
+        undecided = percent(float(ours["undecided"]))
+        lines.append([d, ours["route"], *seconds, rounded(agree, 4), percent(float(ours["at_most"])), undecided])
+    return lines
+
+
 def setting() -> dict[str, str]:
     """Name the machine, and the constants of the algorithm."""
     where = machine("certificate")
@@ -210,10 +327,17 @@ def setting() -> dict[str, str]:
     return {key: str(value) for key, value in table.items()}
 
 
+PARTS = (
+    setting, soundness, examples, fidelity, scaling, audits, many_columns,
+    rivals, spacings, coverage, growth, qualities,
+)  # fmt: skip
+TABLES = {"ablation": ablation_table, "dimensions": dimensions_table}
+
+
 def all_numbers() -> dict[str, str]:
     """Return every number by name."""
     found: dict[str, str] = {}
-    for part in (setting, soundness, examples, fidelity, scaling, audits, many_columns):
+    for part in PARTS:
         new = part()
         assert not found.keys() & new.keys(), f"named twice: {found.keys() & new.keys()}"
         found |= new
@@ -221,10 +345,12 @@ def all_numbers() -> dict[str, str]:
 
 
 def main() -> None:
-    """Write build/numbers.json."""
+    """Write build/numbers.json and build/tables.json."""
     BUILD.mkdir(exist_ok=True)
-    path = BUILD / "numbers.json"
-    path.write_text(json.dumps(all_numbers(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    tables = {name: make() for name, make in TABLES.items()}
+    for name, content in {"numbers": all_numbers(), "tables": tables}.items():
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        (BUILD / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
