@@ -1,0 +1,126 @@
+"""What each part of a proof settles and costs, and what is lost without it: ``python -m benchmarks.paper.ablation``.
+
+`stages`: the proof of `modeseek.proven` taken apart (`benchmarks.paper.stages`) on one table of the spacing named: the
+share of all points that a step settles, the share still open after it, and its seconds (the median of three runs).
+*wrong* counts labels, among those settled, that are not those of the whole fit, up to numbering.
+
+`ablations`: the same proof without traps, without cores, without tubes of cells, without tubes of points, without any
+tubes, and without raw points, each to its end: what is still open there, and the seconds of all steps.
+*climb_seconds* is what exact climbs of the open points on their neighbours would take, as those of a sample of them
+tell: what a fit would have to pay in place of the part left out.
+"""
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import modeseek as ms
+from benchmarks import data
+from benchmarks.harness import Row
+from benchmarks.paper.common import disagreement, problem_of, program, timed
+from benchmarks.paper.stages import EVERYTHING, Stage, Without, stages
+from modeseek.fields.grid import GridField
+from modeseek.label import UNKNOWN
+
+Floats = NDArray[np.floating]
+
+ROUNDS, STARTS = 3, 100
+COARSE, FINE = {1: 1 / 16, 2: 1 / 7, 3: 1 / 8}, {1: 1 / 64, 2: 1 / 24, 3: 1 / 10}
+VARIANTS = {
+    "everything": EVERYTHING,
+    "without traps": Without(traps=True),
+    "without cores": Without(cores=True),
+    "without tubes of cells": Without(cells=True),
+    "without tubes of points": Without(points=True),
+    "without tubes": Without(cells=True, points=True, raw=True),
+    "without raw points": Without(raw=True),
+}
+
+
+def sets(quick: bool) -> Iterator[tuple[str, float, Floats]]:
+    """Yield name, bandwidth and points."""
+    many, some = (5000, 3000) if quick else (1_000_000, 100_000)
+    yield "blobs", 2.5, data.blobs(many)
+    yield "moons", 0.15, data.moons(some, 2)
+    if quick:
+        return
+    yield "spiral", 1.0, data.spiral(some, 2)
+    yield "uniform", 1.0, data.uniform(some, 2)
+    yield "mixture", 0.5, data.mixture(some, 1)
+    yield "mixture", 1.0, data.mixture(some, 2)
+    yield "mixture", 2.0, data.mixture(some, 3)
+
+
+def about(name: str, h: float, X: Floats, spacing: float) -> Row:
+    """Return the columns that tell a case."""
+    return {"data": name, "n": len(X), "d": X.shape[1], "h": h, "spacing": spacing}
+
+
+def wrong(stage: Stage, labels: NDArray[Any]) -> int:
+    """Count labels of a stage that are not those of the fit, up to their numbers."""
+    known = stage.labels != UNKNOWN
+    return round(disagreement(stage.labels[known], labels[known]) * int(known.sum())) if known.any() else 0
+
+
+def settled(quick: bool) -> Iterator[Row]:
+    """Tell what each stage settles, on a coarse table and a finer one."""
+    for name, h, X in sets(quick):
+        d, problem = X.shape[1], problem_of(X, h)
+        labels = ms.MeanShift(h).fit(X).labels_
+        for spacing in (COARSE[d], FINE[d]):
+            runs = [stages(problem, spacing)[0] for _ in range(1 if quick else ROUNDS)]
+            before = 1.0
+            for same in zip(*runs, strict=True):
+                stage = same[0]
+                yield about(name, h, X, spacing) | {
+                    "stage": stage.name,
+                    "settled": before - stage.open,
+                    "open": stage.open,
+                    "seconds": median(one.seconds for one in same),
+                    "wrong": wrong(stage, labels),
+                }
+                before = stage.open
+
+
+def climb_seconds(X: Floats, h: float, rows: NDArray[Any]) -> float:
+    """Return the seconds of exact climbs of these rows, as those of a sample tell."""
+    if not rows.size:
+        return 0.0
+    some = np.random.default_rng(0).choice(rows, min(STARTS, len(rows)), replace=False)
+    field = GridField(np.asarray(X, np.float64), [], h)
+    climb = partial(field.climb, tol=1e-3, max_iter=300)
+    climb(np.asarray(X[some[:2]], np.float64))
+    return timed(partial(climb, np.asarray(X[some], np.float64)))[0] * len(rows) / len(some)
+
+
+def ablations(quick: bool) -> Iterator[Row]:
+    """Leave out one part after the other."""
+    for name, h, X in sets(quick):
+        problem, spacing = problem_of(X, h), COARSE[X.shape[1]]
+        labels = ms.MeanShift(h).fit(X).labels_
+        for variant, without in VARIANTS.items():
+            runs = [stages(problem, spacing, without)[0] for _ in range(1 if quick else ROUNDS)]
+            last = runs[0][-1]
+            rows = np.flatnonzero(last.labels == UNKNOWN)
+            yield about(name, h, X, spacing) | {
+                "variant": variant,
+                "open": last.open,
+                "open_after_flood": runs[0][0].open,
+                "seconds": median(sum(stage.seconds for stage in run) for run in runs),
+                "climb_seconds": climb_seconds(X, h, rows),
+                "wrong": wrong(last, labels),
+            }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the experiment."""
+    return program("ablation", __doc__, {"stages": settled, "ablations": ablations}, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
