@@ -1,8 +1,9 @@
 """Errors and certified shares against the spacing of the grid: ``python -m benchmarks.paper.spacing``.
 
-`errors`: how far a step on a sketch is from the exact one (all points, float64), in bandwidths: what `benchmarks.fidelity`
-measures in the plane, here in one, two and three dimensions and for three bandwidths: quadratic and cubic splines,
-and the centroids of cells. At places drawn among the points; the typical error is the median.
+`errors`: how far a step on a sketch is from the exact one (all points, float64), in bandwidths: what
+`benchmarks.fidelity` measures in the plane, here in one, two and three dimensions and for three bandwidths, for
+quadratic and cubic splines and the centroids of cells. At places drawn among the points; the typical error is the
+median.
 
 `slopes`: the exponents of the spacing that fit these errors best; splines have order 4, centroids order 2.
 
