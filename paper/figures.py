@@ -159,13 +159,13 @@ def audit() -> Figure:
     return fig
 
 
-OURS, FLAT, SKLEARN = "modeseek, Gaussian", "modeseek, flat", "scikit-learn"
+OURS, FLAT, SKLEARN = "modeseek, Gaussian", "modeseek, as scikit-learn", "scikit-learn"
 SYSTEMS = {  # of a row: label, what its labels are compared with, colour, marker
     "modeseek, fast": (OURS, "from_gaussian", BLUE, "o"),
     "modeseek, certified": (OURS, "from_gaussian", BLUE, "o"),
     "modeseek, exact": (OURS, "from_gaussian", BLUE, "o"),
-    "modeseek, flat, fast": (FLAT, "from_flat", "#7fb8da", "o"),
-    "modeseek, flat, exact": (FLAT, "from_flat", "#7fb8da", "o"),
+    "modeseek, flat, nearest, bin_seeding": (FLAT, "from_flat", "#7fb8da", "o"),
+    "modeseek, flat, nearest": (FLAT, "from_flat", "#7fb8da", "o"),
     "scikit-learn, bin_seeding": (SKLEARN, "from_flat", ORANGE, "v"),
     "scikit-learn": (SKLEARN, "from_flat", ORANGE, "^"),
     "notebook, batched, to rest": ("all pairs, float32", "from_gaussian", GREY, "D"),
