@@ -196,7 +196,9 @@ def pareto() -> Figure:
         ax.minorticks_off()
     axes[0].set_ylabel("share of labels that differ")
     handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=7, columnspacing=0.8, handletextpad=0.2)
+    fig.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=7, columnspacing=0.8, handletextpad=0.2
+    )
     return fig
 
 

@@ -7,7 +7,7 @@ library's source.
 import json
 import re
 
-from paper.results import BUILD, bar, constant, machine, only, rows
+from paper.results import BUILD, Row, bar, constant, machine, only, rows
 
 
 def grouped(value: float) -> str:
@@ -210,9 +210,28 @@ def spacings() -> dict[str, str]:
     found["errors_over_bound"] = rounded(max(errors))
     table = rows("paper_certified")
     found["certified_n"] = grouped(int(table[0]["n"]))
+    for d in "123":
+        found[f"threshold_{d}"] = threshold([r for r in table if r["d"] == d])
     stages = [r for r in rows("paper_stages") if r["data"] == "mixture" and r["d"] == "3" and r["spacing"] == "0.1"]
     found["stage_flood_share"] = percent(float(stages[0]["seconds"]) / sum(float(r["seconds"]) for r in stages))
     return found
+
+
+def threshold(table: list[Row]) -> str:
+    """Say at which spacings half of the points are certified first, over all sets and bandwidths."""
+    first, never = set(), False
+    for of in {(r["data"], r["h"]) for r in table}:
+        enough = [
+            float(r["spacing"]) for r in table if (r["data"], r["h"]) == of and float(r["certified"]) >= HALF
+        ]  # fmt: skip
+        never |= not enough
+        first |= {max(enough)} if enough else set()
+    ends = [f"1/{round(1 / v)}" for v in (max(first), min(first))]
+    beyond = " or less" if never else ""
+    return ends[0] + beyond if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}{beyond}"
+
+
+HALF = 0.5
 
 
 def coverage() -> dict[str, str]:
