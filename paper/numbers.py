@@ -29,6 +29,8 @@ def scientific(value: float, digits: int = 2) -> str:
 
 def duration(seconds: float) -> str:
     """Write a time in the unit that suits it."""
+    if seconds == 0.0:
+        return "0\u00a0s"
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size:
             return f"{rounded(seconds / size, 3 if seconds / size >= 100 else 2)}\u00a0{unit}"
@@ -217,6 +219,25 @@ def spacings() -> dict[str, str]:
     return found
 
 
+def ablations() -> dict[str, str]:
+    """Name what a proof without some of its parts leaves open, and what that would cost."""
+    rows_of = {
+        (r["data"], r["variant"]): r for r in rows("paper_ablations") if r["data"] in ("blobs", "moons")
+    }  # fmt: skip
+    whole = [r for r in rows("paper_ablations") if r["variant"] == "everything"]
+    most = max(whole, key=lambda r: float(r["open"]))
+    return {
+        "without_tubes_open": percent(float(rows_of["blobs", "without tubes"]["open"])),
+        "without_tubes_climb": duration(float(rows_of["blobs", "without tubes"]["climb_seconds"])),
+        "with_everything": duration(float(rows_of["blobs", "everything"]["seconds"])),
+        "without_cores": duration(float(rows_of["blobs", "without cores"]["seconds"])),
+        "without_cores_moons": percent(float(rows_of["moons", "without cores"]["open"])),
+        "most_open": percent(float(most["open"])),
+        "most_open_n": grouped(int(most["n"])),
+        "most_open_data": most["data"],
+    }
+
+
 def threshold(table: list[Row]) -> str:
     """Say at which spacings half of the points are certified first, over all sets and bandwidths."""
     first, never = set(), False
@@ -280,7 +301,7 @@ def ablation_table() -> list[list[str]]:
     table = rows("paper_ablations")
     sets = list(dict.fromkeys((r["data"], r["d"]) for r in table))
     finest = {of: min(float(r["spacing"]) for r in table if (r["data"], r["d"]) == of) for of in sets}
-    lines = [["", *(f"{data}, d = {d}" for data, d in sets)]]
+    lines = [["", *(f"{data}\nin {d} columns" for data, d in sets)]]
     lines.append(["points", *(grouped(int(next(r for r in table if (r["data"], r["d"]) == of)["n"])) for of in sets)])
     for variant in dict.fromkeys(r["variant"] for r in table):
         line = [variant]
@@ -290,23 +311,49 @@ def ablation_table() -> list[list[str]]:
                 for r in table
                 if (r["data"], r["d"]) == of and r["variant"] == variant and float(r["spacing"]) == finest[of]
             )
-            line.append(f"{percent(float(row['open']))} · {duration(float(row['seconds']))}")
+            climbs = float(row["climb_seconds"])
+            line.append(f"{percent(float(row['open']))}\n{duration(float(row['seconds']))} + {duration(climbs)}")
         lines.append(line)
     return lines
 
 
 def dimensions_table() -> list[list[str]]:
-    """Return routes, times and agreement by the number of columns."""
+    """Return routes, times and Rand indices by the number of columns."""
     table = rows("paper_dimensions")
-    lines = [["d", "route, certified", "certified", "fast", "exact", "agree", "wrong, at most", "undecided"]]
+    lines = [["d", "route", "certified", "fast", "exact", "ours", "flat"]]
     for d in dict.fromkeys(r["d"] for r in table):
         by = {r["system"].removeprefix("modeseek, "): r for r in table if r["d"] == d}
-        ours = by["certified"]
-        seconds = [duration(float(by[name]["seconds"])) for name in ("certified", "fast", "exact")]
-        agree = min(float(by[name]["agreement"]) for name in ("certified", "fast", "exact"))
-        undecided = percent(float(ours["undecided"]))
-        lines.append([d, ours["route"], *seconds, rounded(agree, 4), percent(float(ours["at_most"])), undecided])
+        seconds = [duration(float(by[name]["seconds"])) for name in FIDELITIES]
+        ours = min(float(by[name]["ari"]) for name in FIDELITIES)
+        flat = float(by["scikit-learn, bin_seeding"]["ari"])
+        lines.append([d, by["certified"]["route"], *seconds, f"{ours:.2f}", f"{flat:.2f}"])
     return lines
+
+
+FIDELITIES = ("certified", "fast", "exact")
+
+
+def dimensions() -> dict[str, str]:
+    """Name sizes and agreement of fits in growing numbers of columns."""
+    table = rows("paper_dimensions")
+    ours = [r for r in table if r["system"].startswith("modeseek")]
+    return {
+        "dimensions_n": grouped(int(ours[0]["n"])),
+        "dimensions_few": grouped(min(int(r["n"]) for r in table)),
+        "dimensions_agree": percent(min(float(r["agreement"]) for r in ours), 3),
+        "dimensions_at_most": percent(max(float(r["at_most"]) for r in ours)),
+    }
+
+
+def gaps() -> dict[str, str]:
+    """Name how far two inequalities that are not checked by a fit are from failing."""
+    table = rows("paper_gaps")
+    return {
+        "gap_nodes": grouped(sum(int(r["nodes"]) for r in table)),
+        "gap_fits": str(len(table)),
+        "gap_quotient": rounded(max(float(r["quotient"]) for r in table)),
+        "gap_fast": str(sum(int(r["fast_errors"]) for r in table)),
+    }
 
 
 def setting() -> dict[str, str]:
@@ -348,7 +395,7 @@ def setting() -> dict[str, str]:
 
 PARTS = (
     setting, soundness, examples, fidelity, scaling, audits, many_columns,
-    rivals, spacings, coverage, growth, qualities,
+    rivals, spacings, ablations, dimensions, gaps, coverage, growth, qualities,
 )  # fmt: skip
 TABLES = {"ablation": ablation_table, "dimensions": dimensions_table}
 

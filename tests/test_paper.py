@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from paper import figures, numbers, results
 
 PAPER = Path(figures.__file__).parent
@@ -48,6 +49,9 @@ def test_every_figure_is_drawn_and_shown():
 
 def test_what_the_words_say_of_the_results_is_still_so():
     assert all(int(row["disagree"]) == 0 for row in results.rows("certificate"))
+    assert all(int(row["wrong"]) == 0 for row in results.rows("paper_ablations"))
+    assert all(int(row["violations"]) == 0 for row in results.rows("paper_gaps"))
+    assert all(int(row["audited"]) == 0 for row in results.rows("paper_pareto"))
     coverage = results.rows("audit_coverage")
     for seen in ("coverage", "exact_coverage"):
         assert all(float(row[seen]) >= float(row["confidence"]) for row in coverage)
