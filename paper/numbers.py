@@ -232,6 +232,7 @@ def ablations() -> dict[str, str]:
         "with_everything": duration(float(rows_of["blobs", "everything"]["seconds"])),
         "without_cores": duration(float(rows_of["blobs", "without cores"]["seconds"])),
         "without_cores_moons": percent(float(rows_of["moons", "without cores"]["open"])),
+        "without_traps_moons": percent(float(rows_of["moons", "without traps"]["open"])),
         "most_open": percent(float(most["open"])),
         "most_open_n": grouped(int(most["n"])),
         "most_open_data": most["data"],
