@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from benchmarks.paper import gaps
 
 from paper import figures, numbers, results
 
@@ -57,6 +59,14 @@ def test_what_the_words_say_of_the_results_is_still_so():
         assert all(float(row[seen]) >= float(row["confidence"]) for row in coverage)
     errors = results.rows("fidelity")
     assert all(float(row["error_over_bound"]) < 1.0 for row in errors if row["sketch"] != "centroid")
+
+
+def test_what_no_fit_checks_is_looked_at():
+    X = np.random.default_rng(0).normal(size=(300, 2)) * 5
+    found = gaps.at_nodes(X, 1.0, 1 / 7)
+    assert found["nodes"] > 1000
+    assert found["violations"] == 0
+    assert 0.0 < found["quotient"] < 1.0
 
 
 def test_what_is_missing_is_named():
