@@ -386,6 +386,7 @@ def setting() -> dict[str, str]:
     }
     widths = constant("certificate", "WIDTHS", "benchmarks")
     assert isinstance(widths, tuple)
+    table["side"] = rounded(float(constant("data", "SIDE", "benchmarks")))  # type: ignore[arg-type]
     table |= {"width_least": min(widths), "width_most": max(widths)}
     spacings = constant("proven", "SPACINGS")
     assert isinstance(spacings, dict)

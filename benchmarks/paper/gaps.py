@@ -58,11 +58,12 @@ def at_nodes(points: np.ndarray, h: float, spacing: float) -> Row:
     density, speed = field.density(places) / amplitude, step_lengths(field, places) / h
     wrong0, wrong1 = sums[4:6, coarse[inner]]
     used = (density > SWEPT) & (density > 2.0 * wrong0)
-    quotient = (speed * wrong0 / ((1.0 - 2.0 * wrong0 / density) * wrong1))[used]
+    density, speed, wrong0, wrong1 = density[used], speed[used], wrong0[used], wrong1[used]
+    quotient = speed * wrong0 / ((1.0 - 2.0 * wrong0 / density) * wrong1)
     bounds = cell_bounds(field, 1.0)
     error = bounds.near[inner, 4][used & bounds.known[inner]]
     return {
-        "nodes": int(used.sum()),
+        "nodes": len(quotient),
         "quotient": float(quotient.max()),
         "violations": int((quotient > 1.0).sum()),
         "fast_errors": int((np.isfinite(error) & (error > 1.0)).sum()),
