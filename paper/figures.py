@@ -106,7 +106,7 @@ STATES = (
     ("climbed", "#e6b8a2", "exact climb"),
     ("undecided", ORANGE, "undecided"),
 )
-SHAPES = ("mixture", "uniform", "moons", "spiral", "lines", "repeated", "8-bit")
+SHAPES = ("mixture", "uniform", "moons", "spiral", "lines", "lattice", "repeated", "8-bit")
 
 
 def certificate() -> Figure:
