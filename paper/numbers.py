@@ -283,20 +283,6 @@ def growth() -> dict[str, str]:
     return found
 
 
-def qualities() -> dict[str, str]:
-    """Name mean differences of the adjusted Rand index, with intervals, over all kinds of sets."""
-    found = {}
-    for key, system in {"peer": "scikit-learn MeanShift()", "hdbscan": "scikit-learn HDBSCAN()"}.items():
-        row = only("paper_quality_intervals", set="all", system=system)
-        mean, low, high = (-float(row[f"ari_below_ours{end}"]) for end in ("", "_high", "_low"))
-        found[f"quality_{key}"] = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})".replace("-", "−")
-    ours = only("paper_quality_intervals", set="all", system="modeseek MeanShift()")
-    found["quality_ours"] = f"{float(ours['ari']):.2f} ({float(ours['ari_low']):.2f} to {float(ours['ari_high']):.2f})"
-    found["quality_kinds"] = str(len({r["set"] for r in rows("paper_quality_intervals")} - {"all"}))
-    found["quality_seeds"] = str(len({r["seed"] for r in rows("paper_quality")}))
-    return found
-
-
 def ablation_table() -> list[list[str]]:
     """Return open shares and seconds of each variant of a proof, a column for each set on its finest table."""
     table = rows("paper_ablations")
@@ -397,8 +383,7 @@ def setting() -> dict[str, str]:
 
 PARTS = (
     setting, soundness, examples, fidelity, scaling, audits, many_columns,
-    rivals, spacings, ablations, dimensions, gaps, coverage, growth, qualities,
-)  # fmt: skip
+    rivals, spacings, ablations, dimensions, gaps, coverage, growth, )  # fmt: skip
 TABLES = {"ablation": ablation_table, "dimensions": dimensions_table}
 
 
