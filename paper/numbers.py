@@ -256,20 +256,6 @@ def threshold(table: list[Row]) -> str:
 HALF = 0.5
 
 
-def coverage() -> dict[str, str]:
-    """Name how often the bound of an audit as users run it holds."""
-    planted, fast = rows("paper_coverage"), rows("paper_coverage_fast")
-    return {
-        "planted_runs": grouped(int(planted[0]["runs"])),
-        "planted_cases": str(len(planted)),
-        "planted_least": percent(min(float(r["coverage"]) for r in planted), 3),
-        "fast_runs": grouped(sum(int(r["runs"]) for r in fast)),
-        "fast_errors": grouped(sum(int(r["runs_with_errors"]) for r in fast)),
-        "fast_least": percent(min(float(r["coverage"]) for r in fast), 3),
-        "fast_mean": percent(max(float(r["mean_rate"]) for r in fast)),
-    }
-
-
 def growth() -> dict[str, str]:
     """Name the largest sizes."""
     table = [r for r in rows("paper_growth") if r["seconds"]]
@@ -383,7 +369,7 @@ def setting() -> dict[str, str]:
 
 PARTS = (
     setting, soundness, examples, fidelity, scaling, audits, many_columns,
-    rivals, spacings, ablations, dimensions, gaps, coverage, growth, )  # fmt: skip
+    rivals, spacings, ablations, dimensions, gaps, growth, )  # fmt: skip
 TABLES = {"ablation": ablation_table, "dimensions": dimensions_table}
 
 
