@@ -256,19 +256,6 @@ def threshold(table: list[Row]) -> str:
 HALF = 0.5
 
 
-def growth() -> dict[str, str]:
-    """Name the largest sizes."""
-    table = [r for r in rows("paper_growth") if r["seconds"]]
-    found = {}
-    for where in ("memory", "files"):
-        for fidelity_ in ("certified", "fast"):
-            some = [r for r in table if r["where"] == where and r["fidelity"] == fidelity_]
-            row = max(some, key=lambda r: int(r["n"]))
-            found[f"most_{where}_{fidelity_}_n"] = grouped(int(row["n"]))
-            found[f"most_{where}_{fidelity_}"] = duration(float(row["seconds"]))
-    return found
-
-
 def ablation_table() -> list[list[str]]:
     """Return open shares and seconds of each variant of a proof, a column for each set on its finest table."""
     table = rows("paper_ablations")
@@ -369,7 +356,7 @@ def setting() -> dict[str, str]:
 
 PARTS = (
     setting, soundness, examples, fidelity, scaling, audits, many_columns,
-    rivals, spacings, ablations, dimensions, gaps, growth, )  # fmt: skip
+    rivals, spacings, ablations, dimensions, gaps, )  # fmt: skip
 TABLES = {"ablation": ablation_table, "dimensions": dimensions_table}
 
 
