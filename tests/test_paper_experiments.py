@@ -152,11 +152,20 @@ def test_the_pareto_table_knows_its_exact_rows(results, monkeypatch):
 
 def test_dimensions_agree_with_exact_where_they_must(monkeypatch):
     monkeypatch.setattr(reference, "exact_sample", lambda X, h, **how: _sample(X, h))
+    monkeypatch.setattr(dimensions, "SETS", {"close": dimensions.SETS["close"]})
     monkeypatch.setattr(dimensions, "peer", lambda X, truth, h: {"system": "scikit-learn"})
     rows = [row for row in dimensions.columns(True) if row["system"] != "scikit-learn"]
     assert {row["d"] for row in rows} == {1, 3, 8}
     assert {row["route"] for row in rows} >= {"grid", "all points"}
     assert min(row["agreement"] for row in rows if row["system"] != "modeseek, fast") == 1.0
+
+
+def test_closest_centres_are_as_far_apart_as_it_says():
+    X, truth = dimensions.close(60_000, 5, 0, 2)
+    means = np.array([X[truth == k].mean(axis=0) for k in range(dimensions.CLUSTERS)])
+    apart = np.linalg.norm(means[:, None] - means, axis=2)
+    assert apart[apart > 0].min() == pytest.approx(4.0, abs=0.1)
+    assert np.abs(means[:, 2:]).max() < 0.1
 
 
 def _sample(X, h):

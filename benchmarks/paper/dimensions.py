@@ -1,23 +1,28 @@
 """From one column to sixteen, and embeddings: ``python -m benchmarks.paper.dimensions``.
 
-`columns`: round normal clusters of unequal weights and spreads (`benchmarks.clusterings.mixture`), 20,000 points in 1,
-2, 3, 4, 6, 8, 12 and 16 columns. The bandwidth is that of ``estimate_bandwidth``, the same for every fidelity and for
-the peer. *route* is what `modeseek.pipeline.route_of` takes, *agreement* the share of 500 random points whose label is
-that of exact mean shift by `benchmarks.reference`, *at_most* the audit's bound of the share of wrong labels (500
-points, 95 %), *ari* the adjusted Rand index with the clusters drawn. scikit-learn (``bin_seeding``) gets h times the
-radius that has the variance of the Gaussian along each axis, h sqrt(d + 2), on at most 2000 of the points.
+`dimensions`: 20,000 points in 1, 2, 3, 4, 6, 8, 12 and 16 columns, six round normal clusters in three ways: *apart*,
+of unequal weights and spreads, which hardly overlap (`benchmarks.clusterings.mixture`); *close*, of spread 1, the
+closest two centres 4 apart in any number of columns; *noise*, close in the first two columns (one, if there is only
+one) and the same normal noise for all in the others. The bandwidth is that of ``estimate_bandwidth``, the same for
+every fidelity and for the peer. *route* is what `modeseek.pipeline.route_of` takes, *agreement* the share of at most
+500 random points whose label is that of exact mean shift by `benchmarks.reference`, *at_most* the audit's bound of the
+share of wrong labels (500 points, 95 %), *ari* the adjusted Rand index with the clusters drawn. scikit-learn
+(``bin_seeding``) gets h times the radius that has the variance of the Gaussian along each axis, h sqrt(d + 2), on at
+most 2000 of the points.
 
 `embeddings`: directions in hundreds of columns: the same columns for scikit-learn's digits (64 columns), a mixture of
 von Mises-Fisher distributions in 64 columns (`benchmarks.embeddings`), and its rows as plain points.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import pdist
 from sklearn.cluster import MeanShift as FlatMeanShift
 from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
@@ -32,7 +37,7 @@ from modeseek.pipeline import route_of
 N, FEW, CLUSTERS = 20_000, 2000, 6
 COLUMNS = (1, 2, 3, 4, 6, 8, 12, 16)
 STARTS = 500
-PAIRS = 4e9  # of the reference
+PAIRS = 1e9  # of the reference
 LIMIT = 10.0
 FIDELITIES = ("fast", "certified", "exact")
 ROUTES = {
@@ -44,6 +49,24 @@ ROUTES = {
 }
 
 
+def close(n: int, d: int, seed: int, informative: int | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Draw clusters of spread 1 whose closest centres are 4 apart; columns beyond the informative ones are noise."""
+    rng = np.random.default_rng([seed, d])
+    inner = min(d, informative or d)
+    centres = np.zeros((CLUSTERS, d))
+    centres[:, :inner] = rng.normal(size=(CLUSTERS, inner))
+    centres *= 4.0 / pdist(centres).min()
+    truth = rng.integers(0, CLUSTERS, n)
+    return centres[truth] + rng.normal(size=(n, d)), truth
+
+
+SETS: dict[str, Callable[[int, int], tuple[NDArray[Any], NDArray[Any]]]] = {  # of points and columns
+    "apart": lambda n, d: clusterings.mixture(n, d, CLUSTERS, 1),
+    "close": lambda n, d: close(n, d, 4),
+    "noise": lambda n, d: close(n, d, 4, 2),
+}
+
+
 def route(X: NDArray[Any], h: float, fidelity: str) -> str:
     """Return in words the route that a fit takes."""
     found = route_of(problem_of(X, h), fidelity)
@@ -51,22 +74,22 @@ def route(X: NDArray[Any], h: float, fidelity: str) -> str:
 
 
 def columns(quick: bool) -> Iterator[Row]:
-    """Cluster a mixture in growing numbers of columns."""
+    """Cluster mixtures in growing numbers of columns."""
     n = 2000 if quick else N
-    for d in (1, 3, 8) if quick else COLUMNS:
-        X, truth = clusterings.mixture(n, d, CLUSTERS, 1)
+    for name, d in product(SETS, (1, 3, 8) if quick else COLUMNS):
+        X, truth = SETS[name](n, d)
         X = X.astype(np.float32)
         ms.estimate_bandwidth(X[:1000])  # compiled
         seconds, h = timed(partial(ms.estimate_bandwidth, X))
         sample = reference.exact_sample(X, h, most=50 if quick else STARTS, pairs=PAIRS)
-        about = {"d": d, "n": n, "h": h, "clusters_drawn": CLUSTERS, "bandwidth_seconds": seconds}
-        fits = {name: Fit(partial(ms.MeanShift, h, fidelity=name), X) for name in FIDELITIES}
-        for name, fit in fits.items():
-            timing = alternate({name: fit}, 3, limit=LIMIT)[name]
+        about = {"data": name, "d": d, "n": n, "h": h, "clusters_drawn": CLUSTERS, "bandwidth_seconds": seconds}
+        fits = {fidelity: Fit(partial(ms.MeanShift, h, fidelity=fidelity), X) for fidelity in FIDELITIES}
+        for fidelity, fit in fits.items():
+            timing = alternate({fidelity: fit}, 3, limit=LIMIT)[fidelity]
             found = fit.model.certificate_
             yield about | {
-                "system": f"modeseek, {name}",
-                "route": route(X, h, name),
+                "system": f"modeseek, {fidelity}",
+                "route": route(X, h, fidelity),
                 "seconds": timing.median,
                 "min": timing.min,
                 "max": timing.max,
@@ -99,7 +122,7 @@ def peer(X: NDArray[Any], truth: NDArray[Any], h: float) -> Row:
 
 def directions(quick: bool) -> Iterator[tuple[str, NDArray[Any], NDArray[Any], float, str]]:
     """Yield name, rows, true clusters, bandwidth and metric."""
-    case = embeddings.Case(2000 if quick else 10_000, 64, 20, 100.0, 0.35, 0, 0.35)
+    case = embeddings.Case(2000 if quick else 5000, 64, 20, 100.0, 0.35, 0, 0.35)
     X, truth = embeddings.mixture(case)
     yield "von Mises-Fisher, cosine", X, truth, case.bandwidth, "cosine"
     yield "von Mises-Fisher, as points", X, truth, case.bandwidth, "euclidean"
