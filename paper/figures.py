@@ -3,6 +3,7 @@
 Each function returns one figure; it fails where its file is missing, and so does the paper then.
 """
 
+import re
 from collections.abc import Callable
 
 import matplotlib
@@ -222,6 +223,34 @@ def spacing() -> Figure:
     return fig
 
 
+JUDGED = {
+    "modeseek MeanShift()": ("modeseek MeanShift()", BLUE, "o"),
+    "scikit-learn MeanShift()": ("scikit-learn MeanShift()", ORANGE, "^"),
+    "scikit-learn HDBSCAN()": ("scikit-learn HDBSCAN()", GREEN, "s"),
+    "scikit-learn KMeans(true k)": ("KMeans, told the true k", GREY, "D"),
+}
+
+
+def quality() -> Figure:
+    """Draw the adjusted Rand index of each kind of sets and system, with its bootstrap interval."""
+    table = rows("paper_quality_intervals")
+    kinds = list(dict.fromkeys(r["set"] for r in table))
+    fig, (ax,) = picture(COLUMN, 0.75 + 0.17 * len(kinds))
+    for k, (system, (label, colour, marker)) in enumerate(JUDGED.items()):
+        chosen = {r["set"]: r for r in table if r["system"] == system}
+        shown = [(i, chosen[kind]) for i, kind in enumerate(kinds) if kind in chosen]
+        mean, low, high = columns([r for _, r in shown], "ari", "ari_low", "ari_high")
+        y = np.array([i for i, _ in shown]) + 0.18 * (k - 1.5)
+        ax.hlines(y, low, high, color=colour, lw=0.8)
+        ax.plot(mean, y, marker, color=colour, label=label, ms=2.8)
+    short = [re.sub(r", standardised", "", kind).replace("components", "comp.") for kind in kinds]
+    ax.set_yticks(range(len(kinds)), short, fontsize=5.8)
+    ax.set(xlabel="adjusted Rand index", xlim=(-0.03, 1.03), ylim=(len(kinds) - 0.5, -0.5))
+    ax.tick_params(axis="y", length=0)
+    fig.legend(loc="outside lower center", ncols=2, columnspacing=0.9)
+    return fig
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "fidelity": fidelity,
     "scaling": scaling,
@@ -229,6 +258,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "audit": audit,
     "pareto": pareto,
     "spacing": spacing,
+    "quality": quality,
 }
 
 

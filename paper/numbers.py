@@ -256,6 +256,34 @@ def threshold(table: list[Row]) -> str:
 HALF = 0.5
 
 
+def coverage() -> dict[str, str]:
+    """Name how often the bound of an audit as users run it holds."""
+    planted, fast = rows("paper_coverage"), rows("paper_coverage_fast")
+    return {
+        "planted_runs": grouped(int(planted[0]["runs"])),
+        "planted_cases": str(len(planted)),
+        "planted_least": percent(min(float(r["coverage"]) for r in planted), 3),
+        "fast_runs": grouped(sum(int(r["runs"]) for r in fast)),
+        "fast_errors": grouped(sum(int(r["runs_with_errors"]) for r in fast)),
+        "fast_least": percent(min(float(r["coverage"]) for r in fast), 3),
+        "fast_mean": percent(max(float(r["mean_rate"]) for r in fast)),
+    }
+
+
+def qualities() -> dict[str, str]:
+    """Name mean differences of the adjusted Rand index, with intervals, over all kinds of sets."""
+    found = {}
+    for key, system in {"peer": "scikit-learn MeanShift()", "hdbscan": "scikit-learn HDBSCAN()"}.items():
+        row = only("paper_quality_intervals", set="all", system=system)
+        mean, low, high = (float(row[f"ari_below_ours{end}"]) for end in ("", "_low", "_high"))
+        found[f"quality_{key}"] = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})".replace("-", "−")
+    ours = only("paper_quality_intervals", set="all", system="modeseek MeanShift()")
+    found["quality_ours"] = f"{float(ours['ari']):.2f} ({float(ours['ari_low']):.2f} to {float(ours['ari_high']):.2f})"
+    found["quality_kinds"] = str(len({r["set"] for r in rows("paper_quality_intervals")} - {"all"}))
+    found["quality_seeds"] = str(len({r["seed"] for r in rows("paper_quality")}))
+    return found
+
+
 def ablation_table() -> list[list[str]]:
     """Return open shares and seconds of each variant of a proof, a column for each set on its finest table."""
     table = rows("paper_ablations")
@@ -356,7 +384,8 @@ def setting() -> dict[str, str]:
 
 PARTS = (
     setting, soundness, examples, fidelity, scaling, audits, many_columns,
-    rivals, spacings, ablations, dimensions, gaps, )  # fmt: skip
+    rivals, spacings, ablations, dimensions, gaps, coverage, qualities,
+)  # fmt: skip
 TABLES = {"ablation": ablation_table, "dimensions": dimensions_table}
 
 
