@@ -243,7 +243,10 @@ def quality() -> Figure:
         y = np.array([i for i, _ in shown]) + 0.18 * (k - 1.5)
         ax.hlines(y, low, high, color=colour, lw=0.8)
         ax.plot(mean, y, marker, color=colour, label=label, ms=2.8)
-    short = [re.sub(r", standardised", "", kind).replace("components", "comp.") for kind in kinds]
+    short = [
+        re.sub(r", standardised", "", kind).replace("sizes 10, spreads 5", "uneven").replace("components", "comp.")
+        for kind in kinds
+    ]
     ax.set_yticks(range(len(kinds)), short, fontsize=5.8)
     ax.set(xlabel="adjusted Rand index", xlim=(-0.03, 1.03), ylim=(len(kinds) - 0.5, -0.5))
     ax.tick_params(axis="y", length=0)
