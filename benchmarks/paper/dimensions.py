@@ -1,12 +1,12 @@
 """From one column to sixteen, and embeddings: ``python -m benchmarks.paper.dimensions``.
 
-`dimensions`: 20,000 points in 1, 2, 3, 4, 6, 8, 12 and 16 columns, six round normal clusters in three ways: *apart*,
+`dimensions`: 5,000 points in 1, 2, 3, 4, 8 and 16 columns, six round normal clusters in three ways: *apart*,
 of unequal weights and spreads, which hardly overlap (`benchmarks.clusterings.mixture`); *close*, of spread 1, the
 closest two centres 4 apart in any number of columns; *noise*, close in the first two columns (one, if there is only
 one) and the same normal noise for all in the others. The bandwidth is that of ``estimate_bandwidth``, the same for
 every fidelity and for the peer. *route* is what `modeseek.pipeline.route_of` takes, *agreement* the share of at most
-500 random points whose label is that of exact mean shift by `benchmarks.reference`, *at_most* the audit's bound of the
-share of wrong labels (500 points, 95 %), *ari* the adjusted Rand index with the clusters drawn. scikit-learn
+300 random points whose label is that of exact mean shift by `benchmarks.reference`, *at_most* the audit's bound of the
+share of wrong labels (300 points, 95 %), *ari* the adjusted Rand index with the clusters drawn. scikit-learn
 (``bin_seeding``) gets h times the radius that has the variance of the Gaussian along each axis, h sqrt(d + 2), on at
 most 2000 of the points.
 
@@ -34,10 +34,10 @@ from benchmarks.mean_shift import Fit
 from benchmarks.paper.common import problem_of, program, timed
 from modeseek.pipeline import route_of
 
-N, FEW, CLUSTERS = 20_000, 2000, 6
-COLUMNS = (1, 2, 3, 4, 6, 8, 12, 16)
-STARTS = 500
-PAIRS = 1e9  # of the reference
+N, FEW, CLUSTERS = 5000, 2000, 6
+COLUMNS = (1, 2, 3, 4, 8, 16)
+STARTS = 300
+PAIRS = 3e8  # of the reference
 LIMIT = 10.0
 FIDELITIES = ("fast", "certified", "exact")
 ROUTES = {
@@ -107,7 +107,10 @@ def peer(X: NDArray[Any], truth: NDArray[Any], h: float) -> Row:
     """Return what scikit-learn makes of a few of the points."""
     radius = h * float(np.sqrt(X.shape[1] + 2))
     fit = Fit(partial(FlatMeanShift, bandwidth=radius, bin_seeding=True, n_jobs=2), X)
-    timing = alternate({"peer": fit}, 3, limit=LIMIT)["peer"]
+    try:
+        timing = alternate({"peer": fit}, 3, limit=LIMIT)["peer"]
+    except ValueError:  # in many columns no point may be within the radius of any bin's middle
+        return {"n": len(X), "system": "scikit-learn, bin_seeding", "route": "no point near any seed", "clusters": 0}
     return {
         "n": len(X),
         "system": "scikit-learn, bin_seeding",
