@@ -6,6 +6,7 @@
 #   make docs    the documentation, in docs-output/
 #   make wheel   the package, built, and used in an environment where nothing else is
 #   make bench   mean shift against scikit-learn and the notebook
+#   make paper   the paper, from the results in benchmarks/results, as paper/build/paper.pdf
 #   make clean   what these targets made
 # Each target makes the virtual environment it needs, and again when pyproject.toml changes. Installs are
 # editable: changes of the source take effect at once. `make demo PYTHON=/path/to/python3.12` chooses a Python.
@@ -15,13 +16,14 @@ PYTHON ?= $(shell for p in python3 python python3.13 python3.12 python3.11 pytho
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 TORCH ?= torch==2.13.0
 MARPLE ?= marple-lang==0.9.0
+PAPER ?= 'matplotlib>=3.8' 'typst>=0.15,<0.16'
 DEMO ?= demo-output
 DOCS ?= docs-output
 TIMES ?= 30
 PIP_FLAGS = --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test search lint docs wheel bench clean
+.PHONY: help demo test search lint docs wheel bench paper clean
 
 help:
 	@sed -n '/^#   make/s/^#  //p' Makefile
@@ -59,10 +61,13 @@ wheel:
 bench: .venv-test/installed-bench
 	.venv-test/bin/python -m benchmarks.mean_shift
 
+paper: .venv-paper/installed
+	.venv-paper/bin/python -m paper.compile
+
 clean:
-	rm -rf .venv .venv-test .venv-docs demo-output docs-output docs/built
+	rm -rf .venv .venv-test .venv-docs .venv-paper demo-output docs-output docs/built paper/build
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
-	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks paper -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed: pyproject.toml | .venv/bin/python
 	.venv/bin/python -m pip install $(PIP_FLAGS) -e '.[cli,plot,image,explore]'
@@ -87,6 +92,10 @@ clean:
 
 .venv-test/installed-bench: .venv-test/installed
 	.venv-test/bin/python -m pip install $(PIP_FLAGS) -e '.[bench]'
+	@touch $@
+
+.venv-paper/installed: Makefile | .venv-paper/bin/python
+	.venv-paper/bin/python -m pip install $(PIP_FLAGS) $(PAPER)
 	@touch $@
 
 %/bin/python:
