@@ -4,6 +4,7 @@
 #   make search  random examples for the property tests, many more of them (make search TIMES=100)
 #   make lint    style, types, and which module may import which
 #   make docs    the documentation, in docs-output/
+#   make wheel   the package, built, and used in an environment where nothing else is
 #   make bench   mean shift against scikit-learn and the notebook
 #   make clean   what these targets made
 # Each target makes the virtual environment it needs, and again when pyproject.toml changes. Installs are
@@ -13,13 +14,14 @@
 PYTHON ?= $(shell for p in python3 python python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 TORCH ?= torch==2.13.0
+MARPLE ?= marple-lang==0.9.0
 DEMO ?= demo-output
 DOCS ?= docs-output
 TIMES ?= 30
 PIP_FLAGS = --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test search lint docs bench clean
+.PHONY: help demo test search lint docs wheel bench clean
 
 help:
 	@sed -n '/^#   make/s/^#  //p' Makefile
@@ -50,6 +52,10 @@ docs: .venv-docs/installed
 	@echo
 	@echo "Open $(abspath $(DOCS))/index.html"
 
+wheel:
+	rm -rf dist
+	$(PYTHON) tests/wheel.py dist
+
 bench: .venv-test/installed-bench
 	.venv-test/bin/python -m benchmarks.mean_shift
 
@@ -64,6 +70,7 @@ clean:
 
 .venv-test/installed: pyproject.toml | .venv-test/bin/python
 	.venv-test/bin/python -m pip install $(PIP_FLAGS) -e '.[test]' '$(TORCH)'
+	.venv-test/bin/python -m pip install $(PIP_FLAGS) --no-deps '$(MARPLE)'  # asks for one release of NumPy; any will do
 	@touch $@
 
 .venv-test/browser: tests/browser.sh | .venv-test/bin/python

@@ -9,7 +9,7 @@ Run from the root of the repository::
     python -m benchmarks.fidelity              # errors of steps against spacing, and their bounds: half a minute
     python -m benchmarks.high_dimensions       # 16 and 64 dimensions, against the batched form: some minutes
     python -m benchmarks.startup               # imports, first fits and compilation alone
-    python -m benchmarks.figures               # redraw the figures from benchmarks/results
+    python -m benchmarks.figures               # redraw figures and tables of all pages from benchmarks/results
 
 Speed is shown next to agreement with the exact answer: `benchmarks.reference` runs the definition itself, over
 all points in float64, for a sample of starts, with no engine of the package under test.

@@ -5,19 +5,25 @@ does, so that the points are the same whoever makes them) and kept there; then a
 label, for which labels are computed where the points are. One process does the same: it draws the same points with so
 many threads, fits them as an array in memory, and counts labels. Labels, modes and masses must be the same to the bit.
 
-*Overhead* is the time of fit and labels beside those in memory on as many threads as there are workers, or cores: what
-the graph, messages and merges cost, and a second look at the points, which looks labels up that points in memory have
-kept from the first. The drawing of the points, the same on both sides, is left out. A worker has one thread; 4 of them
-share the cores of a machine that has fewer.
+Two overheads, both of the time of fit and labels, on as many threads as there are workers, or cores:
+
+- *overhead*, beside points in memory as one array: all that Dask costs. The bar is on this one.
+- *over_tasks*, beside the same tasks of the same partitions, run by threads of one process (Dask's local scheduler):
+  what processes, their scheduler and messages cost. The rest of the first overhead is what cutting costs: merges, a
+  second look where memory needs none, and stages that wait for their last task.
+
+The drawing of the points, the same everywhere, is left out. Partitions of 128 MiB, as Dask cuts arrays by default, lie
+on the workers in equal numbers. A worker has one thread; 4 of them share the cores of a machine that has fewer. What is
+done in the client while workers wait has as many threads as they are. The three take turns, and of some rounds the
+quickest fit and the quickest labels count: what else a machine does then falls on all of them.
 """
 
 import argparse
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import dask
@@ -32,16 +38,15 @@ from benchmarks.mean_shift import bar, collect
 
 N, H = 100_000_000, 2.5
 WORKERS = (1, 2, 4)
-PARTITION = 4 << 20  # rows; a multiple of `data.CHUNK`, so that partitions draw what the whole draws
-ROUNDS = 3  # of which the least counts
+PARTITION = 16 << 20  # rows; a multiple of `data.CHUNK`, so that partitions draw what the whole draws
+ROUNDS = 6  # of which the least counts
 MOST = 0.25  # overhead
 CORES = int(harness.machine()["cores"])
 FIDELITIES = ("certified", "fast")
 
 
-def piece(number: int, n: int) -> NDArray[np.float32]:
-    """Draw the rows of one partition: those of `data.blobs`, which has a generator for each chunk."""
-    first, last = number * PARTITION, min((number + 1) * PARTITION, n)
+def piece(first: int, last: int) -> NDArray[np.float32]:
+    """Draw rows of `data.blobs`, which has a generator for each chunk; ``first`` begins one."""
     centroids = ms.textbook.make_data(n_samples=1)[0]
     parts = []
     for start in range(first, last, data.CHUNK):
@@ -53,18 +58,22 @@ def piece(number: int, n: int) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def points(n: int) -> da.Array:
-    """Return the data as a Dask array that generates them where they are asked for."""
-    count = -(-n // PARTITION)
-    sizes = [min(PARTITION, n - k * PARTITION) for k in range(count)]
-    make = dask.delayed(piece, pure=False)  # drawn anew for every array
-    return da.concatenate([da.from_delayed(make(k, n), (size, 2), np.float32) for k, size in enumerate(sizes)])
+def points(n: int, make: Callable[[int, tuple[int, int]], Any]) -> da.Array:
+    """Return the data as a Dask array of partitions: ``make`` returns one, delayed or computed somewhere."""
+    return da.concatenate([
+        da.from_delayed(make(k, ends), (ends[1] - ends[0], 2), np.float32) for k, ends in enumerate(cuts(n))
+    ])  # fmt: skip
+
+
+def cuts(n: int) -> list[tuple[int, int]]:
+    """Return where partitions begin and end."""
+    return [(k, min(k + PARTITION, n)) for k in range(0, n, PARTITION)]
 
 
 def count(labels: Any) -> NDArray[np.int64]:
-    """Return how many points have each label."""
+    """Return how many points have each label, counted in pieces of the same size."""
     if isinstance(labels, np.ndarray):
-        return np.bincount(labels, minlength=8)
+        return np.sum([np.bincount(labels[slice(*ends)], minlength=8) for ends in cuts(len(labels))], axis=0)
     parts = [dask.delayed(np.bincount)(block, minlength=8) for block in labels.to_delayed()]
     return np.sum(dask.compute(*parts), axis=0)
 
@@ -77,44 +86,38 @@ def digest(labels: Any) -> str:
     return " ".join(f"{c:08x}" for c in dask.compute(*[dask.delayed(zlib.crc32)(b) for b in labels.to_delayed()]))
 
 
-def timed(X: Any, fidelity: str, n_jobs: int | None, rounds: int) -> tuple[float, float, list[Any]]:
-    """Return seconds of a fit and of its labels (the least of some rounds), and what is to be the same."""
-    fits, labelled = [], []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        model = ms.MeanShift(H, fidelity=fidelity, n_jobs=n_jobs).fit(X)
-        fits.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        counts = count(model.labels_)
-        labelled.append(time.perf_counter() - start)
+def once(X: Any, fidelity: str, n_jobs: int) -> tuple[float, float, list[Any]]:
+    """Return seconds of a fit and of counting its labels, and what is to be the same."""
+    start = time.perf_counter()
+    model = ms.MeanShift(H, fidelity=fidelity, n_jobs=n_jobs).fit(X)
+    fitted = time.perf_counter()
+    counts = count(model.labels_)
+    counted = time.perf_counter()
     same = [counts.tolist(), model.cluster_centers_.tolist(), model.sketch_.masses.sum(), digest(model.labels_)]
-    return min(fits), min(labelled), same
+    return fitted - start, counted - fitted, same
 
 
-def in_one_process(n: int, rounds: int) -> Iterator[tuple[int, str, tuple[float, float, list[Any]]]]:
-    """Fit points in memory, on one thread and on as many as there are cores, up to four."""
-    ms.MeanShift(H).fit(data.blobs(60_000))
-    for threads in sorted({1, min(CORES, 2), min(CORES, 4)}):
-        with ThreadPoolExecutor(threads) as pool:
-            X = np.concatenate(list(pool.map(partial(piece, n=n), range(-(-n // PARTITION)))))
-        for fidelity in FIDELITIES:
-            yield threads, fidelity, timed(X, fidelity, threads, rounds)
-        del X
-
-
-def by_dask(n: int, workers: int, rounds: int) -> Iterator[tuple[str, tuple[float, float, list[Any]]]]:
-    """Fit the same points in so many processes of one thread."""
+def side_by_side(n: int, workers: int, rounds: int) -> Iterator[tuple[str, int, str, tuple[float, float, list[Any]]]]:
+    """Fit the same points in memory, as tasks of threads, and in so many processes of one thread, in turn."""
     from distributed import Client, LocalCluster, wait
 
+    threads = min(workers, CORES, 4)
+    with ThreadPoolExecutor(threads) as pool:
+        whole = np.concatenate(list(pool.map(lambda ends: piece(*ends), cuts(n))))
+    cut = points(n, lambda k, ends: dask.delayed(whole[slice(*ends)], traverse=False, pure=False))
     with (
         LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster),
+        Client(cluster) as client,
     ):
-        X = points(n).persist()
-        wait(X)
+        where = sorted(client.scheduler_info(n_workers=-1)["workers"])
+        spread = points(n, lambda k, ends: client.submit(piece, *ends, workers=where[k % workers])).persist()
+        wait(spread)
         for fidelity in FIDELITIES:
-            ms.MeanShift(H, fidelity=fidelity).fit(X[:60_000])  # loads the kernels
-            yield fidelity, timed(X, fidelity, 1, rounds)
+            for _ in range(rounds):
+                yield "memory", threads, fidelity, once(whole, fidelity, threads)
+                with dask.config.set(scheduler="threads", num_workers=threads):
+                    yield "tasks", threads, fidelity, once(cut, fidelity, threads)
+                yield "dask", workers, fidelity, once(spread, fidelity, threads)
 
 
 def rows(n: int, rounds: int, most: tuple[int, ...]) -> Iterator[Row]:
@@ -122,20 +125,22 @@ def rows(n: int, rounds: int, most: tuple[int, ...]) -> Iterator[Row]:
     from modeseek.distributed import routes
 
     routes.GATHERED = 0  # few points, too, stay where they are
-    alone = {}
-    for threads, fidelity, found in in_one_process(n, rounds):
-        alone[threads, fidelity] = found
-        yield {
-            "where": f"memory, {threads} threads", "n": n, "fidelity": fidelity, "workers": 0,
-            "fit": found[0], "labels": found[1], "overhead": None, "same": None,
-        }  # fmt: skip
+    found: dict[tuple[str, int, str], list[tuple[float, float, list[Any]]]] = {}
     for workers in most:
-        for fidelity, (fit, labels, same) in by_dask(n, workers, rounds):
-            base = alone[min(workers, CORES, 4), fidelity]
-            yield {
-                "where": f"dask, {workers} workers", "n": n, "fidelity": fidelity, "workers": workers,
-                "fit": fit, "labels": labels, "overhead": (fit + labels) / sum(base[:2]) - 1.0, "same": same == base[2],
-            }  # fmt: skip
+        for where, k, fidelity, one in side_by_side(n, workers, rounds):
+            found.setdefault((where, k, fidelity), []).append(one)
+    best = {key: (min(one[0] for one in each), min(one[1] for one in each)) for key, each in found.items()}
+    for (where, k, fidelity), (fit, labels) in best.items():
+        threads = min(k, CORES, 4)
+        memory, tasks = (sum(best[base, threads, fidelity]) for base in ("memory", "tasks"))
+        truth = found["memory", threads, fidelity][0][2]
+        yield {
+            "where": f"{where}, {k} {'workers' if where == 'dask' else 'threads'}", "n": n, "fidelity": fidelity,
+            "workers": k if where == "dask" else 0, "fit": fit, "labels": labels,
+            "overhead": None if where == "memory" else (fit + labels) / memory - 1.0,
+            "over_tasks": (fit + labels) / tasks - 1.0 if where == "dask" else None,
+            "same": all(one[2] == truth for one in found[where, k, fidelity]),
+        }  # fmt: skip
 
 
 def bars(measured: list[Row], quick: bool) -> Iterator[Row]:
@@ -146,6 +151,7 @@ def bars(measured: list[Row], quick: bool) -> Iterator[Row]:
             yield bar(f"{name}: same bits", float(row["same"]), ">= 1")
             required = "" if quick or row["workers"] > CORES else f"< {MOST}"
             yield bar(f"{name}: overhead", row["overhead"], required)
+            yield bar(f"{name}: over the same tasks in threads", row["over_tasks"], "")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -297,6 +297,13 @@ def read_rows(name: str, directory: Path | None = None) -> list[dict[str, str]]:
         return list(csv.DictReader(line for line in file if not line.startswith("#")))
 
 
+def read_machine(name: str, directory: Path | None = None) -> dict[str, str]:
+    """Read what `write_rows` wrote of the machine."""
+    path = (directory or RESULTS) / f"{name}.csv"
+    lines = [line[1:] for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
 def table(rows: Sequence[Row]) -> str:
     """Align rows in columns; numbers to the right."""
     columns = _columns(rows)

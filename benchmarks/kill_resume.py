@@ -1,8 +1,9 @@
 """Runs that are killed and go on: ``python -m benchmarks.kill_resume`` (``--quick``: fewer rows and kills).
 
 `modeseek.cluster_files` is killed (SIGKILL) at ten random moments, each time in a run of its own, and resumed, in half
-of them after a second kill. What is written must be, byte for byte, what a run without interruption writes; and when a
-run is killed, a file of its output must be either missing or whole.
+of them after a second kill. A run that ends before its moment counts for nothing: another is killed instead. What is
+written must be, byte for byte, what a run without interruption writes; and when a run is killed, a file of its output
+must be either missing or whole.
 """
 
 import argparse
@@ -18,11 +19,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import harness
 from benchmarks.outofcore import make
 
-ROWS, QUICK, FILES = 5_000_000, 1_000_000, 4
+ROWS, QUICK, FILES = 20_000_000, 1_000_000, 4
 KILLS = 10
 CHECKPOINTS = 0.1  # seconds between them
 
@@ -77,6 +79,28 @@ def come_to(out: Path) -> str:
         return f"pass {len(passes)} ({last['name']}): {part}"
 
 
+def kill(
+    data: Path, out: Path, whole: dict[str, str], moments: NDArray[np.float64]
+) -> tuple[list[float], list[str], int] | None:
+    """Kill runs, each of which goes on from the last; tell how far they came, and how many outputs were half written.
+
+    Returns None if a run ended before its moment.
+    """
+    states, halves = [], 0
+    for moment in moments:
+        run = start(data, out)
+        time.sleep(moment)
+        if run.poll() is not None:
+            return None
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        if contents(out) == whole and not (out / ".modeseek").exists():  # it had done its work, and was about to end
+            return None
+        halves += sum(whole.get(name) != mark for name, mark in contents(out).items())
+        states.append(come_to(out))
+    return list(moments), states, halves
+
+
 def measure(folder: Path, rows: int, kills: int) -> list[harness.Row]:
     """Kill and resume; compare."""
     data, out = folder / "data", folder / "out"
@@ -87,15 +111,9 @@ def measure(folder: Path, rows: int, kills: int) -> list[harness.Row]:
     whole, length = contents(folder / "whole"), time.perf_counter() - begin
     rng, found = np.random.default_rng(0), []
     for k in range(kills):
-        moments, states, halves, ended = rng.uniform(0, length, 1 + k % 2), [], 0, 0
-        for moment in moments:
-            run = start(data, out)
-            time.sleep(moment)
-            ended += run.poll() is not None
-            run.send_signal(signal.SIGKILL)
-            run.wait()
-            halves += sum(whole.get(name) != mark for name, mark in contents(out).items())
-            states.append(come_to(out) if run.returncode else "ended before")
+        while (killed := kill(data, out, whole, rng.uniform(0, length, 1 + k % 2))) is None:
+            shutil.rmtree(out)
+        moments, states, halves = killed
         resumed = finish(start(data, out))
         left = [path.name for path in out.iterdir() if path.name.startswith(".")]
         found.append(

@@ -1,4 +1,4 @@
-"""Draw the picture at the top of the README: ``python docs/pictures.py`` (needs ``modeseek[plot,image]``)."""
+"""Animate the picture at the top of the README: ``python docs/pictures.py`` (needs ``modeseek[plot]``)."""
 
 from pathlib import Path
 
@@ -7,52 +7,45 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.datasets import load_sample_image, make_moons
+from PIL import Image
 
 import modeseek as ms
-from modeseek.images import segment_colors
 
 IMAGES = Path(__file__).parent / "images"
+COLORS = 128  # of the animation, for all frames
 
 
-def climbing(ax):
-    """Draw the notebook's points, the ways that some of them take, and the modes they reach."""
-    _, X = ms.textbook.make_data()
-    model = ms.MeanShift(bandwidth=2.5).fit(X)
-    ms.plot.clusters(X, model.labels_, model.cluster_centers_, ax=ax, legend=False)
-    for way in np.moveaxis(model.path(X[::6]), 0, 1):
-        ax.plot(*way.T, color="0.35", lw=0.6, alpha=0.8)
-    ax.set(title="Points climb to the modes of their density", xlabel="", ylabel="")
+def hills(n=900, seed=5):
+    """Draw clusters of several sizes and shapes, some of which touch."""
+    rng = np.random.default_rng(seed)
+    centres = np.array([[0.0, 0.0], [4.4, 0.4], [1.4, 4.4], [7.8, 4.4], [10.4, 0.6], [13.2, 3.8]])
+    widths = np.array([[1.1, 0.7], [0.7, 0.8], [1.3, 0.7], [0.9, 0.8], [0.6, 1.0], [0.8, 0.9]])
+    which = rng.choice(len(centres), n)
+    return centres[which] + widths[which] * rng.normal(size=(n, 2))
 
 
-def shapes(ax):
-    """Draw clusters of any shape among a million points."""
-    X, _ = make_moons(1_000_000, noise=0.06, random_state=0)
-    model = ms.MeanShift(bandwidth=0.12, fidelity="fast").fit(X)
-    ms.plot.clusters(X, model.labels_, model.cluster_centers_, ax=ax, legend=False)
-    ax.set(title=f"A million points along two arcs: {len(model.cluster_centers_)} modes", xlabel="", ylabel="")
-
-
-def photograph(ax):
-    """Draw a photograph in the colours of its modes beside itself."""
-    picture = load_sample_image("flower.jpg")
-    labels, palette = segment_colors(picture, bandwidth=12)
-    half = picture.shape[1] // 2
-    shown = palette[labels].astype(np.uint8)
-    shown[:, :half] = picture[:, :half]
-    ax.imshow(shown)
-    ax.axvline(half, color="white", lw=1)
-    ax.set(title=f"A photograph, right in the {len(palette)} colours of its modes")
-    ax.set_axis_off()
+def smaller(path):
+    """Write an animation again with fewer colours, the same for all frames."""
+    with Image.open(path) as film:
+        frames, durations = [], []
+        for k in range(film.n_frames):
+            film.seek(k)
+            frames.append(film.convert("RGB"))
+            durations.append(film.info["duration"])
+    pale = np.concatenate([np.asarray(frames[k]) for k in (0, len(frames) // 3, -1)])
+    palette = Image.fromarray(pale).quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    first, *rest = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    first.save(path, save_all=True, append_images=rest, duration=durations, loop=0, optimize=True)
 
 
 def main():
-    """Draw the three panels side by side."""
-    figure, axes = plt.subplots(1, 3, figsize=(15, 4.6), layout="constrained", width_ratios=[1, 1, 1.35])
-    for draw, ax in zip((climbing, shapes, photograph), axes, strict=True):
-        draw(ax)
-    IMAGES.mkdir(exist_ok=True)
-    figure.savefig(IMAGES / "readme.png", dpi=100)
+    """Let points climb to the modes of their density."""
+    X = hills()
+    figure, ax = plt.subplots(figsize=(8, 4), dpi=100, layout="constrained")
+    model = ms.MeanShift(0.9, min_cluster_size=10)
+    ms.plot.animate(X, model, n_frames=36, ax=ax, save=IMAGES / "readme.gif")
+    plt.close(figure)
+    smaller(IMAGES / "readme.gif")
 
 
 if __name__ == "__main__":

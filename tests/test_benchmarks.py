@@ -18,8 +18,10 @@ from benchmarks import (
     lsh,
     mean_shift,
     neighbors,
+    pages,
     reference,
     scaling,
+    tables,
 )
 
 import modeseek as ms
@@ -181,8 +183,6 @@ def test_figure_is_drawn_from_rows(tmp_path):
 
 
 def test_the_readme_is_filled_between_its_markers():
-    from benchmarks import figures
-
     text = "before\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nafter"
     bars = [
         {"bar": "a", "measured": "43.21", "required": ">= 40", "agreement": "0.9998", "starts": "5000", "times": "t"}
@@ -190,9 +190,9 @@ def test_the_readme_is_filled_between_its_markers():
     scales = [
         {"system": system, "n": "1000000", "seconds": "0.5", "read_passes": "9.87", "agreement": "1.0", "starts": "113",
          "extra_bytes_per_point": "6.7"}
-        for system in (figures.OURS, "other")
+        for system in (tables.OURS, "other")
     ]  # fmt: skip
-    filled = figures.fill(text, figures.tables(bars, scales), "figures")
+    filled = pages.fill(text, tables.tables(bars, scales), "figures")
     assert filled.startswith("before\n<!-- figures: begin -->\n| what")
     assert filled.endswith("<!-- figures: end -->\nafter")
     assert "old" not in filled
@@ -373,7 +373,7 @@ def test_the_replacement_is_compared_with_what_it_replaces():
     assert binned["starts"] < len(X)
     assert binned["seconds_from_every_point"] > 0.0
     rows = [{key: "" if value is None else str(value) for key, value in row.items()} for row in (good, binned)]
-    assert "| 100 % |" in figures.replacement(rows)
+    assert "| 100 % |" in tables.replacement(rows)
     other = dropin.replacement(bandwidth=1.0).fit(X)
     assert dropin.labels_equal(other, dropin.replacement(bandwidth=2.0).fit(X)) < 1.0
     assert dropin.centres_differ(other, dropin.replacement(bandwidth=2.0).fit(X)) == np.inf

@@ -1,6 +1,9 @@
 """Dask: the same bits as in memory, for any partitions and workers; what cannot be done is said."""
 
 import itertools
+import os
+import pickle
+import signal
 import subprocess
 import sys
 
@@ -17,14 +20,22 @@ from sklearn.base import clone
 
 import modeseek as ms
 from modeseek import proven
+from modeseek.distributed import keeping, routes, tasks
 from modeseek.distributed import problem as problems
-from modeseek.distributed import routes
 from modeseek.distributed.sparse import Sparse, add
 from modeseek.distributed.sums import Exact, as_floats, fixed, unit_of
 from tests.examples import examples
 from tests.naive import lattice, mixture, moons, uniform
 
 CUTS = ((20_000,), (3000, 17_000), (1, 4999, 0, 15_000), (7000, 1, 1, 12_998))
+
+
+LOOK_UP, INDICES = tasks.look_up, []  # whether each look-up had the bins of its points
+
+
+def noting_look_up(points, weights, table, entries, placed):
+    INDICES.append(placed is not None and placed.index is not None)
+    return LOOK_UP(points, weights, table, entries, placed)
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +120,56 @@ def test_the_routes_of_very_many_points(nothing_gathered, monkeypatch, fidelity,
     for chunks in ((300_001, 299_999), (1, 70_000, 130_000, 1, 1, 0, 399_997)):
         same(ms.MeanShift(h, fidelity=fidelity).fit(cut(X, chunks)), plain)
     assert any(found is not None for found in taken)
+
+
+@pytest.mark.parametrize(("fidelity", "h"), [("certified", 2.0), ("fast", 6.0)])
+def test_without_room_to_keep_anything_points_are_read_again(nothing_gathered, monkeypatch, fidelity, h):
+    monkeypatch.setattr(proven, "CUBIC_POINTS", 1000)
+    X, _ = mixture(600_000, 2)
+    plain = ms.MeanShift(h, fidelity=fidelity).fit(X)
+    monkeypatch.setattr(tasks, "look_up", noting_look_up)
+    INDICES.clear()
+    same(ms.MeanShift(h, fidelity=fidelity).fit(cut(X, 250_000)), plain)
+    assert INDICES
+    assert all(INDICES)
+    monkeypatch.setattr(keeping, "machine_memory", lambda: 1000)
+    INDICES.clear()
+    found = ms.MeanShift(h, fidelity=fidelity).fit(cut(X, 250_000))
+    looked_up = len(INDICES)
+    same(found, plain)
+    assert len(INDICES) == looked_up + 3  # labels are looked up again
+    assert not any(INDICES)
+
+
+@pytest.mark.parametrize("k", [1, 255, 256, 65_535, 65_536])
+def test_codes_are_as_small_as_labels_allow(k):
+    kind = tasks.code_type(k)
+    labels = np.array([0, k - 1, -1, k // 2, -1], np.int32)
+    codes = np.empty(5, kind)
+    codes[:] = labels
+    names = np.append(np.arange(k)[::-1], -1).astype(np.int32)
+    late = np.array([7, 8], np.int32)
+    np.testing.assert_array_equal(tasks.label(codes, names, late), [k - 1, 0, 7, k - 1 - k // 2, 8])
+    assert codes.itemsize == (1 if k < 256 else 2 if k < 65_536 else 4)
+
+
+def test_what_stays_behind_does_not_travel_and_is_found_again():
+    """As when a task runs elsewhere, or a worker writes results to disk."""
+    X, h = mixture(600_000, 2)
+    model = ms.MeanShift(h, fidelity="fast").fit(X)
+    table, bounds = model._clustering.table, np.array([X.min(axis=0), X.max(axis=0)], np.float64)
+    placed = tasks.count_in_bins(X, np.empty(0), len(X), bounds, table.delta, True, 0)
+    moved = pickle.loads(pickle.dumps(placed))
+    assert placed.index is not None
+    assert moved.index is None
+    assert sys.getsizeof(placed) > placed.index.nbytes
+    entries = table.of_bins(2)
+    one, two = (tasks.look_up(X, np.empty(0), table, entries, each) for each in (placed, moved))
+    for name in ("codes", "rows", "points", "members"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+    away = pickle.loads(pickle.dumps(one))
+    assert away.codes is None
+    np.testing.assert_array_equal(tasks.codes_of(X, np.empty(0), table, entries, away), one.codes)
 
 
 @pytest.mark.parametrize("fidelity", ["certified", "fast"])
@@ -211,13 +272,14 @@ def test_nothing_is_computed_before_it_is_asked_for(nothing_gathered):
     model = ms.MeanShift(h).fit(lazily)
     passes = len(seen)
     assert passes % 4 == 0
-    assert passes <= 4 * 6
+    assert passes <= 4 * 5
     labels = model.labels_
     answer = model.predict(lazily)
     assert len(seen) == passes
     np.testing.assert_array_equal(labels[:2000].compute(), ms.MeanShift(h).fit(X).labels_[:2000])
-    assert len(seen) == passes + 1  # of one partition, one
+    assert len(seen) == passes  # codes are kept
     np.testing.assert_array_equal(answer.compute(), labels.compute())
+    assert len(seen) == passes + 4  # to predict
 
 
 # ---- k-means ------------------------------------------------------------------------------------------------------
@@ -403,12 +465,14 @@ def test_workers_in_processes_one_of_which_is_killed(nothing_gathered, tmp_path)
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=str(tmp_path)
         ) as workers,
-        distributed.Client(workers),
+        distributed.Client(workers) as client,
     ):
         same(ms.MeanShift(h).fit(cut(X, 3001)), plain)
         lazily = cut(X, 5000).map_blocks(scope["fragile"], str(tmp_path / "flag"), dtype=X.dtype, meta=X[:0])
         found = ms.MeanShift(h).fit(lazily)
         assert (tmp_path / "flag").exists()  # one has died on the way
+        same(found, plain)
+        os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)  # and one that keeps codes
         same(found, plain)
         start = X[:5]
         one = ms.KMeans(5, init=start, n_init=1).fit(cut(X, 3001))
@@ -439,10 +503,10 @@ def test_the_benchmark_draws_the_points_of_memory(monkeypatch):
     from benchmarks import dask_scaling, data
 
     monkeypatch.setattr(dask_scaling, "PARTITION", data.CHUNK)
-    n = data.CHUNK + 1000
-    np.testing.assert_array_equal(dask_scaling.points(n).compute(), data.blobs(n))
-    row = {"where": "w", "fidelity": "fast", "workers": 1, "same": False, "overhead": 0.5}
-    assert [bar["result"] for bar in dask_scaling.bars([row], False)] == ["FAIL", "FAIL"]
+    n, make = data.CHUNK + 1000, lambda k, ends: dask.delayed(dask_scaling.piece)(*ends)
+    np.testing.assert_array_equal(dask_scaling.points(n, make).compute(), data.blobs(n))
+    row = {"where": "w", "fidelity": "fast", "workers": 1, "same": False, "overhead": 0.5, "over_tasks": 0.1}
+    assert [bar["result"] for bar in dask_scaling.bars([row], False)] == ["FAIL", "FAIL", ""]
 
 
 @pytest.mark.parametrize("stride", [1, 7, 1001])

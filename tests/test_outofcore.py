@@ -228,6 +228,26 @@ def test_a_run_that_was_stopped_anywhere_goes_on_to_the_same_bits(tmp_path, monk
         assert len(list(out.iterdir())) == 2
 
 
+@pytest.mark.parametrize(("fidelity", "d"), [("certified", 2), ("certified", 1), ("fast", 2)])
+def test_checkpoints_hold_the_rows_before_them_and_no_others(tmp_path, fidelity, d):
+    """Several workers are ahead of the row that a checkpoint names: what they have done must not be in it."""
+    folder = cut(tmp_path / "in", blobs(4_000_000, d, np.float32), [1_300_000])
+    options = {"bandwidth": 1.0, "fidelity": fidelity, "labels_only": True, "n_jobs": 4, "checkpoint_seconds": 0.004}
+    ms.cluster_files(folder, tmp_path / "whole", **options)
+    for moment in (3, 6, 9, 13, 20, 25, 29):
+        out, count = tmp_path / f"out{moment}", iter(range(moment))
+
+        def stop(at, count=count):
+            if next(count, None) is None:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            ms.cluster_files(folder, out, **options, progress=stop)
+        ms.cluster_files(folder, out, **options, resume=True)
+        for path in (tmp_path / "whole").iterdir():
+            assert (out / path.name).read_bytes() == path.read_bytes(), moment
+
+
 def test_passes_that_are_done_are_not_made_again(tmp_path, monkeypatch):
     folder = cut(tmp_path / "in", blobs(50_000), [100])
     seen = []
@@ -442,7 +462,7 @@ def test_a_table_larger_than_its_share_of_memory_is_read_in_passes(tmp_path, mon
     from modeseek.cli import many
 
     write(tmp_path / "t.parquet", blobs(5_000))
-    monkeypatch.setattr(many, "_memory", lambda: 1e5)
+    monkeypatch.setattr(many, "machine_memory", lambda: 1e5)
     done = run(tmp_path / "t.parquet", "-o", tmp_path / "out.parquet", "-b", "1")
     assert "look labels up" in done.output
     expected = ms.MeanShift(1.0).fit(blobs(5_000)).labels_

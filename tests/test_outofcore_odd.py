@@ -347,7 +347,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(tmp_path, mo
 
 def test_a_connection_that_is_lost_leaves_something_to_go_on_from(tmp_path, monkeypatch):
     fsspec = pytest.importorskip("fsspec")
-    from modeseek.outofcore.inputs import Input
+    from modeseek.files.source import Source
 
     X = blobs(20_000)
     cut(tmp_path / "in", X, [100])
@@ -357,7 +357,7 @@ def test_a_connection_that_is_lost_leaves_something_to_go_on_from(tmp_path, monk
         """As clients of object stores have them."""
 
     for stage, method in (("look labels up", "opened"), ("look labels up", "stamp")):
-        out, now, real = tmp_path / method, [""], getattr(Input, method)
+        out, now, real = tmp_path / method, [""], getattr(Source, method)
 
         def fail(file, *arguments, real=real, now=now, stage=stage):
             if now[0] == stage and file.path.endswith("01.parquet"):
@@ -369,7 +369,7 @@ def test_a_connection_that_is_lost_leaves_something_to_go_on_from(tmp_path, monk
 
         options = {"bandwidth": 1.0, "labels_only": True}
         with monkeypatch.context() as patch:
-            patch.setattr(Input, method, fail)
+            patch.setattr(Source, method, fail)
             with pytest.raises(OSError, match=r"lost/01\.parquet.*did not answer.*resume"):
                 ms.cluster_files("memory://lost/*.parquet", out, progress=follow, **options)
         found = ms.cluster_files("memory://lost/*.parquet", out, resume=True, **options)

@@ -1,4 +1,4 @@
-"""What README.md shows of data larger than memory runs as it stands there."""
+"""What README.md shows runs as it stands there."""
 
 import re
 import subprocess
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pyarrow import parquet
 
 import modeseek as ms
@@ -51,3 +52,28 @@ def test_the_lines_for_data_larger_than_memory_run(folder):
         assert path.is_file() or list(path.iterdir())
         if path.suffix == ".npz":
             assert ms.DensitySketch.load(path).total_weight_ > 0.0
+
+
+def test_the_lines_of_python_run():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    X = blobs(1_000)
+    names = {"X": X, "new_points": X[:5]}
+    shown = [lines for section in ("Use", "Labels you can trust") for _, lines in blocks(section)]
+    assert len(shown) == 2
+    for lines in shown:
+        exec(compile(lines, str(README), "exec"), names)
+    assert names["model"].certificate_.certified == 1.0
+
+
+def test_the_lines_of_a_shell_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savetxt("points.csv", blobs(600)[:, :2], delimiter=",", header="x,y", comments="")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)).save("photo.jpg")
+    ((_, lines),) = blocks("From a shell")
+    shell = f'modeseek() {{ "{sys.executable}" -m modeseek.cli "$@"; }}\n' + lines
+    done = subprocess.run(["bash", "-e", "-c", shell], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in ("labelled.csv", "plot.png", "scales.png", "points.html", "segments.png"):
+        assert Path(name).stat().st_size > 100

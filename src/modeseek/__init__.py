@@ -8,8 +8,6 @@ imports Numba, Torch or Matplotlib.
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
-
 # public name -> (module, attribute; None for the module itself)
 _PUBLIC: dict[str, tuple[str, str | None]] = {
     "DBSCAN": ("modeseek.estimators", "DBSCAN"),
@@ -36,7 +34,19 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
 
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(__name__)
+    except PackageNotFoundError:  # the source tree on the path, not installed
+        return "0+unknown"
+
+
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        globals()[name] = found = _version()
+        return found
     if name not in _PUBLIC:
         raise AttributeError(f"module 'modeseek' has no attribute {name!r}")
     module, attribute = _PUBLIC[name]
@@ -48,4 +58,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+    return sorted({*globals(), *__all__})

@@ -112,17 +112,35 @@ class CellLabels(SmallPickles):
         if places is not None:
             return places.index, *self._assign_places(points, places, n_jobs)
         labels = np.empty(len(points), np.int32)
-        counts = self.assign(points, labels, n_jobs, self.uniform())
+        table = self.uniform() if len(points) > len(self.cells) + len(self.blocks) else None  # pays for itself
+        counts = self.assign(points, labels, n_jobs, table)
         return labels, counts, np.flatnonzero(labels == UNKNOWN) if counts.unknown else np.empty(0, np.int64)
 
     def _assign_places(
         self, points: NDArray[Any], places: Places, n_jobs: int | None
     ) -> tuple[Counts, NDArray[np.int64]]:
         """Turn ``places.index`` into labels in place, as `assign` would give them."""
+        entries = self.of_bins(places.per_node)
+        counts, rows = self.assign_bins(points, places.index, entries, places.index, n_jobs)
+        total = self.in_bins(entries, places.counts) + counts
+        return Counts(int(total[0]), total[1:]), rows
+
+    def assign_bins(
+        self,
+        points: NDArray[Any],
+        index: NDArray[np.int32],
+        entries: NDArray[np.int32],
+        out: NDArray[np.integer],
+        n_jobs: int | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Write the labels of rows in bins to ``out``, given `of_bins`; return which have none.
+
+        Returned first is how many rows in bins of several labels have none, and each; `in_bins` has the others.
+        ``out`` may be ``index``; UNKNOWN is the highest number of an unsigned type.
+        """
         from modeseek.engines.cpu.lookup import resolve_bins_2d
 
         corner, shape = self.geometry()
-        entries = self.of_bins(places.per_node)
         counts = np.zeros((n_workers(len(points), n_jobs), self.highest() + 2), np.int64)
         open_rows: dict[int, NDArray[np.int64]] = {}
 
@@ -130,14 +148,17 @@ class CellLabels(SmallPickles):
             rows, unknown = np.ascontiguousarray(points[start:stop]), np.empty(stop - start, np.int64)
             found = resolve_bins_2d(
                 rows, corner, 1.0 / self.delta, shape, self.cells, self.split, self.blocks, entries,
-                places.index[start:stop], counts[worker], unknown,
+                index[start:stop], out[start:stop], counts[worker], unknown,
             )  # fmt: skip
             open_rows[start] = start + unknown[:found]
 
         run_chunks(len(points), work, n_jobs)
-        in_bins = np.bincount(np.maximum(entries, -2) + 2, places.counts, counts.shape[1] + 1).astype(np.int64)
-        total = in_bins[1:] + counts.sum(axis=0)
-        return Counts(int(total[0]), total[1:]), np.concatenate([open_rows[start] for start in sorted(open_rows)])
+        rows = [open_rows[start] for start in sorted(open_rows)]
+        return counts.sum(axis=0), np.concatenate(rows) if rows else np.empty(0, np.int64)
+
+    def in_bins(self, entries: NDArray[np.int32], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the points without a label, and of each, in bins that have one or none."""
+        return np.bincount(np.maximum(entries, -2) + 2, counts, self.highest() + 3).astype(np.int64)[1:]
 
     def of_bins(self, per_node: int) -> NDArray[np.int32]:
         """Return the label of each bin (flat), UNKNOWN where it has none, -2 where it has more than one."""

@@ -11,7 +11,9 @@ import typer
 
 from modeseek.cli import summary
 from modeseek.cli.stages import Stages, say
-from modeseek.files.source import DELIMITERS, Source, is_many, readable
+from modeseek.engines.memory import machine_memory
+from modeseek.files.formats import readable
+from modeseek.files.source import DELIMITERS, Source, is_many
 
 SHARE = 0.25  # of memory: a table that takes more is read in passes
 PARSED = 0.5  # bytes in memory of a byte of text, at the least
@@ -19,12 +21,12 @@ PARSED = 0.5  # bytes in memory of a byte of text, at the least
 
 def is_large(path: str) -> bool:
     """Tell whether the numbers of one file would take more than a share of memory."""
-    memory = _memory()
+    memory = machine_memory()
     if memory is None or not os.path.isfile(path):
         return False
     size, suffix = float(os.path.getsize(path)), Path(path).suffix.lower()
     if suffix == ".parquet":  # compressed
-        with readable(Source(Path(path))):
+        with readable(Source(path)):
             from pyarrow import parquet
 
             about = parquet.read_metadata(path)
@@ -32,18 +34,6 @@ def is_large(path: str) -> bool:
     elif suffix in DELIMITERS:
         size *= PARSED
     return size > SHARE * memory
-
-
-def _memory() -> float | None:
-    """Return the bytes of memory that this process may use, if the system tells."""
-    try:
-        most = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return None
-    try:
-        return min(most, float(Path("/sys/fs/cgroup/memory.max").read_text()))  # of a container
-    except (OSError, ValueError):
-        return most
 
 
 def unknown_options(options: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:

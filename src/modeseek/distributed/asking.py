@@ -8,7 +8,9 @@ import dask
 import dask.array as da
 import numpy as np
 
-from modeseek.distributed.parts import Parts, as_block, in_partition, lazy, row_blocks, share
+from modeseek.distributed.keeping import opened, share
+from modeseek.distributed.looks import as_block, in_partition
+from modeseek.distributed.parts import Parts, lazy, row_blocks
 
 LEFT_BEHIND = ("labels_", "sketch_", "certificate_", "feature_names_in_", "_stream")  # not needed to answer
 
@@ -41,8 +43,9 @@ def _asked(
 
 
 def _answer(
-    number: int, model: Any, method: str, block: Any, dtype: np.dtype[Any], d: int, tail: tuple[int, ...], kind: Any
+    number: int, sent: bytes, method: str, block: Any, dtype: np.dtype[Any], d: int, tail: tuple[int, ...], kind: Any
 ) -> Any:
+    (model,) = opened(sent)
     with in_partition(number):
         points = as_block(block, dtype, d)
         return np.asarray(getattr(model, method)(points), kind) if len(points) else np.empty((0, *tail), kind)

@@ -5,12 +5,10 @@ known before, and partitions may be empty.
 """
 
 import functools
-import pickle
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import dask
 import dask.array as da
@@ -18,6 +16,8 @@ import numpy as np
 from dask.highlevelgraph import HighLevelGraph
 from numpy.typing import NDArray
 
+from modeseek.distributed.keeping import opened, share
+from modeseek.distributed.looks import Look, as_block, in_partition, look, sample_rows, union
 from modeseek.distributed.sums import Exact
 from modeseek.engines import data
 from modeseek.fields import Floats, Ints
@@ -25,28 +25,16 @@ from modeseek.fields import Floats, Ints
 FAN = 8  # partial results that one task merges
 
 
-class Look(NamedTuple):
-    """What is known of a partition after one look."""
-
-    n: int
-    bounds: Floats  # (2, d); infinite and the wrong way round without rows
-    total: Exact  # of the weights
-    lightest: float  # above 0; infinite where there is none
-    heaviest: float
-    n_held: int  # rows of weight above 0
-    held: Floats  # their bounds
-    whole: bool  # whether all weights are whole numbers
-
-
 @dataclass(frozen=True)
 class Parts:
-    """Partitions of points (n, d), in order, and their weights, as delayed NumPy arrays."""
+    """Partitions of points (n, d), in order, and their weights, delayed; tasks read them as arrays of a type."""
 
     blocks: tuple[Any, ...]
     weights: tuple[Any, ...] | None
     looks: tuple[Look, ...]
     d: int
     dtype: np.dtype[Any]
+    sampled: tuple[Ints, NDArray[Any]]  # some rows that are known, in order, and their points
     factor: float = 1.0  # that weights are multiplied by
 
     @functools.cached_property
@@ -72,12 +60,12 @@ class Parts:
     @functools.cached_property
     def bounds(self) -> Floats:
         """Minimum and maximum of each column, (2, d)."""
-        return _union([look.bounds for look in self.looks])
+        return union([look.bounds for look in self.looks])
 
     @functools.cached_property
     def held(self) -> Floats:
         """The same of the rows of weight above 0."""
-        return _union([look.held for look in self.looks])
+        return union([look.held for look in self.looks])
 
     @functools.cached_property
     def total_weight(self) -> float:
@@ -111,14 +99,16 @@ class Parts:
     def each(self, work: Callable[..., Any], *args: Any, own: Sequence[tuple[Any, ...]] | None = None) -> list[Any]:
         """Return ``work(points, weights, *args, *own)`` of every partition that has rows, delayed.
 
-        Weights are of length 0 where all are one. ``args`` are sent once; ``own`` has further arguments of each
-        partition.
+        Weights are of length 0 where all are one. ``args`` are sent once, and not to be changed; ``own`` has further
+        arguments of each partition.
         """
-        sent, run = [share(arg) for arg in args], dask.delayed(_run, pure=False)
-        weights = self.weights or (np.empty(0),) * len(self.blocks)
+        sent = share(work, self.factor, self.dtype, self.d, *args, users=len(self.blocks))
+        run = dask.delayed(_run, pure=False)
+        weights = self.weights or (None,) * len(self.blocks)
         more = own or [()] * len(self.blocks)
+        name = f"{work.__name__}-{uuid.uuid4().hex}"  # schedulers learn by name how long tasks take
         return [
-            run(work, i, self.blocks[i], weights[i], self.factor, *sent, *more[i])
+            run(i, self.blocks[i], weights[i], sent, *more[i], dask_key_name=f"{name}-{i}")
             for i, n in enumerate(self.sizes)
             if n
         ]
@@ -129,15 +119,15 @@ class Parts:
 
     def combine(self, work: Callable[..., Any], merge: Callable[[list[Any]], Any], *args: Any) -> Any:
         """Compute `each`, and merge the results in a tree, where they are."""
-        return self.merged(self.each(work, *args), merge)
+        return merge(list(dask.compute(*self.few(self.each(work, *args), merge))))
 
     @staticmethod
-    def merged(found: list[Any], merge: Callable[[list[Any]], Any]) -> Any:
-        """Merge delayed results in a tree, and compute that."""
+    def few(found: list[Any], merge: Callable[[list[Any]], Any]) -> list[Any]:
+        """Merge delayed results in a tree, delayed, until they are few."""
         join = dask.delayed(merge, pure=False)
-        while len(found) > 1:
+        while len(found) > FAN:
             found = [join(found[k : k + FAN]) for k in range(0, len(found), FAN)]
-        return dask.compute(found[0])[0]
+        return found
 
     def take(self, rows: Ints) -> NDArray[Any]:
         """Return the points of some rows, in that order."""
@@ -145,7 +135,10 @@ class Parts:
         out = np.empty((len(rows), self.d), self.dtype)
         mine = [np.flatnonzero(number == i) for i in np.unique(number)]
         found = dask.compute(
-            *[_take(self.blocks[number[k[0]]], rows[k] - self.firsts[number[k[0]]]) for k in mine]
+            *[
+                _take(self.blocks[number[k[0]]], rows[k] - self.firsts[number[k[0]]], self.dtype, self.d)
+                for k in mine
+            ]
         )  # fmt: skip
         for k, points in zip(mine, found, strict=True):
             out[k] = points
@@ -154,7 +147,8 @@ class Parts:
     def gather(self) -> tuple[NDArray[Any], Floats]:
         """Return all points and weights (of length 0: all one)."""
         filled = [i for i, n in enumerate(self.sizes) if n]
-        points = dask.compute(*[self.blocks[i] for i in filled])
+        blocks = dask.compute(*[self.blocks[i] for i in filled])
+        points = [as_block(block, self.dtype, self.d) for block in blocks]
         if self.weights is None:
             return np.concatenate(points), np.empty(0)
         return np.concatenate(points), np.concatenate(dask.compute(*[self.weights[i] for i in filled])) * self.factor
@@ -172,7 +166,7 @@ class Parts:
             while start < last and at < end:
                 take = min(end - at, self.sizes[j])
                 if take:
-                    pieces.append(_head(self.blocks[j], take))
+                    pieces.append(_head(self.blocks[j], take, self.dtype, self.d))
                     weights += [] if self.weights is None else [_head(self.weights[j], take)]
                 j, at = j + 1, at + take
             found.append((min(start, last) - first, pieces, weights))
@@ -180,9 +174,10 @@ class Parts:
 
     def mapped(self, work: Callable[[NDArray[Any]], NDArray[Any]]) -> "Parts":
         """Return the same rows with other coordinates: ``work`` of every partition; they are looked at anew."""
-        change = dask.delayed(_changed, pure=False)
-        blocks = tuple(change(share(work), block) for block in self.blocks)
-        return replace(looked_at(blocks, self.weights, self.d, np.dtype(np.float64)), factor=self.factor)
+        sent, change = share(work, self.dtype, self.d), dask.delayed(_changed, pure=False)
+        blocks = tuple(change(sent, block) for block in self.blocks)
+        changed = looked_at(blocks, self.weights, self.d, np.dtype(np.float64), self.sizes)
+        return replace(changed, factor=self.factor)
 
 
 def read(X: Any, sample_weight: Any = None, dtype: np.dtype[Any] | None = None, d: int | None = None) -> Parts:
@@ -196,10 +191,10 @@ def read(X: Any, sample_weight: Any = None, dtype: np.dtype[Any] | None = None, 
     if dtype is None or d is None:
         small = data.as_points(np.asarray(example_of(X)))
         dtype, d = small.dtype, small.shape[1]
-    make = dask.delayed(as_block, pure=False)
-    blocks = [make(block, dtype, d) for block in row_blocks(X)]
+    blocks = row_blocks(X)
     weights = None if sample_weight is None else _weights(X, sample_weight, blocks)
-    return looked_at(tuple(blocks), weights, d, dtype)
+    known = isinstance(X, da.Array) and not np.isnan(X.chunks[0]).any()
+    return looked_at(tuple(blocks), weights, d, dtype, X.chunks[0] if known else None)
 
 
 def example_of(X: Any) -> Any:
@@ -221,11 +216,25 @@ def example_of(X: Any) -> Any:
     raise TypeError(f"X is a Dask collection of type {type(X).__name__}: pass a Dask array or a Dask data frame.")
 
 
-def looked_at(blocks: tuple[Any, ...], weights: tuple[Any, ...] | None, d: int, dtype: np.dtype[Any]) -> Parts:
-    """Look at every partition."""
-    look = dask.delayed(_look, pure=False)
-    looks = dask.compute(*[look(i, block, None if weights is None else weights[i]) for i, block in enumerate(blocks)])
-    parts = Parts(blocks, weights, tuple(looks), d, dtype)
+def looked_at(
+    blocks: tuple[Any, ...],
+    weights: tuple[Any, ...] | None,
+    d: int,
+    dtype: np.dtype[Any],
+    sizes: tuple[int, ...] | None = None,
+) -> Parts:
+    """Look at every partition; where their sizes are known, rows that routes ask for come along."""
+    rows = sample_rows(sum(sizes)) if sizes and sum(sizes) else np.empty(0, np.int64)
+    ends = np.cumsum([0, *(sizes or (0,) * len(blocks))])
+    mine = [rows[slice(*np.searchsorted(rows, ends[i : i + 2]))] - ends[i] for i in range(len(blocks))]
+    task = dask.delayed(look, pure=False)
+    looks = dask.compute(
+        *[task(i, block, None if weights is None else weights[i], dtype, d, mine[i]) for i, block in enumerate(blocks)]
+    )
+    if sizes is None or tuple(found.n for found in looks) != tuple(sizes):  # chunks may be other than they say
+        rows, looks = np.empty(0, np.int64), tuple(found._replace(sample=np.empty((0, d), dtype)) for found in looks)
+    sampled = rows, np.concatenate([found.sample for found in looks])
+    parts = Parts(blocks, weights, looks, d, dtype, sampled)
     if not parts.n:
         raise ValueError(f"Found array with 0 sample(s) (shape=(0, {d})) while a minimum of 1 is required.")
     if weights is not None and not any(found.heaviest > 0.0 for found in looks):
@@ -233,17 +242,22 @@ def looked_at(blocks: tuple[Any, ...], weights: tuple[Any, ...] | None, d: int, 
     return parts
 
 
-def share(value: Any) -> Any:
-    """Return a value that many tasks need, delayed: it is in their graph once, compressed where its class does that."""
-    return dask.delayed(pickle.loads, pure=False)(pickle.dumps(value, protocol=5))
+def lazy(
+    blocks: Sequence[Any], sizes: Sequence[float], tail: tuple[int, ...], dtype: Any, work: Any = np.asarray
+) -> da.Array:
+    """Return a Dask array of ``work`` of delayed blocks of rows, one chunk each; a size may be NaN.
 
-
-def lazy(blocks: Sequence[Any], sizes: Sequence[float], tail: tuple[int, ...], dtype: Any) -> da.Array:
-    """Return a Dask array of delayed blocks of rows, one chunk each; a size may be NaN."""
-    name = f"modeseek-{uuid.uuid4().hex}"
+    A block may also be a tuple of arguments, of which the first is delayed or an array.
+    """
+    name = f"{work.__name__}-{uuid.uuid4().hex}"
     rest = (0,) * len(tail)
-    layer: dict[Any, Any] = {(name, i, *rest): (np.asarray, block.key) for i, block in enumerate(blocks)}
-    graph = HighLevelGraph.from_collections(name, layer, dependencies=list(blocks))
+    given = [block if isinstance(block, tuple) else (block,) for block in blocks]
+    delayed = [first for first, *_ in given if not isinstance(first, np.ndarray)]
+    layer: dict[Any, Any] = {
+        (name, i, *rest): (work, first if isinstance(first, np.ndarray) else first.key, *others)
+        for i, (first, *others) in enumerate(given)
+    }
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=delayed)
     return da.Array(
         graph, name, (tuple(sizes), *((n,) for n in tail)), dtype, meta=np.empty((0,) * (1 + len(tail)), dtype)
     )
@@ -281,54 +295,7 @@ def _weights(X: Any, sample_weight: Any, blocks: Sequence[Any]) -> tuple[Any, ..
     return tuple(pieces)
 
 
-def _union(bounds: Sequence[Floats]) -> Floats:
-    return np.array([np.min([b[0] for b in bounds], axis=0), np.max([b[1] for b in bounds], axis=0)])
-
-
 # ---- tasks --------------------------------------------------------------------------------------------------------
-
-
-def as_block(block: Any, dtype: np.dtype[Any], d: int) -> NDArray[Any]:
-    """Return a partition, an array or a frame, as contiguous rows of a type."""
-    if hasattr(block, "tocsr") or type(block).__module__.startswith("sparse"):
-        raise TypeError(f"X has sparse partitions ({type(block).__name__}): pass dense ones.")
-    points = np.asarray(block)
-    if points.ndim != 2 or points.shape[1] != d:
-        raise ValueError(f"A partition of X has shape {points.shape}, where {d} columns are expected.")
-    return np.ascontiguousarray(points, dtype)
-
-
-def _look(number: int, points: NDArray[Any], weights: Any) -> Look:
-    n, d = points.shape
-    nothing = np.array([np.full(d, np.inf), np.full(d, -np.inf)])
-    with in_partition(number):
-        own = np.empty(0) if weights is None else _checked(weights, n)
-        bounds = data.bounds(points, 1) if n else nothing
-    if weights is None or not n:
-        return Look(n, bounds, Exact.of(own), 1.0 if n else np.inf, 1.0 if n else 0.0, n, bounds, True)
-    above = own > 0.0
-    held = bounds if above.all() else (data.bounds(points[above], 1) if above.any() else nothing)
-    least = float(own[above].min()) if above.any() else np.inf
-    return Look(
-        n, bounds, Exact.of(own), least, float(own.max()), int(above.sum()), held, bool((own == np.rint(own)).all())
-    )  # fmt: skip
-
-
-def _checked(weights: Any, n: int) -> Floats:
-    """Return the weights of a partition; all of them may be zero."""
-    own = np.asarray(weights)
-    if own.ndim == 1 and len(own) == n and not own.any() and own.dtype.kind in "biuf":
-        return np.zeros(n)
-    return data.as_weights(own, n)
-
-
-@contextmanager
-def in_partition(number: int) -> Iterator[None]:
-    """Let errors say in which partition they were."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"In partition {number} (counted from 0): {error}") from error
 
 
 def _squares(points: NDArray[Any], weights: Floats) -> Exact:
@@ -340,21 +307,24 @@ def _at_weights(points: NDArray[Any], weights: Floats, wanted: Floats) -> Floats
     return np.asarray(points[rows], np.float64)
 
 
-def _run(work: Callable[..., Any], number: int, points: NDArray[Any], weights: Any, factor: float, *args: Any) -> Any:
-    own = np.asarray(weights, np.float64)
+def _run(number: int, block: Any, weights: Any, sent: bytes, *own: Any) -> Any:
+    work, factor, dtype, d, *args = opened(sent)
+    points, weight = as_block(block, dtype, d), np.empty(0) if weights is None else np.asarray(weights, np.float64)
     with in_partition(number):
-        return work(points, own if factor == 1.0 else own * factor, *args)
+        return work(points, weight if factor == 1.0 else weight * factor, *args, *own)
 
 
 @functools.partial(dask.delayed, pure=False)
-def _take(points: NDArray[Any], rows: Ints) -> NDArray[Any]:
-    return points[rows]
+def _take(block: Any, rows: Ints, dtype: np.dtype[Any], d: int) -> NDArray[Any]:
+    return as_block(block, dtype, d)[rows]
 
 
 @functools.partial(dask.delayed, pure=False)
-def _head(values: Any, n: int) -> Any:
-    return np.asarray(values)[:n].copy()
+def _head(values: Any, n: int, dtype: Any = None, d: int = 0) -> Any:
+    return np.asarray(values)[:n].copy() if dtype is None else as_block(values, dtype, d)[:n].copy()
 
 
-def _changed(work: Callable[[NDArray[Any]], NDArray[Any]], points: NDArray[Any]) -> NDArray[Any]:
+def _changed(sent: bytes, block: Any) -> NDArray[Any]:
+    work, dtype, d = opened(sent)
+    points = as_block(block, dtype, d)
     return work(points) if len(points) else points.astype(np.float64)

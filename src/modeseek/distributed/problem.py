@@ -13,22 +13,20 @@ import dask
 import numpy as np
 from numpy.typing import NDArray
 
-from modeseek.certify import ProvenLabels
-from modeseek.distributed import sparse
-from modeseek.distributed.parts import Parts, lazy, share
-from modeseek.distributed.sparse import Sparse
+from modeseek.distributed import sparse, tasks
+from modeseek.distributed.keeping import kept, room_for
+from modeseek.distributed.looks import sample_rows
+from modeseek.distributed.parts import Parts, lazy
 from modeseek.distributed.sums import Exact
-from modeseek.engines import data
-from modeseek.engines.threads import ROWS_PER_CHUNK
 from modeseek.fields import Field, Floats, Ints
-from modeseek.fields.grid import POINTS_PER_CHUNK, GridField, sums_over_points
-from modeseek.fields.nodes import Box, node_box
+from modeseek.fields.grid import POINTS_PER_CHUNK, GridField
+from modeseek.fields.nodes import node_box
 from modeseek.label import UNKNOWN, CellLabels, Counts
-from modeseek.places import Patches, Places, placing_pays
-from modeseek.result import Clustering, Problem
-from modeseek.sketch import UNIT_BITS, BinCounts, Bins, DensitySketch, binning_pays
+from modeseek.places import Places, placing_pays
+from modeseek.result import Problem
+from modeseek.sketch import BinCounts, Bins, DensitySketch, binning_pays
 
-EVENLY = (500, 4096)  # rows of samples that routes look at: fetched together
+PLACE_BYTES = 4  # of a row, between the stages of a fit
 
 
 class Rows:
@@ -39,7 +37,7 @@ class Rows:
 
     def __init__(self, parts: Parts):
         self.parts, self.shape, self.dtype = parts, (parts.n, parts.d), parts.dtype
-        self.known, self.points = np.empty(0, np.int64), np.empty((0, parts.d), parts.dtype)
+        self.known, self.points = parts.sampled
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -48,7 +46,7 @@ class Rows:
         rows = np.asarray(rows, np.int64)
         place = np.searchsorted(self.known, rows)
         if not len(self.known) or (self.known[np.minimum(place, len(self.known) - 1)] != rows).any():
-            wanted = np.unique(np.concatenate([rows, *([] if len(self.known) else self._samples())]))
+            wanted = np.union1d(rows, [] if len(self.known) else sample_rows(len(self))).astype(np.int64)
             self.remember(wanted, self.parts.take(wanted))
             place = np.searchsorted(self.known, rows)
         return self.points[place]
@@ -61,10 +59,25 @@ class Rows:
         rows, first = np.unique(np.concatenate([self.known, rows]), return_index=True)
         self.known, self.points = rows, np.concatenate([self.points, points])[first]
 
-    def _samples(self) -> list[Ints]:
-        ends, middles = EVENLY
-        k = min(len(self), middles)
-        return [np.linspace(0, len(self) - 1, ends).astype(np.int64), (2 * np.arange(k) + 1) * len(self) // (2 * k)]
+
+@dataclass(frozen=True)
+class KeptPlaces(Places):
+    """How many points lie where; which ones stays with their partitions."""
+
+    placed: tuple[Any, ...]  # delayed, of those that have rows; empty where nothing is kept
+
+
+@dataclass
+class Labels:
+    """Codes of labels with their partitions, and what they stand for now."""
+
+    coded: list[Any]  # delayed, of those that have rows
+    names: NDArray[np.int32]  # of each code, and of no label
+    late: NDArray[np.int32]  # labels of the rows that no cell settles
+
+    def rename_labels(self, names: NDArray[np.int32]) -> None:
+        """Replace label i by names[i]; -1 stands for the last name."""
+        self.names, self.late = names[self.names], names[self.late]
 
 
 @dataclass
@@ -113,40 +126,47 @@ class DaskProblem(Problem):
     def add_to(self, sketch: DensitySketch) -> DensitySketch:
         """Deposit all points."""
         sketch.make_room(self.n, self.d, self.total_weight, self.bounds)
-        found = self.parts.combine(_deposit, sparse.add, sketch.emptied(), sketch.box)
+        found = self.parts.combine(tasks.deposit, sparse.add, sketch.emptied(), sketch.box)
         return sketch.add_masses(found.dense())
 
     def place_in(self, sketch: DensitySketch) -> Places | None:
-        """Deposit all points, and count how many lie where, if that pays; where each one lies is not kept."""
+        """Deposit all points, and tell where they lie, if that pays."""
         assert sketch.origin is not None
         box = node_box(self.bounds[0], self.bounds[1], sketch.origin, sketch.delta)
         if not placing_pays(self.n, self.d, self.bounds, box, sketch.delta):
             return None
-        masses, counts = self.parts.combine(_place, sparse.add_each, box, sketch.origin, sketch.delta)
-        sketch.take_placed(self.n, box, masses.dense())
-        return Places(2, counts.dense(), np.empty(0, np.int32))
+        found, placed = self._placed(tasks.place, box, sketch.origin, sketch.delta)
+        masses, counts = (part.dense() for part in found.sums)
+        sketch.take_placed(self.n, box, masses)
+        return KeptPlaces(2, counts, np.empty(0, np.int32), placed)
 
     def bins(self, delta: float) -> Bins | None:
         """Sum all points up in bins, if that pays."""
         if not binning_pays(self.n, self.d, self.bounds, delta):
             return None
-        counts, offsets = self._combined(_bin, sparse.add_each, self.n, self.bounds, delta)
-        counter = BinCounts(self.n, self.bounds, delta, 1)
-        counter.go_on(counts.dense(), offsets.dense())
-        sample = self.points[np.arange(*counter.sample().indices(self.n))]
-        return counter.bins(sample, counter.places(sample))
-
-    def _combined(self, work: Any, merge: Any, *args: Any) -> Any:
-        """Do as `Parts.combine` with work that is told the first row of its partition."""
         firsts = [(int(first),) for first in self.parts.firsts[:-1]]
-        found = self.parts.each(work, *args, own=firsts)
-        return self.parts.merged(found, merge)
+        found, placed = self._placed(tasks.count_in_bins, self.n, self.bounds, delta, own=firsts)
+        offsets, counts = (part.dense() for part in found.sums)
+        counter = BinCounts(self.n, self.bounds, delta, 1)
+        counter.go_on(counts, offsets)
+        bins = counter.bins(found.sample, counter.places(found.sample))
+        return dataclasses.replace(bins, places=KeptPlaces(2, counts, np.empty(0, np.int32), placed))
+
+    def _placed(self, work: Any, *args: Any, own: Any = None) -> tuple[tasks.Placed, tuple[Any, ...]]:
+        """Return what lies where in all, and in each partition, kept there if there is room."""
+        keep = room_for(PLACE_BYTES * self.n)
+        placed = self.parts.each(work, *args, keep, own=own)
+        few = self.parts.few(placed, tasks.add_placed)
+        if not keep:
+            return tasks.add_placed(list(dask.compute(*few))), ()
+        placed, found = kept(placed, few)
+        return tasks.add_placed(list(found)), tuple(placed)
 
     def sums(self, places: Floats) -> Floats:
         """Return sums over all points around a few places: of the same chunks of rows, in the same order, as always."""
         heads = self.parts.heads(POINTS_PER_CHUNK)
         total = np.zeros((len(places), 10))
-        for chunks in self.parts.map(_sums, self.bandwidth, places, own=heads):
+        for chunks in self.parts.map(tasks.sums_around, self.bandwidth, places, own=heads):
             for chunk in chunks:
                 total += chunk
         return total
@@ -156,12 +176,21 @@ class DaskProblem(Problem):
         points, weights = self.parts.gather()
         return GridField(points, weights, self.bandwidth)
 
-    def look_up(self, table: CellLabels, places: Places | None = None) -> tuple[NDArray[np.int32], Counts, Ints]:
-        """Return labels of the rows that have none (UNKNOWN), the rows of each label, and which have none."""
-        k = table.highest() + 1
-        found = self.parts.map(_look_up, table, k)
-        filled = [first for first, n in zip(self.parts.firsts, self.parts.sizes, strict=False) if n]
-        rows = np.concatenate([first + part.rows for first, part in zip(filled, found, strict=True)])
+    def look_up(self, table: CellLabels, places: Places | None = None) -> tuple[Labels, Counts, Ints]:
+        """Return labels, the rows of each, and those that have none, of which the points come to the client."""
+        placed = places.placed if isinstance(places, KeptPlaces) else ()
+        entries = table.of_bins(places.per_node) if places is not None and placed else None
+        filled = [i for i, n in enumerate(self.parts.sizes) if n]
+        own: list[tuple[Any, ...]] = [(None,)] * len(self.parts.sizes)
+        for i, one in zip(filled, placed, strict=False):
+            own[i] = (one,)
+        looked = self.parts.each(tasks.look_up, table, entries, own=own)
+        for i, one in zip(filled, looked, strict=True):
+            own[i] = (one,)
+        coded = self.parts.each(tasks.codes_of, table, entries, own=own)
+        room = room_for(self.n * tasks.code_type(table.highest() + 1)().itemsize)
+        coded, found = kept(coded, looked) if room else (coded, dask.compute(*looked))
+        rows = np.concatenate([self.parts.firsts[i] + part.rows for i, part in zip(filled, found, strict=True)])
         cast(Rows, self.points).remember(rows, np.concatenate([part.points for part in found]))
         members = np.asarray(np.sum([part.members for part in found], axis=0), np.int64)
         masses = found[0].masses
@@ -169,121 +198,40 @@ class DaskProblem(Problem):
             masses = masses.plus(part.masses)
         self.open.rows, self.open.members, self.open.masses = rows, members, masses
         self.open.weights = np.concatenate([part.weights for part in found])
-        return np.full(len(rows), UNKNOWN, np.int32), Counts(len(rows), members), rows
+        names = np.append(np.arange(len(members)), UNKNOWN).astype(np.int32)
+        labels = Labels(coded, names, np.full(len(rows), UNKNOWN, np.int32))
+        return labels, Counts(len(rows), members), rows
 
     def first_in_sub_cells(self, table: CellLabels) -> tuple[Ints, Floats]:
         """Return the sub-cells that hold points, and the first point in each."""
-        found = self.parts.map(_first_in_sub_cells, table)  # in the order of rows
+        found = self.parts.map(tasks.first_in_sub_cells, table)  # in the order of rows
         owners, first = np.unique(np.concatenate([part[0] for part in found]), return_index=True)
         return owners, np.concatenate([part[1] for part in found])[first]
 
     def write(self, labels: Any, rows: Ints, found: NDArray[Any]) -> None:
         """Set the labels of some of the rows that cells do not settle."""
-        labels[np.searchsorted(self.open.rows, rows)] = found
+        labels.late[np.searchsorted(self.open.rows, rows)] = found
 
     def unknown(self, labels: Any) -> Ints:
         """Return the rows that have no label."""
-        return self.open.rows[labels == UNKNOWN]
+        return self.open.rows[labels.late == UNKNOWN]
 
     def weigh(self, labels: Any, k: int, weights: bool = True) -> Floats:
         """Return the weight of the points of each label, rounded once; without ``weights`` their number."""
         state = self.open
         if not weights or state.masses is None or not self.weighted:
-            total = np.bincount(labels, minlength=k)
+            total = np.bincount(labels.late, minlength=k)
             total[: len(state.members)] += state.members
             return total.astype(np.float64)
-        own = Exact.of(state.weights, labels, k)
+        own = Exact.of(state.weights, labels.late, k)
         others = {e: np.pad(sums, ((0, 0), (0, k - sums.shape[1]))) for e, sums in state.masses.parts.items()}
         return own.plus(Exact(k, others)).floats()
 
-    def lazy_labels(self, found: Clustering) -> Any:
+    def lazy_labels(self, labels: Labels) -> Any:
         """Return the labels of all rows as a Dask array, of which nothing is computed yet."""
-        table = found.table.tubes.table if isinstance(found.table, ProvenLabels) else found.table
-        names, rows, firsts = share((table, found.clusters)), self.open.rows, self.parts.firsts
-        label, blocks = dask.delayed(_label_block, pure=False), []
-        for i, block in enumerate(self.parts.blocks):
-            mine = slice(*np.searchsorted(rows, firsts[i : i + 2]))
-            blocks.append(label(block, names, rows[mine] - firsts[i], found.labels[mine]))
-        return lazy(blocks, self.parts.sizes, (), np.int32)
-
-
-# ---- tasks --------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class LookUp:
-    """What a partition tells of its labels."""
-
-    rows: Ints  # without a label, counted from its first
-    points: NDArray[Any]
-    weights: Floats
-    members: Ints  # of each label
-    masses: Exact
-
-
-def _deposit(points: NDArray[Any], weights: Floats, empty: DensitySketch, box: Box) -> Sparse:
-    if weights.size and not weights.any():
-        return Sparse(box.n_nodes, np.empty(0, np.int32), np.empty(0, np.int64))
-    part = empty.copy().add_scanned(points, weights, data.bounds(points, 1), 1)
-    occupied = np.flatnonzero(part.masses)
-    index = np.stack(np.unravel_index(occupied, part.box.shape), axis=-1) + np.array(part.box.lower)
-    flat = np.ravel_multi_index(tuple((index - np.array(box.lower)).T), box.shape)
-    return Sparse(box.n_nodes, flat.astype(np.int32), part.masses.reshape(-1)[occupied])
-
-
-def _place(points: NDArray[Any], weights: Floats, box: Box, origin: Floats, delta: float) -> tuple[Sparse, Sparse]:
-    patches = Patches(box, origin, delta, 1 << UNIT_BITS, 1)
-    patches.add(points)
-    masses, counts = patches.totals()
-    return Sparse.of(masses), Sparse.of(counts)
-
-
-def _bin(
-    points: NDArray[Any], weights: Floats, n: int, bounds: Floats, delta: float, first: int
-) -> tuple[Sparse, Sparse]:
-    counter = BinCounts(n, bounds, delta, 1)
-    counter.add(points, first=first)
-    counts, offsets = counter.totals()
-    return Sparse.of(counts), Sparse.of(offsets)
-
-
-def _sums(points: NDArray[Any], weights: Floats, bandwidth: float, places: Floats, skip: int, *pieces: Any) -> Any:
-    more, own_more = pieces
-    rows = np.concatenate([points[skip:], *more])
-    own = np.concatenate([weights[skip:], *own_more]) if weights.size else weights
-    return [
-        sums_over_points(
-            rows[k : k + POINTS_PER_CHUNK], own[k : k + POINTS_PER_CHUNK], bandwidth, places, 1
-        )
-        for k in range(0, len(rows), POINTS_PER_CHUNK)
-    ]  # fmt: skip
-
-
-def _look_up(points: NDArray[Any], weights: Floats, table: CellLabels, k: int) -> LookUp:
-    members, masses, found = np.zeros(k, np.int64), Exact(k, {}), []
-    for start in range(0, len(points), ROWS_PER_CHUNK):  # labels of so few rows stay in the cache
-        some = slice(start, start + ROWS_PER_CHUNK)
-        labels, counts, rows = table.label(points[some], None, 1)
-        members[: len(counts.members)] += counts.members
-        found.append(rows + start)
-        if weights.size:
-            known = labels >= 0
-            masses = masses.plus(Exact.of(weights[some][known], labels[known], k))
-    rows = np.concatenate(found)
-    return LookUp(rows, points[rows], weights[rows] if weights.size else weights, members, masses)
-
-
-def _first_in_sub_cells(points: NDArray[Any], weights: Floats, table: CellLabels) -> tuple[Ints, Floats]:
-    owners, rows = table.first_rows(points, 1)
-    return owners, np.asarray(points[rows], np.float64)
-
-
-def _label_block(points: NDArray[Any], names: tuple[CellLabels, Any], rows: Ints, own: NDArray[np.int32]) -> Any:
-    table, clusters = names
-    if not len(points):
-        return np.empty(0, np.int32)
-    labels, _, _ = table.label(points, None, 1)
-    if clusters is not None:
-        labels = clusters[labels]
-    labels[rows] = own
-    return labels
+        coded, rows, firsts = iter(labels.coded), self.open.rows, self.parts.firsts
+        blocks: list[Any] = []
+        for i, n in enumerate(self.parts.sizes):
+            late = labels.late[slice(*np.searchsorted(rows, firsts[i : i + 2]))]
+            blocks.append((next(coded), labels.names, late) if n else (np.empty(0, np.uint8), labels.names, late))
+        return lazy(blocks, self.parts.sizes, (), np.int32, tasks.label)

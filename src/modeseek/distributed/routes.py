@@ -66,4 +66,4 @@ def gather_modes(
 
 def labels_of(problem: DaskProblem, found: Clustering) -> Any:
     """Return the labels of all points, lazily."""
-    return problem.lazy_labels(found)
+    return problem.lazy_labels(found.labels)

@@ -5,27 +5,15 @@ import os
 import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modeseek.files.source import (
-    BATCH,
-    NamedFile,
-    Source,
-    first_line,
-    is_number,
-    listed,
-    load,
-    npy_names,
-    open_source,
-    pyarrow,
-    readable,
-    schema_of,
-)
+from modeseek.files.formats import arrow_schema, is_number, load, npy_names, pyarrow, readable
+from modeseek.files.source import Source, first_line, listed, open_source
 
+BATCH = 1 << 16  # rows looked at at a time
 Choice = Sequence[str | int] | None  # columns by name or by position; None for all that are numeric
 
 
@@ -72,11 +60,11 @@ def read_table(
         If the file cannot be read, has no rows, or a chosen column is missing, is not numeric, or has a
         missing or infinite value; or if the one to be left out is missing, or chosen, or no other is numeric.
     """
-    source = open_source(Path(path), header)
+    source = open_source(os.fspath(path), header)
     if source.suffix == ".npy":
         return _read_npy(source, columns, without)
     with readable(source):
-        schema = schema_of(source)
+        schema, _ = arrow_schema(source)
         names = schema.names
     if header is None and source.is_text:
         check_header(source, names)
@@ -145,7 +133,7 @@ def _read_npy(source: Source, columns: Choice, without: str | int | None) -> Tab
     if data.size == 0:
         raise ValueError(f"{source.path} has no rows: its shape is {data.shape}")
     data = data[:, None] if data.ndim == 1 else data
-    names = npy_names(data)
+    names = npy_names(data.shape)
     other = _other(source, without, names)
     chosen = [i for i, name in enumerate(names) if name not in other]
     if columns is not None:
@@ -170,7 +158,7 @@ def _other(source: Source, without: str | int | None, names: list[str]) -> list[
 
 
 def positions_of(
-    source: NamedFile, columns: Sequence[str | int], names: list[str], other: Sequence[str] = ()
+    source: Source, columns: Sequence[str | int], names: list[str], other: Sequence[str] = ()
 ) -> list[int]:
     """Find the chosen columns: a text is a name first, then a position from 0. None may be among the others."""
     found: list[int] = []
@@ -194,7 +182,7 @@ def positions_of(
     return found
 
 
-def check_header(source: NamedFile, names: Sequence[str]) -> None:
+def check_header(source: Source, names: Sequence[str]) -> None:
     """Raise if the names of a text file look like its first row."""
     if 2 * sum(map(_reads_as_number, names)) > len(names):
         raise ValueError(

@@ -1,15 +1,14 @@
-"""One file and its format: opening it, loading its columns, walking through its rows.
+"""One file: its path or address, how it is to be read, and whether it has changed.
 
-All that is known about a format is here; what is done with the rows is in ``read`` and ``write``.
+Addresses (``s3://bucket/day.parquet``) are opened through fsspec, which is imported for them alone. What is known about
+formats is in ``formats``.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (*DELIMITERS, ".parquet", ".arrow", ".feather", ".npy")
@@ -20,46 +19,99 @@ NO_TEXT = {  # how files begin that are none
     b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
 }  # fmt: skip
 WILD = "*?["  # in a path: a pattern
-BATCH = 1 << 16  # rows looked at or written at a time
 LONGEST = 300  # characters of what an error says
-
-
-class NamedFile(Protocol):
-    """What messages call a file."""
-
-    @property
-    def path(self) -> Path | str:
-        """Its path or address."""
-        ...
+CHANGED = (
+    "the file {path} has changed since the run began (it was {before}, it is {now}): nothing is written; begin "
+    "anew, without resuming"
+)
+OPENED = 1 << 22  # bytes read ahead of an address
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file and how it is to be read."""
+    """One file, and how it is to be read."""
 
-    path: Path
+    path: str  # or an address
     header: bool = True  # does the first line of a text file hold names?
     delimiter: str = ","  # of a text file
 
     @property
+    def remote(self) -> bool:
+        """Whether this is an address."""
+        return "://" in self.path
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return PurePosixPath(self.path).name if self.remote else Path(self.path).name
+
+    @property
     def suffix(self) -> str:
-        """What the file's name ends in, in small letters: it decides the format."""
-        return self.path.suffix.lower()
+        """What the name ends in, in small letters: it decides the format."""
+        return Path(self.name).suffix.lower()
 
     @property
     def is_text(self) -> bool:
         """Whether the rows are lines of text."""
         return self.suffix in DELIMITERS
 
+    @contextmanager
+    def opened(self) -> Iterator[IO[bytes]]:
+        """Open the file."""
+        if not self.remote:
+            with Path(self.path).open("rb") as file:
+                yield file
+            return
+        system, path = file_system(self.path)
+        with system.open(path, "rb", block_size=OPENED) as file:
+            yield file
 
-def open_source(path: Path, header: bool | None) -> Source:
-    """Look at a file's name and its first line; the delimiter of a .csv may also be ``;`` or a tab."""
-    check_suffix(path)
-    check_exists(path)
-    if path.suffix.lower() not in DELIMITERS:
-        return Source(path)
-    with path.open("rb") as file:
-        delimiter = delimiter_of(path, path.suffix.lower(), file.readline(1 << 16))
+    @contextmanager
+    def readable(self) -> Iterator[Any]:
+        """Give what pyarrow reads from: a path, which it opens itself, or an open file."""
+        if self.remote:
+            with self.opened() as file:
+                yield file
+        else:
+            yield self.path
+
+    def stamp(self) -> dict[str, str]:
+        """Return what tells this file from a changed one: its size, and when or as what it was stored."""
+        if not self.remote:
+            found = Path(self.path).stat()
+            return {"size": str(found.st_size), "modified": str(found.st_mtime_ns)}
+        system, path = file_system(self.path)
+        system.invalidate_cache()
+        about = system.info(path)
+        marks = ("etag", "ETag", "LastModified", "mtime", "last_modified", "updated", "created")
+        return {"size": str(about.get("size"))} | {mark: str(about[mark]) for mark in marks if mark in about}
+
+    def check(self, stamp: dict[str, str]) -> None:
+        """Raise unless the file is as it was."""
+        try:
+            now = self.stamp()
+        except Exception as error:
+            again = f"the file {self.path} cannot be read again: {first_line(error)}"
+            if self.remote and not isinstance(error, FileNotFoundError):  # a connection that was lost may come back
+                raise OSError(again) from error
+            raise ValueError(again) from None
+        if now != stamp:
+            said = [", ".join(f"{key} {value}" for key, value in of.items()) for of in (stamp, now)]
+            raise ValueError(CHANGED.format(path=self.path, before=said[0], now=said[1]))
+
+
+def open_source(path: str, header: bool | None = None) -> Source:
+    """Look at the name and, of a text file, at the first line; the delimiter of a .csv may also be ``;`` or a tab."""
+    file = Source(path)
+    check_suffix(Path(file.name))
+    if not file.remote:
+        check_exists(Path(path))
+    elif file.stamp()["size"] == "0":
+        raise ValueError(f"{path} is empty")
+    if not file.is_text:
+        return file
+    with file.opened() as lines:
+        delimiter = delimiter_of(path, file.suffix, lines.readline(1 << 16))
     return Source(path, header is not False, delimiter)
 
 
@@ -72,74 +124,17 @@ def delimiter_of(path: Path | str, suffix: str, first: bytes) -> str:
     return next((mark for mark in (usual, ";", "\t") if mark.encode() in first), usual)
 
 
-def schema_of(source: Source) -> Any:
-    """Return names and types; those of a text file are what its beginning looks like."""
-    if source.is_text:
-        from pyarrow import csv
-
-        with csv.open_csv(source.path, **_csv_options(source)) as reader:
-            return reader.schema
-    if source.suffix == ".parquet":
-        from pyarrow import parquet
-
-        return parquet.read_schema(source.path)
-    from pyarrow import ipc
-
-    with ipc.open_file(source.path) as reader:
-        return reader.schema
-
-
-def load(source: Source, names: list[str] | None = None) -> Any:
-    """Read the named columns, or all, as a pyarrow table; the types of a text file now hold for every row."""
-    if source.is_text:
-        from pyarrow import csv
-
-        convert = csv.ConvertOptions(include_columns=names)
-        return csv.read_csv(source.path, convert_options=convert, **_csv_options(source))
-    if source.suffix == ".parquet":
-        from pyarrow import parquet
-
-        return parquet.read_table(source.path, columns=names, memory_map=True, partitioning=None)
-    from pyarrow import ipc, memory_map
-
-    table = ipc.open_file(memory_map(str(source.path))).read_all()
-    return table if names is None else table.select(names)
-
-
-def batches_of(source: Source) -> tuple[Any, Iterable[Any]]:
-    """Return the schema and, one after the other, the record batches of all columns."""
-    if source.suffix == ".npy":
-        return _npy_batches(source)
-    if source.suffix == ".parquet":
-        from pyarrow import parquet
-
-        file = parquet.ParquetFile(source.path)
-        return file.schema_arrow, file.iter_batches(BATCH)
-    table = load(source)
-    return table.schema, table.to_batches(BATCH)
-
-
-def _npy_batches(source: Source) -> tuple[Any, Iterable[Any]]:
-    pa = pyarrow()
-    data = np.load(source.path, mmap_mode="r")
-    data = data[:, None] if data.ndim == 1 else data
-    schema = pa.schema([(name, pa.from_numpy_dtype(data.dtype)) for name in npy_names(data)])
-    parts = (data[row : row + BATCH].T for row in range(0, len(data), BATCH))
-    return schema, (pa.record_batch([np.ascontiguousarray(c) for c in part], schema=schema) for part in parts)
-
-
-def npy_names(data: np.ndarray) -> list[str]:
-    """Name the columns of an array: x0, x1, and so on."""
-    return [f"x{j}" for j in range(data.shape[1])]
-
-
-def _csv_options(source: Source) -> dict[str, Any]:
-    from pyarrow import csv
-
-    return {
-        "parse_options": csv.ParseOptions(delimiter=source.delimiter, newlines_in_values=True),
-        "read_options": csv.ReadOptions(autogenerate_column_names=not source.header),
-    }
+def file_system(address: str) -> tuple[Any, str]:
+    """Return the fsspec file system of an address, and its path there, or say what is missing."""
+    try:
+        import fsspec
+    except ImportError:
+        raise ImportError(f"reading {address} needs fsspec: pip install 'modeseek[remote]'") from None
+    try:
+        system, path = fsspec.core.url_to_fs(address)
+    except ImportError as error:  # fsspec names what it needs for a protocol
+        raise ImportError(f"reading {address} needs one more package: {first_line(error)}") from None
+    return system, str(path)
 
 
 def is_many(inputs: Sequence[str]) -> bool:
@@ -169,48 +164,6 @@ def check_exists(path: Path) -> None:
         raise ValueError(f"{path} does not exist")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty")
-
-
-@contextmanager
-def readable(source: Source) -> Iterator[None]:
-    """Turn what a reader says of a broken file into one line that names the file."""
-    pa = pyarrow()
-    try:
-        yield
-    except UnicodeDecodeError:
-        raise ValueError(f"{source.path}: the names of the columns are not UTF-8 text") from None
-    except (pa.ArrowException, OSError) as error:
-        why = first_line(_with_row_number(source, error))
-        raise ValueError(f"{source.path} cannot be read as {source.suffix}: {why}") from None
-
-
-def _with_row_number(source: Source, error: Exception) -> Exception:
-    """Read a broken text file again on one thread, for only then does the reader say which row is broken."""
-    if source.is_text:
-        from pyarrow import ArrowException, csv
-
-        options = _csv_options(source)
-        options["read_options"].use_threads = False
-        try:
-            csv.read_csv(source.path, **options)
-        except ArrowException as again:
-            return again
-    return error
-
-
-def pyarrow() -> Any:
-    """Import pyarrow, or say how to get it."""
-    try:
-        import pyarrow
-    except ImportError:
-        raise ImportError("reading and writing tables needs pyarrow: pip install 'modeseek[cli]'") from None
-    return pyarrow
-
-
-def is_number(kind: Any) -> bool:
-    """Whether a pyarrow type is that of a number."""
-    types = pyarrow().types
-    return types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
 
 
 def first_line(error: BaseException) -> str:

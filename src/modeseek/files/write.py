@@ -11,9 +11,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modeseek.files.formats import all_rows, pyarrow
 from modeseek.files.read import Table
-from modeseek.files.source import BATCH, DELIMITERS, NamedFile, batches_of, check_suffix, first_line, pyarrow
+from modeseek.files.source import DELIMITERS, Source, check_suffix, first_line
 
+BATCH = 1 << 16  # cells made at a time
 SAMPLE = 1 << 16  # rows that tell how often values of a column repeat
 MOST_DISTINCT = 0.5
 
@@ -50,12 +52,12 @@ def write_labels(
             np.save(temporary, labels)
         elif source.is_text and DELIMITERS.get(suffix) == source.delimiter:
             cells = cells_of(labels, label_column if source.header else None, source.delimiter)
-            with source.path.open("rb") as lines:
+            with source.opened() as lines:
                 lengthen_lines(source, lines, temporary, cells)
         else:
             try:
                 copy_batches(
-                    batches_of(source), temporary, labels, label_column, f"{source.path} has changed since it was read"
+                    all_rows(source), temporary, labels, label_column, f"{source.path} has changed since it was read"
                 )
             except pyarrow().ArrowException as error:
                 raise ValueError(f"cannot write {path}: {first_line(error)}") from None
@@ -131,7 +133,7 @@ def cells_of(labels: Any, name: str | None, delimiter: str) -> Iterator[bytes]:
         yield from map(cells.__getitem__, which.tolist())
 
 
-def lengthen_lines(source: NamedFile, lines: IO[bytes], target: Path, cells: Iterator[bytes]) -> None:
+def lengthen_lines(source: Source, lines: IO[bytes], target: Path, cells: Iterator[bytes]) -> None:
     """Copy a text file, adding one cell to every row; empty lines are no rows, as for the reader."""
     mismatch = f"{source.path}: its lines are not the rows that were read; try an output ending in .parquet"
     quoted = False

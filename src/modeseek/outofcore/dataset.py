@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from modeseek.engines.threads import ROWS_PER_CHUNK
 from modeseek.files.read import in_row, positions_of
-from modeseek.files.source import listed
-from modeseek.outofcore.inputs import Input
+from modeseek.files.source import Source, listed
 from modeseek.outofcore.reading import Columns, Schema, batches_of, schema_of
 
 READ_AHEAD = 2  # slabs
@@ -30,7 +29,7 @@ Ints = NDArray[np.int64]
 class Dataset:
     """Files, the columns of them that count, and how many rows each has."""
 
-    files: tuple[Input, ...]
+    files: tuple[Source, ...]
     columns: tuple[str, ...]
     dtype: np.dtype[Any]
     stamps: list[dict[str, str]]
@@ -129,7 +128,7 @@ class Dataset:
 
 
 def open_dataset(
-    files: tuple[Input, ...], columns: Sequence[str | int] | None = None, header: bool | None = None
+    files: tuple[Source, ...], columns: Sequence[str | int] | None = None, header: bool | None = None
 ) -> Dataset:
     """Look at every file, and choose the columns: by the first file, by name in the others.
 
@@ -161,13 +160,13 @@ def open_dataset(
     return Dataset(files, names, dtype, stamps, rows, left_out, tuple(schema.names for schema in schemas))
 
 
-def _has_types(file: Input, schema: Schema) -> bool:
+def _has_types(file: Source, schema: Schema) -> bool:
     """Tell whether a file says what its columns hold: one of text without rows does not."""
     return not file.is_text or any(kind != "null" for kind in schema.types)
 
 
 def _check_columns(
-    file: Input, schema: Schema, names: tuple[str, ...], narrow: bool, first: Input, told: Schema
+    file: Source, schema: Schema, names: tuple[str, ...], narrow: bool, first: Source, told: Schema
 ) -> None:
     """Raise unless a file has the columns of the first one, once each, as numbers of the same type."""
     for name in names:

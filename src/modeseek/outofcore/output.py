@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 
 from modeseek.engines.threads import effective_n_jobs
 from modeseek.files import check_place
-from modeseek.files.source import DELIMITERS, SUFFIXES, check_suffix, first_line, pyarrow
+from modeseek.files.formats import pyarrow, stream_rows
+from modeseek.files.source import DELIMITERS, SUFFIXES, Source, check_suffix, first_line
 from modeseek.files.write import cells_of, copy_batches, lengthen_lines, writer_of
 from modeseek.outofcore.dataset import Dataset
-from modeseek.outofcore.inputs import Input
 from modeseek.outofcore.journal import Journal
-from modeseek.outofcore.reading import readable
 
-ROWS, BYTES = 1 << 20, 1 << 26  # written at once: of no more than so many bytes, as the file tells
 LABELS = 1 << 20  # of labels alone
 MOST_AT_ONCE = 4  # files
 
@@ -168,7 +166,7 @@ def write_all(
             os.replace(temporary, target.path)
 
 
-def _write(file: Input, labels: Part, temporary: Path, target: Target, label_column: str) -> None:
+def _write(file: Source, labels: Part, temporary: Path, target: Target, label_column: str) -> None:
     if target.suffix == ".npy":
         _write_npy(labels, temporary)
     elif target.labels_only:
@@ -197,55 +195,7 @@ def _write_labels(labels: Part, temporary: Path, label_column: str) -> None:
             writer.write_batch(pa.record_batch([pa.array(labels[start : start + LABELS])], schema=schema))
 
 
-def _copy_rows(file: Input, labels: Part, temporary: Path, label_column: str) -> None:
+def _copy_rows(file: Source, labels: Part, temporary: Path, label_column: str) -> None:
     """Copy the rows through pyarrow, batch by batch, with the labels as a last column."""
-    with readable(file):
-        rows = _whole_batches(file)
-    copy_batches(
-        rows, temporary, labels, label_column, f"the file {file.path} has changed since its rows were labelled"
-    )
-
-
-def _whole_batches(file: Input) -> tuple[Any, Iterator[Any]]:
-    """Return the schema and the record batches of all columns."""
-    made = _batches(file)
-    return next(made), made
-
-
-def _batches(file: Input) -> Iterator[Any]:
-    """Yield the schema, then batches."""
-    pa = pyarrow()
-    with readable(file), file.readable() as where:
-        if file.suffix == ".parquet":
-            from pyarrow import parquet
-
-            read = parquet.ParquetFile(where, buffer_size=1 << 23)
-            yield read.schema_arrow
-            yield from read.iter_batches(_rows_at_once(read.metadata))
-        elif file.is_text:
-            from modeseek.outofcore.reading import open_text
-
-            lines = open_text(file, where)
-            yield lines.schema
-            yield from lines
-        elif file.suffix == ".npy":
-            from modeseek.outofcore.reading import batches_of, schema_of
-
-            about = schema_of(file)
-            kinds = [pa.from_numpy_dtype(np.dtype(kind)) for kind in about.types]
-            schema = pa.schema(list(zip(about.names, kinds, strict=True)))
-            yield schema
-            for columns in batches_of(file, about.names):
-                yield pa.record_batch([np.ascontiguousarray(column) for column in columns], schema=schema)
-        else:
-            from pyarrow import ipc
-
-            stream = ipc.open_file(where)
-            yield stream.schema
-            yield from (stream.get_batch(k) for k in range(stream.num_record_batches))
-
-
-def _rows_at_once(about: Any) -> int:
-    """Return how many rows of a Parquet file are to be in memory at once."""
-    size = sum(about.row_group(k).total_byte_size for k in range(about.num_row_groups))
-    return int(np.clip(BYTES * about.num_rows // max(size, 1), 1, ROWS))
+    changed = f"the file {file.path} has changed since its rows were labelled"
+    copy_batches(stream_rows(file), temporary, labels, label_column, changed)

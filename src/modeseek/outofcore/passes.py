@@ -8,7 +8,7 @@ then waits for anybody, and a slab stays in the cache from one kernel to the nex
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,19 +107,23 @@ class Passes:
 
         saved, total = time.monotonic(), self.dataset.n
         self.progress(Progress(name, row, total))
-        with closing(self._work(list(sums.values()), row)) as summed:
-            for row in summed:
+        with closing(self._work(list(sums.values()), row, lambda: time.monotonic() - saved >= self.seconds)) as summed:
+            for row, settled in summed:
                 self.progress(Progress(name, row, total))
-                if time.monotonic() - saved >= self.seconds:
+                if settled and time.monotonic() - saved >= self.seconds:
                     save(done=False)
                     saved = time.monotonic()
         save(done=True)
         return row
 
-    def _work(self, sums: list[Sum], row: int) -> Generator[int]:
-        """Sum up slab by slab from a row on; yield after each how many rows there are in the sums."""
+    def _work(self, sums: list[Sum], row: int, due: Callable[[], bool]) -> Generator[tuple[int, bool]]:
+        """Sum up slab by slab from a row on; yield after each how many rows have been added, and whether no others.
+
+        Workers may be ahead of what is added in order. When a checkpoint is due, they come to a halt first.
+        """
         n_jobs = effective_n_jobs(self.n_jobs)
         workers = min(n_jobs, *(one.workers for one in sums))
+        rooms = [self.dataset.room(1) for _ in range(workers)] if workers > 1 else []
 
         def work(points: NDArray[Any], first: int, worker: int) -> tuple[int, list[Any]]:
             return first + len(points), [one.work(points, first, worker) for one in sums]
@@ -128,19 +132,24 @@ class Passes:
             first, parts = piece
             return work(fill(parts, rooms[worker]), first, worker)
 
-        with ExitStack() as stack:
-            done: Iterator[tuple[int, list[Any]]]
-            if workers == 1:
-                slabs = stack.enter_context(closing(self.dataset.slabs(row, int(np.clip(2 * n_jobs, *CHUNKS)))))
-                done = (work(points, first, 0) for first, points in slabs)
-            else:
-                rooms = [self.dataset.room(1) for _ in range(workers)]
-                pieces = stack.enter_context(closing(self.dataset.pieces(row, 1)))
-                done = stack.enter_context(closing(in_order(work_on, pieces, workers)))
-            for row, found in done:
-                for one, part in zip(sums, found, strict=True):
-                    one.add(part)
-                yield row
+        def add(found: list[Any]) -> None:
+            for one, part in zip(sums, found, strict=True):
+                one.add(part)
+
+        if workers == 1:
+            with closing(self.dataset.slabs(row, int(np.clip(2 * n_jobs, *CHUNKS)))) as slabs:
+                for first, points in slabs:
+                    row, found = work(points, first, 0)
+                    add(found)
+                    yield row, True
+            return
+        with closing(self.dataset.pieces(row, 1)) as pieces:
+            for piece in pieces:
+                with closing(in_order(work_on, _until(due, piece, pieces), workers)) as done:
+                    for row, found in done:
+                        add(found)
+                        yield row, False
+                yield row, True
 
     def rows(self, rows: Ints) -> NDArray[Any]:
         """Return single rows, in the order asked: from what came by, or by another pass."""
@@ -151,6 +160,13 @@ class Passes:
         wanted = Gathered(np.unique(rows), self.dataset)
         self.run("gather rows", wanted)
         return wanted.take(rows)
+
+
+def _until(due: Callable[[], bool], item: Any, items: Iterator[Any]) -> Iterator[Any]:
+    """Yield an item, and more of them until it is time to stop."""
+    yield item
+    while not due() and (item := next(items, None)) is not None:
+        yield item
 
 
 class Extent(Sum):

@@ -4,26 +4,31 @@ Nothing here holds more than some batches of rows. Every message names the file,
 """
 
 import math
-import os
-import tokenize
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.engines.threads import in_order
 from modeseek.fields import Floats
+from modeseek.files.formats import (
+    PAGES,
+    arrow_schema,
+    is_number,
+    npy_batches,
+    npy_header,
+    npy_names,
+    open_text,
+    pyarrow,
+    readable,
+)
 from modeseek.files.read import check_header, in_row
-from modeseek.files.source import first_line, is_number, pyarrow
-from modeseek.outofcore.inputs import Input
+from modeseek.files.source import Source
 
 ROWS = 1 << 19  # of a batch
 DECODERS = 2  # row groups of Parquet that are decoded at a time
-PAGES = 1 << 23  # bytes of a Parquet column that are held at once
-LINES = 1 << 23  # bytes of text that are parsed at once
 
 Columns = list[NDArray[Any]]
 
@@ -39,40 +44,28 @@ class Schema:
     rows: int | None  # None: not known before they are read
 
 
-def schema_of(file: Input, header: bool | None = None) -> Schema:
+def schema_of(file: Source, header: bool | None = None) -> Schema:
     """Read names and types; those of a text file are what its beginning looks like."""
-    with readable(file), file.readable() as where:
-        if file.suffix == ".npy":
-            return _npy_schema(file)
-        if file.suffix == ".parquet":
-            found, rows = _parquet(where)
-        elif file.is_text:
-            found, rows = open_text(file, where).schema, None
-        else:
-            from pyarrow import ipc
-
-            found, rows = ipc.open_file(where).schema, None
+    if file.suffix == ".npy":
+        with readable(file), file.opened() as stream:
+            shape, _, dtype = npy_header(file, stream)
+        names = npy_names(shape)
+        narrow, d = dtype in (np.float16, np.float32), len(names)
+        return Schema(tuple(names), (str(dtype),) * d, (True,) * d, (narrow,) * d, shape[0])
+    with readable(file):
+        found, rows = arrow_schema(file)
     if file.is_text and header is None:
         check_header(file, found.names)
     types = pyarrow().types
-    narrow = tuple(types.is_float32(t) or types.is_float16(t) for t in found.types)
-    return Schema(
-        tuple(found.names), tuple(map(str, found.types)), tuple(map(is_number, found.types)), narrow, rows
-    )  # fmt: skip
+    thin = tuple(types.is_float32(t) or types.is_float16(t) for t in found.types)
+    return Schema(tuple(found.names), tuple(map(str, found.types)), tuple(map(is_number, found.types)), thin, rows)
 
 
-def _parquet(where: Any) -> tuple[Any, int]:
-    from pyarrow import parquet
-
-    file = parquet.ParquetFile(where)
-    return file.schema_arrow, file.metadata.num_rows
-
-
-def batches_of(file: Input, names: tuple[str, ...], first: int = 0) -> Iterator[Columns]:
+def batches_of(file: Source, names: tuple[str, ...], first: int = 0) -> Iterator[Columns]:
     """Yield the columns of some rows, then of the next, from row ``first`` on; a missing value is an error."""
     with readable(file, names), file.readable() as where:
         if file.suffix == ".npy":
-            yield from _npy_batches(file, names, first)
+            yield from npy_batches(file, [int(name[1:]) for name in names], first, ROWS)
             return
         read = _parquet_batches if file.suffix == ".parquet" else _text_batches if file.is_text else _arrow_batches
         for row, batch in read(file, where, names, first):
@@ -81,7 +74,7 @@ def batches_of(file: Input, names: tuple[str, ...], first: int = 0) -> Iterator[
                 yield [_numbers(file, name, batch.column(name).slice(skip), row + skip) for name in names]
 
 
-def _parquet_batches(file: Input, where: Any, names: tuple[str, ...], first: int) -> Iterator[tuple[int, Any]]:
+def _parquet_batches(file: Source, where: Any, names: tuple[str, ...], first: int) -> Iterator[tuple[int, Any]]:
     from pyarrow import parquet
 
     read = parquet.ParquetFile(where, buffer_size=PAGES)
@@ -96,7 +89,7 @@ def _parquet_batches(file: Input, where: Any, names: tuple[str, ...], first: int
         row += batch.num_rows
 
 
-def _decoded(file: Input, where: Any, read: Any, names: tuple[str, ...], groups: range) -> Iterator[Any]:
+def _decoded(file: Source, where: Any, read: Any, names: tuple[str, ...], groups: range) -> Iterator[Any]:
     """Yield what is in row groups; two are decoded at a time, if they are of a size for that."""
     from pyarrow import parquet
 
@@ -115,7 +108,7 @@ def _decoded(file: Input, where: Any, read: Any, names: tuple[str, ...], groups:
         yield from batches
 
 
-def _arrow_batches(file: Input, where: Any, names: tuple[str, ...], first: int) -> Iterator[tuple[int, Any]]:
+def _arrow_batches(file: Source, where: Any, names: tuple[str, ...], first: int) -> Iterator[tuple[int, Any]]:
     from pyarrow import ipc
 
     whole = ipc.open_file(where).schema
@@ -127,30 +120,14 @@ def _arrow_batches(file: Input, where: Any, names: tuple[str, ...], first: int) 
         row += batch.num_rows
 
 
-def _text_batches(file: Input, where: Any, names: tuple[str, ...], first: int) -> Iterator[tuple[int, Any]]:
+def _text_batches(file: Source, where: Any, names: tuple[str, ...], first: int) -> Iterator[tuple[int, Any]]:
     row = 0
     for batch in open_text(file, where, names):
         yield row, batch
         row += batch.num_rows
 
 
-def open_text(file: Input, where: Any, names: tuple[str, ...] = (), *, threads: bool = True) -> Any:
-    """Open a text file; the columns named are numbers, the others whatever their beginning looks like."""
-    from pyarrow import csv
-
-    return csv.open_csv(
-        where,
-        read_options=csv.ReadOptions(
-            use_threads=threads, block_size=LINES, autogenerate_column_names=not file.header
-        ),
-        parse_options=csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
-        convert_options=csv.ConvertOptions(
-            include_columns=list(names), column_types={name: pyarrow().float64() for name in names}
-        ),
-    )  # fmt: skip
-
-
-def _numbers(file: Input, name: str, column: Any, row: int) -> NDArray[Any]:
+def _numbers(file: Source, name: str, column: Any, row: int) -> NDArray[Any]:
     """Return a column as an array, without a copy where that can be."""
     if column.null_count:
         row += int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
@@ -160,63 +137,10 @@ def _numbers(file: Input, name: str, column: Any, row: int) -> NDArray[Any]:
     return np.asarray(column.to_numpy())
 
 
-# ------------------------------------------------------------------------------------------------------ NPY
-
-
-def npy_header(file: Input, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read shape, order (True: column by column) and type of an array; the stream is then where numbers begin."""
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    try:
-        shape, by_column, dtype = read(stream)
-    except tokenize.TokenError as error:  # NumPy lets it through
-        raise ValueError(f"{file.path} cannot be read as .npy: {error.args[0]}") from None
-    if len(shape) not in (1, 2) or dtype.kind not in "fiu":
-        held = f"{dtype} of shape {shape}"
-        raise ValueError(f"{file.path} must hold real numbers in rows and columns; it holds {held}")
-    begin = stream.tell()
-    if stream.seek(0, os.SEEK_END) < begin + math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{file.path} cannot be read as .npy: it ends before its last row")
-    stream.seek(begin)
-    if 0 in shape[1:]:
-        raise ValueError(f"{file.path} has no columns: its shape is {shape}")
-    return shape, by_column and len(shape) == 2, dtype
-
-
-def _npy_schema(file: Input) -> Schema:
-    with file.opened() as stream:
-        shape, _, dtype = npy_header(file, stream)
-    d = shape[1] if len(shape) == 2 else 1
-    narrow = dtype in (np.float16, np.float32)
-    return Schema(tuple(f"x{j}" for j in range(d)), (str(dtype),) * d, (True,) * d, (narrow,) * d, shape[0])
-
-
-def _npy_batches(file: Input, names: tuple[str, ...], first: int) -> Iterator[Columns]:
-    chosen = [int(name[1:]) for name in names]
-    with file.opened() as stream:
-        shape, by_column, dtype = npy_header(file, stream)
-        begin, n, d = stream.tell(), shape[0], shape[1] if len(shape) == 2 else 1
-        for row in range(first, n, ROWS):
-            m = min(ROWS, n - row)
-            if by_column:
-                yield [_npy_part(file, stream, begin + (j * n + row) * dtype.itemsize, m, dtype) for j in chosen]
-            else:
-                part = _npy_part(file, stream, begin + row * d * dtype.itemsize, m * d, dtype).reshape(m, d)
-                yield [part[:, j] for j in chosen]
-
-
-def _npy_part(file: Input, stream: IO[bytes], offset: int, size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    stream.seek(offset)
-    read = stream.read(size * dtype.itemsize)
-    if len(read) < size * dtype.itemsize:
-        raise ValueError(f"{file.path} cannot be read as .npy: it ends before its last row")
-    return np.frombuffer(read, dtype)
-
-
 # ---------------------------------------------------------------------------------------------- statistics
 
 
-def bounds_in_statistics(file: Input, names: tuple[str, ...]) -> Floats | None:
+def bounds_in_statistics(file: Source, names: tuple[str, ...]) -> Floats | None:
     """Return the bounds (2, d) that the row groups of a Parquet file state; None if any does not.
 
     They may be wider than the data, or wrong: whoever reads the data checks them.
@@ -249,44 +173,3 @@ def _as_float(value: Any) -> float:
         return float(value) + 0.0
     except (TypeError, ValueError):
         return math.nan
-
-
-# -------------------------------------------------------------------------------------------------- errors
-
-
-@contextmanager
-def readable(file: Input, names: tuple[str, ...] = ()) -> Iterator[None]:
-    """Turn what a reader says of a broken file into one line that names the file."""
-    pa = pyarrow()
-    try:
-        yield
-    except UnicodeDecodeError:
-        raise ValueError(f"{file.path}: the names of the columns are not UTF-8 text") from None
-    except pa.ArrowException as error:
-        why = first_line(_with_row_number(file, names, error))
-        raise ValueError(f"{file.path} cannot be read as {file.suffix}: {why}") from None
-    except ValueError as error:
-        if file.path in str(error):
-            raise
-        raise ValueError(f"{file.path} cannot be read as {file.suffix}: {first_line(error)}") from None
-    except ImportError:
-        raise
-    except Exception as error:
-        if file.remote:  # each file system has errors of its own; a connection that was lost may come back
-            raise OSError(f"{file.path} cannot be read: {first_line(error)}") from error
-        if not isinstance(error, OSError):
-            raise
-        raise ValueError(f"{file.path} cannot be read as {file.suffix}: {first_line(error)}") from None
-
-
-def _with_row_number(file: Input, names: tuple[str, ...], error: Exception) -> Exception:
-    """Read a broken text file again on one thread: only then does the reader say which row is broken."""
-    if not file.is_text or "Row #" in str(error):
-        return error
-    try:
-        with file.readable() as where:
-            for _ in open_text(file, where, names, threads=False):
-                pass
-    except pyarrow().ArrowException as again:
-        return again
-    return error

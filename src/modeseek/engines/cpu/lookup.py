@@ -98,11 +98,11 @@ def sub_cells(x, corner, per_node, shape, cells, s, out, nodes):
 
 
 @kernel
-def resolve_bins_2d(x, corner, per_node, shape, cells, s, blocks, bin_labels, index, counts, unknown):
-    """Replace bins (of `bin_2d`) by labels, in place; write the rows without one to ``unknown``, return how many.
+def resolve_bins_2d(x, corner, per_node, shape, cells, s, blocks, bin_labels, index, out, counts, unknown):
+    """Write the labels of rows in bins (of `bin_2d`); write the rows without one to ``unknown``, return how many.
 
     ``bin_labels`` has the label of each bin, UNKNOWN, or -2 where there are several: only rows in those are read again,
-    and added to counts[1 + label].
+    and added to counts[1 + label]. ``out`` may be ``index``; UNKNOWN is the highest number of an unsigned type.
     """
     length1 = shape[1]
     found = 0
@@ -117,7 +117,7 @@ def resolve_bins_2d(x, corner, per_node, shape, cells, s, blocks, bin_labels, in
             if e == UNKNOWN:
                 unknown[found] = r
                 found += 1
-        index[r] = e
+        out[r] = e
     return found
 
 
@@ -128,3 +128,16 @@ def rename(labels, names):
     for r in range(labels.size):
         e = np.int64(labels[r])
         labels[r] = names[e if e >= 0 else last]
+
+
+@kernel
+def name_codes(codes, names, unknown, late, out):
+    """Write names[code] of each row; those of code ``unknown`` get the entries of ``late``, in order."""
+    k = 0
+    for r in range(codes.size):
+        code = codes[r]
+        if code == unknown:
+            out[r] = late[k]
+            k += 1
+        else:
+            out[r] = names[code]

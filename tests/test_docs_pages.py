@@ -1,0 +1,98 @@
+"""The blocks of Python on the pages of docs/ run as they stand there, page by page, in the order of the page.
+
+What a reader does not see, in comments of the page: ``<!-- given: CODE -->`` runs before what follows it (data that the
+reader has), ``<!-- not run: REASON -->`` leaves out the next block. `np` and `ms` are known everywhere.
+"""
+
+import doctest
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import modeseek as ms
+
+DOCS = Path(__file__).parents[1] / "docs"
+STEP = re.compile(
+    r"^<!-- given:\s(?P<given>.*?)-->$|^(?P<skip><!-- not run: [^\n]+ -->\n)?^```python\n(?P<block>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+HOW_TO = [
+    "bandwidth",
+    "dask",
+    "embeddings",
+    "explore",
+    "geometry",
+    "gpu",
+    "larger-than-memory",
+    "segmentation",
+    "streams",
+]
+HOW_TO += ["coming-from-hdbscan", "coming-from-scikit-learn"]
+PAGES = {page.stem: page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))}
+WITH_CODE = [name for name, text in PAGES.items() if "\n```python\n" in text]
+
+
+def run(text: str, name: str) -> int:
+    """Run what a page shows, and return how many blocks."""
+    known, count = {"np": np, "ms": ms, "__name__": "page"}, 0
+    runner = doctest.DocTestRunner()
+    for step in STEP.finditer(text):
+        line = text.count("\n", 0, step.start())
+        if step["given"]:
+            exec(compile("\n" * line + step["given"].strip(), name, "exec"), known)
+        if step["block"] is None or step["skip"]:
+            continue
+        count += 1
+        if ">>> " in step["block"]:
+            test = doctest.DocTestParser().get_doctest(step["block"], known, name, name, line)
+            runner.run(test, clear_globs=False)
+            known = test.globs
+        else:
+            exec(compile("\n" * (line + 1) + step["block"], name, "exec"), known)
+    assert runner.summarize(verbose=False).failed == 0
+    return count
+
+
+@pytest.mark.parametrize("name", WITH_CODE)
+def test_what_a_page_shows_runs(name, tmp_path, monkeypatch):
+    if "torch" in PAGES[name]:
+        pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shown = run(PAGES[name], f"{name}.md")
+    assert shown == PAGES[name].count("\n```python\n") - PAGES[name].count("<!-- not run: ")
+
+
+@pytest.mark.parametrize("name", HOW_TO)
+def test_a_page_says_what_it_is_for_before_anything_else(name):
+    opening = PAGES[name].split("\n\n")[1]
+    assert opening.startswith("You have ")
+    assert " want" in opening or " fit" in opening
+
+
+@pytest.mark.parametrize("text", ["```python\n1 / 0\n```", "```python\n>>> 1 + 1\n3\n\n```", "<!-- given: 1 / 0 -->"])
+def test_a_block_that_is_wrong_is_seen(text):
+    with pytest.raises((ZeroDivisionError, AssertionError)):
+        run(text, "wrong")
+
+
+def test_given_and_left_out_blocks():
+    given, left_out = (
+        "<!-- given: x = 2 -->\n```python\ny = x\n```\n\n",
+        "<!-- not run: no -->\n```python\n1 / 0\n```\n",
+    )
+    text = given + left_out + "```python\n>>> y\n2\n\n```"
+    assert run(text, "fine") == 2
+
+
+def test_links_between_pages_and_to_pictures_lead_somewhere():
+    broken = []
+    for name, text in PAGES.items():
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+            if "://" not in target and not (DOCS / target).exists():
+                broken.append(f"{name}.md -> {target}")
+    assert not broken
