@@ -14,6 +14,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 
+from pygments.lexers.special import TextLexer
+
 import modeseek as ms
 
 sys.modules["modeseek.plot"] = ms.plot  # its public name, which is no module that could be imported
@@ -66,8 +68,13 @@ def expand_patterns(app, docname, source):
     source[0] = "\n".join(expanded)
 
 
-def link_lesson(app, docname, source):
-    """Turn links to scripts of the lesson, which the repository shows, into links to what Sphinx makes of them."""
+def link_into_site(app, docname, source):
+    """Turn links that the repository shows (the lesson's scripts, its root) into links to what Sphinx makes of it.
+
+    Folders are no pages: of links to them the text is left.
+    """
+    source[0] = re.sub(r"\]\(\.\./(ARCHITECTURE|CHANGELOG)\.md", lambda found: f"]({found[1].lower()}.md", source[0])
+    source[0] = re.sub(r"\[([^\]]+)\]\(\.\./[\w/-]+\)", r"\1", source[0])
     source[0] = source[0].replace("](lesson/README.rst)", "](built/lesson/index.rst)")
     source[0] = re.sub(r"\]\(lesson/(\w+)\.py\)", r"](built/lesson/\1.rst)", source[0])
 
@@ -141,6 +148,7 @@ html_sidebars = {"index": []}
 
 def setup(app):
     """Tell Sphinx what is done to pages."""
-    app.connect("source-read", link_lesson)
+    app.add_lexer("bpl", TextLexer)  # a dialect of APL that Pygments does not know
+    app.connect("source-read", link_into_site)
     app.connect("html-page-context", no_strangers)
     app.connect("source-read", expand_patterns)
