@@ -30,7 +30,7 @@ PAPER = tuple(
     f"paper_{name}"
     for name in (
         "pareto", "errors", "slopes", "certified", "stages", "ablations", "dimensions", "embeddings", "quality",
-        "quality_intervals", "coverage", "coverage_fast", "gaps",
+        "quality_intervals", "coverage", "coverage_fast", "gaps", "growth",
     )
 )  # fmt: skip
 SCALING = {

@@ -256,6 +256,20 @@ def threshold(table: list[Row]) -> str:
 HALF = 0.5
 
 
+def growth() -> dict[str, str]:
+    """Name the largest sizes."""
+    table = [r for r in rows("paper_growth") if r["seconds"]]
+    found = {}
+    for where in ("memory", "files"):
+        some = [r for r in table if r["where"] == where and r["fidelity"] == "certified"]
+        row = max(some, key=lambda r: int(r["n"]))
+        found[f"most_{where}_n"] = grouped(int(row["n"]))
+        found[f"most_{where}"] = duration(float(row["seconds"]))
+        found[f"most_{where}_slowest"] = duration(float(row["slowest"]))
+        found[f"most_{where}_mib"] = grouped(round(float(row["extra_bytes"]) / 2**20))
+    return found
+
+
 def coverage() -> dict[str, str]:
     """Name how often the bound of an audit as users run it holds."""
     planted, fast = rows("paper_coverage"), rows("paper_coverage_fast")
@@ -382,7 +396,7 @@ def setting() -> dict[str, str]:
 
 PARTS = (
     setting, soundness, examples, fidelity, scaling, audits, many_columns,
-    rivals, spacings, ablations, dimensions, gaps, coverage, qualities,
+    rivals, spacings, ablations, dimensions, gaps, growth, coverage, qualities,
 )  # fmt: skip
 TABLES = {"ablation": ablation_table, "dimensions": dimensions_table}
 
