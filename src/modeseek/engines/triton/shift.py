@@ -35,6 +35,7 @@ def _weight(r2, KERNEL: tl.constexpr):
     elif KERNEL == "triangular":
         g = tl.maximum(1.0 - tl.sqrt(r2), 0.0)
     else:
+        tl.static_assert(KERNEL == "epanechnikov" or KERNEL == "biweight")  # no kernel is taken for another
         g = tl.maximum(1.0 - r2, 0.0)
         if KERNEL == "biweight":
             g = g * g
