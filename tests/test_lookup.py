@@ -67,7 +67,7 @@ def test_the_first_row_of_each_sub_cell_is_found(d):
 
 def test_cells_cut_into_parts_of_one_label_count_as_whole():
     table = table_of(2)
-    uniform = table.uniform()
+    uniform = table.uniform().labels
     parts = table.blocks.reshape(-1, SPLIT**2)
     for cell, entry in zip(table.cells, uniform, strict=True):
         own = parts[-2 - cell] if cell < UNKNOWN else np.array([cell])

@@ -202,6 +202,18 @@ def test_one_text_file_is_written_as_by_the_command_in_memory(tmp_path):
 # ---------------------------------------------------------------------------------------------------- resuming
 
 
+def stopped_after(moment: int, folder, out, options) -> None:
+    """Stop a run when it has told so often how far it is."""
+    count = iter(range(moment))
+
+    def stop(at):
+        if next(count, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ms.cluster_files(folder, out, **options, progress=stop)
+
+
 @pytest.mark.parametrize("fidelity", ["certified", "fast"])
 def test_a_run_that_was_stopped_anywhere_goes_on_to_the_same_bits(tmp_path, monkeypatch, fidelity):
     monkeypatch.setattr(passes, "CHUNKS", (1, 1))
@@ -212,14 +224,8 @@ def test_a_run_that_was_stopped_anywhere_goes_on_to_the_same_bits(tmp_path, monk
     ms.cluster_files(folder, tmp_path / "count", **options, progress=begun.append)
     moments = range(1, len(begun), max(1, len(begun) // 12))
     for moment in moments:
-        out, count = tmp_path / f"out{moment}", iter(range(moment))
-
-        def stop(at, count=count):
-            if next(count, None) is None:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            ms.cluster_files(folder, out, **options, progress=stop)
+        out = tmp_path / f"out{moment}"
+        stopped_after(moment, folder, out, options)
         assert [path.name for path in out.iterdir()] == [".modeseek"]
         found = ms.cluster_files(folder, out, **options, resume=True)
         assert found.resumed
@@ -235,14 +241,8 @@ def test_checkpoints_hold_the_rows_before_them_and_no_others(tmp_path, fidelity,
     options = {"bandwidth": 1.0, "fidelity": fidelity, "labels_only": True, "n_jobs": 4, "checkpoint_seconds": 0.004}
     ms.cluster_files(folder, tmp_path / "whole", **options)
     for moment in (3, 6, 9, 13, 20, 25, 29):
-        out, count = tmp_path / f"out{moment}", iter(range(moment))
-
-        def stop(at, count=count):
-            if next(count, None) is None:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            ms.cluster_files(folder, out, **options, progress=stop)
+        out = tmp_path / f"out{moment}"
+        stopped_after(moment, folder, out, options)
         ms.cluster_files(folder, out, **options, resume=True)
         for path in (tmp_path / "whole").iterdir():
             assert (out / path.name).read_bytes() == path.read_bytes(), moment

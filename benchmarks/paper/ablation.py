@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 import modeseek as ms
 from benchmarks import data
+from benchmarks.certificate import timed
 from benchmarks.harness import Row
-from benchmarks.paper.common import disagreement, problem_of, program, timed
+from benchmarks.paper.common import disagreement, problem_of, program
 from benchmarks.paper.stages import EVERYTHING, Stage, Without, stages
 from modeseek.fields.grid import GridField
 from modeseek.label import UNKNOWN

@@ -3,14 +3,12 @@
 import argparse
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.cluster import contingency_matrix
 
 from benchmarks import harness
@@ -35,15 +33,6 @@ def disagreement(labels: ArrayLike, truth: ArrayLike) -> float:
     table = contingency_matrix(np.asarray(truth), np.asarray(labels))
     rows, columns = linear_sum_assignment(table, maximize=True)
     return 1.0 - float(table[rows, columns].sum()) / len(np.asarray(labels))
-
-
-def timed(call: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the seconds that one call takes, and its result, without warnings of climbs that did not end."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        start = time.perf_counter()
-        result = call()
-        return time.perf_counter() - start, result
 
 
 def program(name: str, doc: str | None, parts: Mapping[str, Part], argv: list[str] | None) -> int:

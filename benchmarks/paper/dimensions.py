@@ -29,9 +29,10 @@ from sklearn.metrics import adjusted_rand_score
 
 import modeseek as ms
 from benchmarks import clusterings, embeddings, reference
+from benchmarks.certificate import timed
 from benchmarks.harness import Row, alternate
 from benchmarks.mean_shift import Fit
-from benchmarks.paper.common import problem_of, program, timed
+from benchmarks.paper.common import problem_of, program
 from modeseek.pipeline import route_of
 
 N, FEW, CLUSTERS = 5000, 2000, 6

@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import harness, outofcore, scaling
+from benchmarks.certificate import timed
 from benchmarks.harness import Row
-from benchmarks.paper.common import program, timed
+from benchmarks.paper.common import program
 
 IN_MEMORY = (200_000_000, 400_000_000)
 IN_FILES, COPIES = 200_000_000, 5

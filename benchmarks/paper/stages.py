@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import modeseek.flood
-from benchmarks.paper.common import timed
+from benchmarks.certificate import timed
 from modeseek.certify import ProvenLabels, Tubes
 from modeseek.fields import Ints
 from modeseek.flood import cells_around

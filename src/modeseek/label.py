@@ -35,6 +35,13 @@ class Counts(NamedTuple):
     members: NDArray[np.int64]
 
 
+class Uniform(NamedTuple):
+    """What `CellLabels` of very many rows are looked up in: made once, as it costs a look at every cell."""
+
+    labels: NDArray[np.signedinteger]  # of each cell, flat: -2 where its sub-cells have more than one
+    highest: int
+
+
 @dataclass
 class CellLabels(SmallPickles):
     """A look-up table of labels over the nodes of a box."""
@@ -72,7 +79,7 @@ class CellLabels(SmallPickles):
         points: NDArray[Any],
         out: NDArray[np.signedinteger],
         n_jobs: int | None = None,
-        table: NDArray[np.signedinteger] | None = None,
+        table: Uniform | None = None,
     ) -> Counts:
         """Write the label of each row to ``out``, UNKNOWN where there is none; return the rows of each label.
 
@@ -81,9 +88,9 @@ class CellLabels(SmallPickles):
         from modeseek.engines.cpu.lookup import BLOCK_ROWS, label_rows
 
         corner, shape = self.geometry()
-        entries = self.cells if table is None else table
+        entries, highest = Uniform(self.cells, self.highest()) if table is None else table
         workers = n_workers(len(points), n_jobs)
-        counts = np.zeros((workers, self.highest() + 3), np.int64)  # of rows without a label second
+        counts = np.zeros((workers, highest + 3), np.int64)  # of rows without a label second
         nodes, mixed = np.empty((workers, BLOCK_ROWS), np.int32), np.empty((workers, BLOCK_ROWS + 1), np.int16)
 
         def work(worker: int, start: int, stop: int) -> None:
@@ -97,9 +104,9 @@ class CellLabels(SmallPickles):
         total = counts.sum(axis=0)
         return Counts(int(total[1]), total[2:])
 
-    def uniform(self, dtype: Any = np.int32) -> NDArray[np.signedinteger]:
-        """Return the label of each cell, flat: also of mixed ones whose sub-cells are of one label; -2 where not."""
-        return self.of_bins(1).astype(dtype)
+    def uniform(self, dtype: Any = np.int32) -> Uniform:
+        """Return the label of each cell, also of mixed ones whose sub-cells are of one label."""
+        return Uniform(self.of_bins(1).astype(dtype), self.highest())
 
     def label(
         self, points: NDArray[Any], places: Places | None = None, n_jobs: int | None = None

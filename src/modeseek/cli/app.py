@@ -97,6 +97,9 @@ Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Threads; default
 Device = Annotated[
     str, typer.Option(metavar="auto|cpu|cuda|cuda:1|...", help="Where to work: with Torch installed, on a GPU, too.")
 ]
+Header = Annotated[
+    bool | None, typer.Option("--header/--no-header", help="Whether the first line of a text file holds names.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
 
 
@@ -192,10 +195,7 @@ def cluster(
     jobs: Jobs = None,
     device: Device = "auto",
     label_column: Annotated[str, typer.Option(help="Name of the new column.")] = "label",
-    header: Annotated[
-        bool | None,
-        typer.Option("--header/--no-header", help="Whether the first line of a text file holds names."),
-    ] = None,
+    header: Header = None,
     stream: Annotated[
         bool,
         typer.Option(
@@ -304,10 +304,7 @@ def sketch(
         str | None, typer.Option(metavar="COLUMN", help="Name or position of a column of weights.")
     ] = None,
     jobs: Jobs = None,
-    header: Annotated[
-        bool | None,
-        typer.Option("--header/--no-header", help="Whether the first line of a text file holds names."),
-    ] = None,
+    header: Header = None,
     quiet: Quiet = False,
 ) -> None:
     """Sum the rows of tables, up to three columns, into a sketch: a small file that merges with others."""
@@ -353,10 +350,7 @@ def bandwidth(
     ] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the clusters at every scale into this picture.")] = None,
     jobs: Jobs = None,
-    header: Annotated[
-        bool | None,
-        typer.Option("--header/--no-header", help="Whether the first line of a text file holds names."),
-    ] = None,
+    header: Header = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the bandwidth alone.")] = False,
 ) -> None:
     """Find the bandwidth for a table: clusters at every scale, and the scale at which they stand apart."""
@@ -401,10 +395,7 @@ def explore(
     fidelity: FidelityOption = Fidelity.CERTIFIED,
     title: Annotated[str | None, typer.Option(help="Heading of the page; default: the name of INPUT.")] = None,
     jobs: Jobs = None,
-    header: Annotated[
-        bool | None,
-        typer.Option("--header/--no-header", help="Whether the first line of a text file holds names."),
-    ] = None,
+    header: Header = None,
     quiet: Quiet = False,
 ) -> None:
     """Make a page to explore a table: move the bandwidth, and see clusters merge."""

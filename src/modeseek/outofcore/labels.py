@@ -68,7 +68,7 @@ class LookUp(Sum):
 
     def __init__(self, table: CellLabels, labels: LabelFile, d: int, dtype: np.dtype[Any], n_jobs: int | None):
         self.table, self.labels, self.n_jobs = table, labels, n_jobs
-        self._entries = table.uniform(labels.dtype)
+        self._uniform = table.uniform(labels.dtype)
         self.counts: Ints = np.zeros(len(labels.counts) + 1, np.int64)  # of rows without a label first
         self._rows: list[Ints] = []
         self._points: list[NDArray[Any]] = [np.empty((0, d), dtype)]
@@ -77,7 +77,7 @@ class LookUp(Sum):
     def work(self, points: NDArray[Any], first: int, worker: int) -> tuple[NDArray[Any], Counts, Ints, NDArray[Any]]:
         """Look rows up; return their codes, the rows of each, and which have none."""
         codes = np.empty(len(points), self.labels.dtype)
-        counts = self.table.assign(points, codes, self.n_jobs, self._entries)
+        counts = self.table.assign(points, codes, self.n_jobs, self._uniform)
         rows = np.flatnonzero(codes == UNKNOWN) if counts.unknown else np.empty(0, np.int64)
         return codes, counts, rows + first, points[rows]
 
