@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modeseek.engines.threads import ROWS_PER_CHUNK, run_chunks, workers_with_grids
+from modeseek.engines.threads import run_chunks, workers_with_grids
 from modeseek.fields.nodes import Box, cell_corner
 
 Floats = NDArray[np.float64]
@@ -30,12 +30,16 @@ class Places:
 
     def in_cells(self, box: Box) -> Ints:
         """Return the number of points in the cell of each node, flat."""
-        bins = self.counts.reshape([side * self.per_node for side in box.shape])
-        corners = np.ndindex(*(self.per_node,) * bins.ndim)
-        total = np.zeros(box.shape, np.int64)
-        for corner in corners:
-            total += bins[tuple(slice(c, None, self.per_node) for c in corner)]
-        return total.reshape(-1)
+        return in_cells(self.counts, self.per_node, box).reshape(-1)
+
+
+def in_cells(counts: Ints, per_node: int, box: Box) -> Ints:
+    """Add up, over the cell of each node of the box, the points of its bins (flat, so many to a cell along an axis)."""
+    bins = counts.reshape([side * per_node for side in box.shape])
+    total = np.zeros(box.shape, np.int64)
+    for corner in np.ndindex(*(per_node,) * bins.ndim):
+        total += bins[tuple(slice(c, None, per_node) for c in corner)]
+    return total
 
 
 def place_points(
@@ -54,8 +58,8 @@ def place_points(
     workers = workers_with_grids(points, box.n_nodes * (PATCH + 6) // 2, n_jobs)
     patches, index = Patches(box, origin, delta, unit, workers), np.empty(n, np.int32)
     patches.add(points, index)
-    masses, counts = patches.totals()
-    return masses, Places(2, counts, index)
+    total = patches.totals()
+    return total["masses"], Places(2, total["counts"], index)
 
 
 def placing_pays(n: int, d: int, bounds: Floats, box: Box, delta: float) -> bool:
@@ -81,36 +85,35 @@ class Patches:
         self._patches = _in_cache_lines(workers * box.n_nodes * kernels.PATCH).reshape(workers, -1)
         self._masses = np.zeros((workers, box.n_nodes), np.int64)
         self._offsets = np.empty((workers, 2 * kernels.BLOCK_ROWS), np.float32)
-        self._bins = np.empty((workers, ROWS_PER_CHUNK), np.int32)  # where nobody asks for them
         self._cells = np.empty((workers, kernels.BLOCK_ROWS), np.int32)
         self._full = np.empty((workers, kernels.BLOCK_ROWS), np.int16)
 
-    def add(self, points: NDArray[Any], index: NDArray[np.int32] | None = None, worker: int | None = None) -> None:
-        """Add points (n, 2), and write the bin of each to ``index``; without it, bins are forgotten.
+    def add(self, points: NDArray[Any], index: NDArray[np.int32], first: int = 0, worker: int | None = None) -> None:
+        """Add points (n, 2), and write the bin of each to ``index``.
 
-        Several threads may add points at once, each as a worker of its own.
+        Several threads may add points at once, each as a worker of its own. What number the ``first`` point has among
+        all makes no difference.
         """
 
         def work(number: int, start: int, stop: int) -> None:
             k = number if worker is None else worker
             rows = np.ascontiguousarray(points[start:stop])
-            bins = self._bins[k, : stop - start] if index is None else index[start:stop]
             self._kernels.deposit_patches(
-                rows, self._corner, 2.0 / self._delta, np.int32(self._length), bins,
+                rows, self._corner, 2.0 / self._delta, np.int32(self._length), index[start:stop],
                 self._counts[k], self._patches[k], self._step, self._masses[k], self._offsets[k], self._cells[k],
                 self._full[k],
             )  # fmt: skip
 
         run_chunks(len(points), work, self.workers if worker is None else 1)
 
-    def totals(self) -> tuple[Ints, Ints]:
+    def totals(self) -> dict[str, Ints]:
         """Return the masses of the nodes and the counts of the bins so far, flat."""
 
         def fold(_: int, k: int, end: int) -> None:
             self._kernels.fold_patches(self._patches[k], self._length, self._step, self._masses[k])
 
         run_chunks(self.workers, fold, self.workers, 1)
-        return self._masses.sum(axis=0), self._counts.sum(axis=0, dtype=np.int64)
+        return {"masses": self._masses.sum(axis=0), "counts": self._counts.sum(axis=0, dtype=np.int64)}
 
     def go_on(self, masses: Ints, counts: Ints) -> None:
         """Begin from what `totals` returned before."""

@@ -674,20 +674,13 @@ class BinCounts:
         self._corner, self._shape = cell_corner(bounds[0], box, delta), 2 * np.array(box.shape, np.int64)
         self._stride = max(1, n // (n_bins * SAMPLES_PER_BIN)) | 1  # odd: rows may come in pairs or fours
         self._counts, self._offsets = np.zeros((workers, n_bins), np.int32), np.zeros((workers, 4 * n_bins), np.int64)
-        self._bins = np.empty((workers, ROWS_PER_CHUNK), np.int32)  # where nobody asks for them
 
     def sample(self) -> slice:
         """Return the rows that the variance within bins is taken from."""
         return slice(0, self._n, max(1, self._n // VARIANCE_SAMPLE))
 
-    def add(
-        self,
-        points: NDArray[Any],
-        index: NDArray[np.int32] | None = None,
-        first: int = 0,
-        worker: int | None = None,
-    ) -> None:
-        """Count points (m, 2), and write the bin of each to ``index``; without it, bins are forgotten.
+    def add(self, points: NDArray[Any], index: NDArray[np.int32], first: int = 0, worker: int | None = None) -> None:
+        """Count points (m, 2), and write the bin of each to ``index``.
 
         ``first`` is the number of the first one among all. Several threads may add points at once, each as a worker of
         its own.
@@ -700,8 +693,7 @@ class BinCounts:
             k = number if worker is None else worker
             rows = np.ascontiguousarray(points[start:stop])
             offsets = self._offsets[k] if sampled else np.zeros_like(self._offsets[k])
-            bins = self._bins[k, : stop - start] if index is None else index[start:stop]
-            self._count(rows, bins, self._counts[k], offsets)
+            self._count(rows, index[start:stop], self._counts[k], offsets)
 
         if lead:
             count(0, 0, lead, sampled=False)
@@ -724,9 +716,9 @@ class BinCounts:
 
         bin_2d(rows, self._corner, 1.0 / self._delta, self._shape, self._stride, counts, offsets, index)
 
-    def totals(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def totals(self) -> dict[str, NDArray[np.int64]]:
         """Return counts and sums of offsets so far, flat."""
-        return self._counts.sum(axis=0, dtype=np.int64), self._offsets.sum(axis=0)
+        return {"counts": self._counts.sum(axis=0, dtype=np.int64), "offsets": self._offsets.sum(axis=0)}
 
     def go_on(self, counts: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
         """Begin from what `totals` returned before."""
@@ -736,8 +728,9 @@ class BinCounts:
         """Return what is in the bins, given the points of the `sample` and their bins; ``index`` has that of all."""
         from modeseek.engines.cpu.deposit import OFFSET_BITS
 
-        total, offsets = self.totals()
-        sampled, occupied = offsets.reshape(-1, 4), np.flatnonzero(total)
+        sums = self.totals()
+        total, sampled = sums["counts"], sums["offsets"].reshape(-1, 4)
+        occupied = np.flatnonzero(total)
         number = sampled[occupied, 0, None]
         # an integer stands for the middle of its step; a bin without a sample has its mean in the middle
         middle = np.where(number, (sampled[occupied, 1:3] + 0.5 * number) / np.maximum(number, 1) / 2**OFFSET_BITS, 0.5)

@@ -72,21 +72,20 @@ def deposit(points: NDArray[Any], weights: Floats, empty: DensitySketch, box: Bo
 
 def place(points: NDArray[Any], weights: Floats, box: Box, origin: Floats, delta: float, keep: bool) -> Placed:
     """Deposit very many points by patches, and count them in bins."""
-    patches, index = Patches(box, origin, delta, 1 << UNIT_BITS, 1), np.empty(len(points), np.int32) if keep else None
+    patches, index = Patches(box, origin, delta, 1 << UNIT_BITS, 1), np.empty(len(points), np.int32)
     patches.add(points, index)
-    masses, counts = patches.totals()
-    return Placed((Sparse.of(masses), Sparse.of(counts)), NOBODY, index)
+    sums = patches.totals()
+    return Placed((Sparse.of(sums["masses"]), Sparse.of(sums["counts"])), NOBODY, index if keep else None)
 
 
 def count_in_bins(
     points: NDArray[Any], weights: Floats, n: int, bounds: Floats, delta: float, keep: bool, first: int
 ) -> Placed:
     """Count points in bins, and sum offsets in them; the sample is of all ``n`` points, ``first`` come before these."""
-    counter, index = BinCounts(n, bounds, delta, 1), np.empty(len(points), np.int32) if keep else None
+    counter, index = BinCounts(n, bounds, delta, 1), np.empty(len(points), np.int32)
     counter.add(points, index, first)
-    counts, offsets = counter.totals()
-    step = counter.sample().step
-    return Placed((Sparse.of(offsets), Sparse.of(counts)), points[-first % step :: step].copy(), index)
+    sums, sample = counter.totals(), points[-first % counter.sample().step :: counter.sample().step].copy()
+    return Placed((Sparse.of(sums["offsets"]), Sparse.of(sums["counts"])), sample, index if keep else None)
 
 
 def add_placed(parts: list[Placed]) -> Placed:

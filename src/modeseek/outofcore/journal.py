@@ -66,6 +66,10 @@ class Journal:
                 old.unlink()
         self._write_json(PLAN, plan)
 
+    def has(self, number: int) -> bool:
+        """Tell whether anything of a pass is recorded."""
+        return self._pass(number).exists()
+
     def load(self, number: int, name: str) -> tuple[int, bool, dict[str, NDArray[Any]]] | None:
         """Return the row a pass has come to, whether it is done, and its arrays; None if nothing is recorded.
 
@@ -107,8 +111,8 @@ class Journal:
             self._pass(number).unlink()
 
     def forget_labels_before(self, path: Path) -> None:
-        """Remove the labels of earlier passes: those of a later one take their place."""
-        for old in self.directory.glob("labels-*.bin"):
+        """Remove the labels of earlier passes, and guesses of them: those of a later one take their place."""
+        for old in self.directory.glob("labels-*"):
             if old.name < path.name:
                 old.unlink()
 

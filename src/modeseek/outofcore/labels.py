@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from modeseek.fields import Floats, Ints
 from modeseek.label import UNKNOWN, CellLabels, Counts
+from modeseek.outofcore.guess import Guess, Noted
 from modeseek.outofcore.journal import Arrays
 from modeseek.outofcore.passes import MANY, Sum
 from modeseek.result import rename
@@ -97,6 +98,18 @@ class LookUp(Sum):
         if self._file is None:
             self._file = self.labels.path.open("wb")
         self._file.write(codes.data)
+
+    def settle(self, guess: Guess, labels: NDArray[np.int32], piece: Noted, worker: int) -> Any:
+        """Return what `work` would of rows that have been noted, given the label that each hill stands for."""
+        from modeseek.engines.cpu.lookup import name_codes
+
+        hills, points = guess.read(piece)
+        late, counts, rows, left = self.work(points, 0, worker)
+        codes = np.empty(len(hills), self.labels.dtype)
+        name_codes(hills, labels, UNKNOWN, late, codes)
+        if len(rows):
+            rows = piece.first + np.flatnonzero(hills == UNKNOWN)[rows]
+        return codes, counts, rows, left
 
     def arrays(self) -> Arrays:
         """Return counts and open rows; what is in the file must be there for good first."""

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.engines import data
-from modeseek.engines.threads import effective_n_jobs, in_order
+from modeseek.engines.threads import ROWS_PER_CHUNK, effective_n_jobs, in_order
 from modeseek.fields import Floats
 from modeseek.outofcore.dataset import Dataset, Ints, fill
 from modeseek.outofcore.journal import Arrays, Journal
@@ -25,6 +26,7 @@ from modeseek.outofcore.reading import Columns
 SECONDS = 10.0  # between two checkpoints
 CHUNKS = (4, 32)  # of a slab that several threads work on, least and most
 MANY = 1 << 30  # workers: as many as there are
+NEVER = 1 << 62  # a row that does not come
 NO_ROWS = np.empty(0, np.int64)
 BOUNDS = "find bounds"  # the pass that is made for them alone
 
@@ -58,6 +60,14 @@ class Sum:
         """Begin from what `arrays` returned after so many rows."""
         raise NotImplementedError
 
+    @property
+    def pause(self) -> int:
+        """The row at which `at_rest` should be called."""
+        return NEVER
+
+    def at_rest(self, rows: int) -> None:
+        """Do what can be done when so many rows have been added, and no others are being worked on."""
+
 
 class LooseBounds(Exception):
     """The bounds that files state are not those of their rows."""
@@ -77,6 +87,7 @@ class Passes:
     known: "Gathered | None" = None  # rows that came by
     found: "Gathered | None" = None  # rows that a look-up left open
     ends: "Extent | None" = None  # of the last pass
+    saved: float = field(default_factory=time.monotonic)  # when something was recorded last
 
     def run(self, name: str, what: Sum, bounds: Floats | None = None) -> int:
         """Sum over all rows; see, where ``bounds`` are given, that they are those of the rows. Return its number."""
@@ -100,26 +111,47 @@ class Passes:
             self.known = wanted
         return number
 
-    def _sum(self, number: int, name: str, sums: dict[str, Sum], row: int) -> int:
-        def save(done: bool) -> None:
+    def run_in_part(self, name: str, what: Sum, rows: int, rest: Iterator[Any]) -> None:
+        """Sum over so many rows, the first ones, and add what is there of the rest: recorded as a pass over all."""
+        number, self.number = self.number, self.number + 1
+        ends = Extent(self.dataset, None, False, self.n_jobs)
+        self.progress(Progress(name, 0, rows))
+        with closing(self._work([ends, what], 0, lambda: False, rows)) as summed:
+            for row, _ in summed:
+                self.progress(Progress(name, row, rows))
+        for done in rest:
+            what.add(done)
+        assert self.dataset.n is not None
+        self._save_if_due(number, name, self.dataset.n, True, {"ends": ends, "sum": what})
+
+    def _due(self) -> bool:
+        return time.monotonic() - self.saved >= self.seconds
+
+    def _save_if_due(self, number: int, name: str, row: int, done: bool, sums: dict[str, Sum]) -> None:
+        """Record a pass, also one that is done, if there is much to lose: to be there for good takes the disk long."""
+        if self._due():
             arrays = {f"{part}.{key}": a for part, one in sums.items() for key, a in one.arrays().items()}
             self.journal.save(number, name, row, done, arrays)
+            self.saved = time.monotonic()
 
-        saved, total = time.monotonic(), self.dataset.n
+    def _sum(self, number: int, name: str, sums: dict[str, Sum], row: int) -> int:
+        total = self.dataset.n
         self.progress(Progress(name, row, total))
-        with closing(self._work(list(sums.values()), row, lambda: time.monotonic() - saved >= self.seconds)) as summed:
+        with closing(self._work(list(sums.values()), row, self._due)) as summed:
             for row, settled in summed:
                 self.progress(Progress(name, row, total))
-                if settled and time.monotonic() - saved >= self.seconds:
-                    save(done=False)
-                    saved = time.monotonic()
-        save(done=True)
+                if settled:
+                    self._save_if_due(number, name, row, False, sums)
+        self._save_if_due(number, name, row, True, sums)
         return row
 
-    def _work(self, sums: list[Sum], row: int, due: Callable[[], bool]) -> Generator[tuple[int, bool]]:
+    def _work(
+        self, sums: list[Sum], row: int, due: Callable[[], bool], until: int = NEVER
+    ) -> Generator[tuple[int, bool]]:
         """Sum up slab by slab from a row on; yield after each how many rows have been added, and whether no others.
 
-        Workers may be ahead of what is added in order. When a checkpoint is due, they come to a halt first.
+        Workers may be ahead of what is added in order. When a checkpoint is due, or a sum asks for it, they come to a
+        halt first.
         """
         n_jobs = effective_n_jobs(self.n_jobs)
         workers = min(n_jobs, *(one.workers for one in sums))
@@ -136,19 +168,30 @@ class Passes:
             for one, part in zip(sums, found, strict=True):
                 one.add(part)
 
+        def rest(row: int) -> None:
+            for one in sums:
+                if row >= one.pause:
+                    one.at_rest(row)
+
+        def halts(piece: tuple[int, list[Columns]]) -> bool:
+            return due() or piece[0] + ROWS_PER_CHUNK >= min(one.pause for one in sums)
+
         if workers == 1:
             with closing(self.dataset.slabs(row, int(np.clip(2 * n_jobs, *CHUNKS)))) as slabs:
-                for first, points in slabs:
-                    row, found = work(points, first, 0)
+                for first, points in takewhile(lambda slab: slab[0] < until, slabs):
+                    row, found = work(points[: until - first], first, 0)
                     add(found)
+                    rest(row)
                     yield row, True
             return
         with closing(self.dataset.pieces(row, 1)) as pieces:
-            for piece in pieces:
-                with closing(in_order(work_on, _until(due, piece, pieces), workers)) as done:
+            wanted = takewhile(lambda piece: piece[0] < until, pieces)
+            for piece in wanted:
+                with closing(in_order(work_on, _until(halts, piece, wanted), workers)) as done:
                     for row, found in done:
                         add(found)
                         yield row, False
+                rest(row)
                 yield row, True
 
     def rows(self, rows: Ints) -> NDArray[Any]:
@@ -162,10 +205,10 @@ class Passes:
         return wanted.take(rows)
 
 
-def _until(due: Callable[[], bool], item: Any, items: Iterator[Any]) -> Iterator[Any]:
-    """Yield an item, and more of them until it is time to stop."""
+def _until(halts: Callable[[Any], bool], item: Any, items: Iterator[Any]) -> Iterator[Any]:
+    """Yield an item, and more of them until there is a halt after one."""
     yield item
-    while not due() and (item := next(items, None)) is not None:
+    while not halts(item) and (item := next(items, None)) is not None:
         yield item
 
 

@@ -2,20 +2,22 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.certify import sample_of
-from modeseek.engines.threads import effective_n_jobs
+from modeseek.engines.threads import effective_n_jobs, in_order
 from modeseek.fields import Field, Floats, Ints
 from modeseek.fields.grid import GridField
 from modeseek.fields.nodes import Box, node_box
 from modeseek.label import CellLabels, Counts
+from modeseek.outofcore.guess import Guess
 from modeseek.outofcore.labels import LabelFile, LookUp
 from modeseek.outofcore.passes import Gathered, Passes
-from modeseek.outofcore.sums import AllRows, BinnedPoints, Deposit, FirstRows, PlacedPoints, SumsAround
+from modeseek.outofcore.sums import AllRows, Deposit, FirstRows, InBins, SumsAround
 from modeseek.places import Patches, Places, placing_pays
 from modeseek.result import Problem
 from modeseek.sketch import UNIT_BITS, BinCounts, Bins, DensitySketch, binning_pays
@@ -37,6 +39,13 @@ class Rows:
 
     def __getitem__(self, rows: Ints) -> NDArray[Any]:
         return self.passes.rows(rows)
+
+
+@dataclass(frozen=True)
+class GuessedPlaces(Places):
+    """The rows of each bin, and a guess of their labels; which bin a row is in is not known any more."""
+
+    guess: Guess
 
 
 @dataclass(frozen=True)
@@ -85,10 +94,19 @@ class FileProblem(Problem):
             return None
         workers = self._workers(PATCH_BYTES, box)
         patches = Patches(box, sketch.origin, sketch.delta, 1 << UNIT_BITS, workers)
-        self.passes.run("sketch", PlacedPoints(patches), self.bounds)
-        masses, counts = patches.totals()
-        sketch.take_placed(self.n, box, masses)
-        return Places(2, counts, np.empty(0, np.int32))
+        guess = self._sum_up_in_bins(patches, box, sketch.origin, sketch.delta)
+        sums = patches.totals()
+        sketch.take_placed(self.n, box, sums["masses"])
+        return GuessedPlaces(2, sums["counts"], np.empty(0, np.int32), guess)
+
+    def _sum_up_in_bins(self, sums: Patches | BinCounts, box: Box, origin: Floats, delta: float) -> Guess:
+        """Sum all rows up by bins, and note the hills they are on."""
+        path = self.passes.journal.labels_path(self.passes.number)
+        guess = Guess.of(self, box, origin, delta, path)
+        self.passes.run("sketch", InBins(sums, guess), self.bounds)
+        self.passes.journal.forget_labels_before(path)
+        guess.close()
+        return guess
 
     def bins(self, delta: float) -> Bins | None:
         """Sum all rows up in bins, if that pays."""
@@ -98,9 +116,10 @@ class FileProblem(Problem):
         counter = BinCounts(self.n, self.bounds, delta, self._workers(BIN_BYTES, box))
         sample = np.arange(*counter.sample().indices(self.n))
         self.passes.wish, self.passes.known = sample, None
-        self.passes.run("sketch", BinnedPoints(counter), self.bounds)
+        guess = self._sum_up_in_bins(counter, box, self.bounds[0], delta)
         some = self.passes.rows(sample)
-        return counter.bins(some, counter.places(some))
+        places = GuessedPlaces(2, counter.totals()["counts"], np.empty(0, np.int32), guess)
+        return dataclasses.replace(counter.bins(some, counter.places(some)), places=places)
 
     def _workers(self, bytes_of_node: int, box: Box) -> int:
         """Return how many workers may have a grid of their own."""
@@ -118,13 +137,21 @@ class FileProblem(Problem):
 
     def look_up(self, table: CellLabels, places: Places | None = None) -> tuple[Any, Counts, Ints]:
         """Write the label of each row to a file; return it, the rows of each label, and which have none."""
-        passes = self.passes
-        path = passes.journal.labels_path(passes.number)
+        passes, journal = self.passes, self.passes.journal
+        path = journal.labels_path(passes.number)
         labels = LabelFile(path, self.n, table.highest())
-        passes.journal.forget_lost_labels(passes.number, LOOK_UP, labels.dtype.itemsize)
         found = LookUp(table, labels, self.d, passes.dataset.dtype, self.n_jobs)
-        passes.run(LOOK_UP, found)
-        passes.journal.forget_labels_before(path)
+        guess = places.guess if isinstance(places, GuessedPlaces) else None
+        journal.forget_lost_labels(passes.number, LOOK_UP, labels.dtype.itemsize)
+        known = guess.labels(table, places.counts) if guess is not None and places is not None else None
+        if guess is None or known is None or journal.has(passes.number):
+            passes.run(LOOK_UP, found)
+        else:
+            of_hills, held = known
+            found.counts[1:] += held
+            settled = in_order(partial(found.settle, guess, of_hills), guess.pieces(), effective_n_jobs(self.n_jobs))
+            passes.run_in_part(LOOK_UP, found, guess.begin, settled)
+        journal.forget_labels_before(path)
         counts, rows, points = found.finished()
         passes.found = Gathered.of(rows, points, passes.dataset)
         return labels, counts, rows

@@ -1,4 +1,4 @@
-"""What passes sum up: masses of a sketch, patches, bins, sums around places, first points of sub-cells, all rows.
+"""What passes sum up: masses of a sketch, patches or bins, sums around places, first points of sub-cells, all rows.
 
 Each is a loop of a fit in memory, cut at slabs: kernels and borders of chunks are the same, and so are the bits.
 """
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from modeseek.fields import Floats, Ints
 from modeseek.fields.grid import sums_over_points
 from modeseek.label import CellLabels
+from modeseek.outofcore.guess import Guess
 from modeseek.outofcore.journal import Arrays
 from modeseek.outofcore.passes import Sum
 from modeseek.places import Patches
 from modeseek.sketch import BinCounts, DensitySketch
 
 NO_WEIGHTS = np.empty(0)
+HILLS = "hills-"  # what names of arrays of a guess begin with
 
 
 class Deposit(Sum):
@@ -44,44 +46,40 @@ class Deposit(Sum):
         self.sketch.make_room(rows, self.bounds.shape[1], float(rows), self.bounds)
 
 
-class PlacedPoints(Sum):
-    """Patches of cells, and counts of their bins."""
+class InBins(Sum):
+    """What is summed up by bins: which bins rows are in is forgotten, once their hills are noted."""
 
-    def __init__(self, patches: Patches):
-        self.patches, self.workers = patches, patches.workers
+    def __init__(self, sums: Patches | BinCounts, guess: Guess):
+        self.sums, self.guess, self.workers = sums, guess, sums.workers
 
-    def work(self, points: NDArray[Any], first: int, worker: int) -> None:
-        """Add rows; which bins they are in is forgotten."""
-        self.patches.add(points, worker=worker)
+    def work(self, points: NDArray[Any], first: int, worker: int) -> Any:
+        """Add rows, and look up their hills."""
+        bins = np.empty(len(points), np.int32)
+        self.sums.add(points, bins, first, worker)
+        return self.guess.look_up(points, bins)
+
+    def add(self, done: Any) -> None:
+        """Note hills."""
+        self.guess.add(done)
+
+    @property
+    def pause(self) -> int:
+        """The row at which there is enough to guess hills from."""
+        return self.guess.pause
+
+    def at_rest(self, rows: int) -> None:
+        """Guess hills."""
+        self.guess.make(rows, self.sums.totals()["counts"])
 
     def arrays(self) -> Arrays:
-        """Return masses of nodes and counts of bins."""
-        masses, counts = self.patches.totals()
-        return {"masses": masses, "counts": counts}
+        """Return the sums, and what is known of hills."""
+        return {**self.sums.totals(), **{HILLS + key: array for key, array in self.guess.arrays().items()}}
 
     def go_on(self, arrays: Arrays, rows: int) -> None:
         """Begin from these."""
-        self.patches.go_on(arrays["masses"], arrays["counts"])
-
-
-class BinnedPoints(Sum):
-    """Counts of bins, and offsets of a sample in them."""
-
-    def __init__(self, counter: BinCounts):
-        self.counter, self.workers = counter, counter.workers
-
-    def work(self, points: NDArray[Any], first: int, worker: int) -> None:
-        """Count rows; which bins they are in is forgotten."""
-        self.counter.add(points, first=first, worker=worker)
-
-    def arrays(self) -> Arrays:
-        """Return counts and offsets."""
-        counts, offsets = self.counter.totals()
-        return {"counts": counts, "offsets": offsets}
-
-    def go_on(self, arrays: Arrays, rows: int) -> None:
-        """Begin from these."""
-        self.counter.go_on(arrays["counts"], arrays["offsets"])
+        hills = {key.removeprefix(HILLS): array for key, array in arrays.items() if key.startswith(HILLS)}
+        self.sums.go_on(**{key: array for key, array in arrays.items() if not key.startswith(HILLS)})
+        self.guess.go_on(hills, rows)
 
 
 class SumsAround(Sum):

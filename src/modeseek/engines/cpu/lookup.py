@@ -122,6 +122,18 @@ def resolve_bins_2d(x, corner, per_node, shape, cells, s, blocks, bin_labels, in
 
 
 @kernel
+def hills_of_bins(bins, hills, out, rows):
+    """Write the hill of each row's bin; write the rows of none (UNKNOWN) to ``rows`` (n + 1,), return how many."""
+    found = 0
+    for r in range(bins.size):
+        hill = hills[bins[r]]
+        out[r] = hill
+        rows[found] = r
+        found += np.int64(hill == UNKNOWN)
+    return found
+
+
+@kernel
 def rename(labels, names):
     """Replace label i by names[i], in place; -1 stands for the last name."""
     last = names.size - 1

@@ -21,6 +21,7 @@ PATCH_BITS = 23
 SHARE_LOST = 40 * 2.0**-25 + 2.0**-24 + 10 * 2.0**-23  # of a point: the most that rounding takes from it or adds
 PATCH = 16  # numbers
 BLOCK_ROWS = 512  # so few rows that a number below 2^31 does not pass 2^32: a weight is at most 4 / 9
+AHEAD = 64  # rows: what they touch is on its way to the cache meanwhile
 SPLINE = (
     (1 / 6, -1 / 2, 1 / 2, -1 / 6),
     (2 / 3, 0.0, -1.0, 1 / 2),
@@ -57,7 +58,22 @@ def _add_block(typing, patches, cells, offsets, full, counts, bins):
         powers = [ir.Constant(both, [unit * SPLINE[k % 4][n] for k, unit in enumerate(units)]) for n in range(4)]
         none = ir.Constant(products, [0] * PATCH)
         rows = context.make_array(signature.args[3])(context, builder, arguments[3])
-        with cgutils.for_range(builder, builder.extract_value(rows.shape, 0)) as loop:
+        size = builder.extract_value(rows.shape, 0)
+        byte = ir.IntType(8).as_pointer()
+        prefetch = builder.module.declare_intrinsic(
+            "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte] + [integer] * 3)
+        )
+
+        def fetch(argument, index):
+            """Ask for what an entry's cache line holds: to write, to keep, data."""
+            builder.call(prefetch, [entry(argument, index, ir.IntType(8)), integer(1), integer(3), integer(1)])
+
+        with cgutils.for_range(builder, size) as loop:
+            later = builder.add(loop.index, loop.index.type(AHEAD))
+            later = builder.select(builder.icmp_signed("<", later, size), later, loop.index)
+            cell = builder.sext(builder.load(entry(1, later, integer)), ir.IntType(64))
+            fetch(0, builder.shl(cell, cell.type(4)))
+            fetch(4, builder.sext(builder.load(entry(5, later, integer)), ir.IntType(64)))
             offset = builder.load(
                 entry(2, builder.shl(loop.index, loop.index.type(1)), ir.VectorType(real, 2)), align=4
             )

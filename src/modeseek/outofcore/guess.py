@@ -1,0 +1,230 @@
+r"""Labels guessed while rows are read for the sketch, so that files need not be read again to be labelled.
+
+A fit of the first rows shows roughly where clusters will be. From then on each row is noted with the *hill* of its bin,
+the cluster that the first rows have there; where another hill is near, or rows are so few that their labels would be
+proven one by one, the row itself is kept ("open"). When the labels of cells are known, for good, a hill stands for a
+label if every bin of it that holds rows has that label and no other; open rows are looked up as ever. If a single bin
+differs, nothing of the guess is used, and the files are read once more. So no label rests on a guess; what it saves is
+a pass.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from modeseek.climb import ModeFinder
+from modeseek.fields import Floats, Ints
+from modeseek.fields.grid import GridField
+from modeseek.fields.nodes import Box, cell_corner
+from modeseek.fields.table import TableField
+from modeseek.label import UNKNOWN, CellLabels, label_cells
+from modeseek.outofcore.journal import Arrays
+from modeseek.outofcore.passes import NEVER
+from modeseek.places import in_cells
+from modeseek.result import Problem
+from modeseek.sketch import DensitySketch
+
+LEAST_ROWS = 1 << 24  # with fewer, reading them again costs next to nothing
+FIRST = 32  # the first of so many parts of the rows are guessed from
+ROWS_PER_NODE = 64  # with fewer, a fit costs more than it saves
+REACH = 0.25  # bandwidths around the border of a hill where rows are open: borders move when more rows come
+LEAST_IN_CELL = 600.0  # rows in the end; sub-cells of cells with fewer may be left to their rows
+AROUND = 3  # cells along an axis whose mean tells how many rows a cell will have
+MOST_OPEN = 0.1  # of the first rows
+
+
+class Noted(NamedTuple):
+    """Rows that have been noted one after the other: where they begin in the files, and how many they are."""
+
+    first: int  # the number of the first row among all
+    rows: int
+    opened: int  # open rows that come before
+    open_rows: int
+
+
+@dataclass
+class Guess:
+    """The hill of each row but the first ones, and the points of open rows, in two files.
+
+    Bins are 2^d to the cell of a node of the box.
+    """
+
+    box: Box
+    origin: Floats
+    delta: float
+    bandwidth: float
+    n: int
+    path: Path
+    dtype: np.dtype[Any]  # of points
+    climbing: dict[str, Any]  # how to climb
+    begin: int  # rows that come before there is anything to guess from; NEVER: nothing is guessed
+    hills: NDArray[np.signedinteger] = field(default_factory=lambda: np.empty(0, np.int8))  # of bins; UNKNOWN: open
+    before: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # of the first rows, those in each bin
+    noted: list[tuple[int, int]] = field(default_factory=list)  # rows, and open ones of them, as they came
+    _files: list[IO[bytes]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, problem: Problem, box: Box, origin: Floats, delta: float, path: Path) -> "Guess":
+        """Return what will be guessed of the rows of a problem: nothing, where that does not pay."""
+        n = problem.n
+        begin = n // FIRST if n >= max(LEAST_ROWS, ROWS_PER_NODE * box.n_nodes) else NEVER
+        return cls(box, origin, delta, problem.bandwidth, n, path, problem.points.dtype, problem.climbing, begin)
+
+    @property
+    def pause(self) -> int:
+        """The row at which `make` should be called."""
+        return NEVER if len(self.hills) else self.begin
+
+    def make(self, rows: int, counts: Ints) -> None:
+        """Find hills by the rows of each bin (flat) that have come so far."""
+        self.begin, self.before = rows, counts
+        found = self._clusters()
+        reach = 2 * int(np.ceil(REACH * self.bandwidth / self.delta)) + 1
+        elsewhere = np.where(found == UNKNOWN, np.iinfo(np.int32).max, found)
+        alone = ndimage.minimum_filter(elsewhere, reach) == ndimage.maximum_filter(found, reach)
+        cells = in_cells(counts, 2, self.box)
+        many = ndimage.uniform_filter(cells.astype(np.float64), AROUND) * (self.n / rows) >= LEAST_IN_CELL
+        inside = alone & many & (found != UNKNOWN)
+        if cells[~inside].sum() > MOST_OPEN * rows:
+            self.give_up()
+            return
+        kept, numbers = np.unique(found[inside], return_inverse=True)
+        hills = np.full(self.box.shape, UNKNOWN, np.min_scalar_type(-len(kept)))
+        hills[inside] = numbers.reshape(-1)
+        for axis in range(hills.ndim):
+            hills = np.repeat(hills, 2, axis)
+        self.hills = hills.reshape(-1)
+
+    def _clusters(self) -> NDArray[np.int32]:
+        """Return the label of each cell that holds some of the first rows, as a fit of these finds it."""
+        held = np.flatnonzero(self.before)
+        bins = np.stack(np.unravel_index(held, [2 * side for side in self.box.shape]), axis=-1)
+        n_jobs = self.climbing["n_jobs"]
+        middles = cell_corner(self.origin, self.box, self.delta) + (bins + 0.5) * (self.delta / 2)
+        sketch = DensitySketch(self.bandwidth, spacing=self.delta / self.bandwidth, origin=self.origin)
+        sketch.add_scanned(
+            middles, self.before[held].astype(np.float64), np.array([middles.min(0), middles.max(0)]), n_jobs
+        )
+        nodes, h = sketch.nodes(), sketch.kernel_bandwidth()
+        table, on_nodes = TableField(nodes, self.bandwidth, h, n_jobs=n_jobs), GridField(*nodes.as_points(), h)
+        labels = label_cells(table, ModeFinder(table, on_nodes, guide=on_nodes, **self.climbing))
+        found = np.full(self.box.shape, UNKNOWN, np.int32)
+        held = np.flatnonzero(labels != UNKNOWN)  # in a box of their own
+        places = (
+            np.stack(np.unravel_index(held, nodes.box.shape)) + np.subtract(nodes.box.lower, self.box.lower)[:, None]
+        )
+        found[tuple(places)] = labels[held]
+        return found
+
+    def give_up(self) -> None:
+        """Guess nothing any more."""
+        self.close()
+        for path in self._paths():
+            path.unlink(missing_ok=True)
+        self.begin, self.hills, self.before, self.noted = NEVER, self.hills[:0], self.before[:0], []
+
+    def close(self) -> None:
+        """Leave the files to who reads them."""
+        for file in self._files:
+            file.close()
+        self._files = []
+
+    def _paths(self) -> tuple[Path, Path]:
+        return self.path, self.path.with_suffix(".open")
+
+    # ---- rows come -----------------------------------------------------------------------------------------------
+
+    def look_up(self, points: NDArray[Any], bins: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Return the hills of rows in these bins, and the open ones; None before there is anything to guess from."""
+        if not len(self.hills):
+            return None
+        from modeseek.engines.cpu.lookup import hills_of_bins
+
+        hills, rows = np.empty(len(bins), self.hills.dtype), np.empty(len(bins) + 1, np.int32)
+        found = hills_of_bins(bins, self.hills, hills, rows)
+        return hills, points[rows[:found]]
+
+    def add(self, found: tuple[NDArray[Any], NDArray[Any]] | None) -> None:
+        """Note rows, in their order."""
+        if found is None or not len(self.hills):
+            return
+        if not self._files:
+            self._files = [path.open("wb") for path in self._paths()]
+        for file, array in zip(self._files, found, strict=True):
+            file.write(array.data)
+        self.noted.append((len(found[0]), len(found[1])))
+
+    def arrays(self) -> Arrays:
+        """Return what there is beside the files, once what they hold is there for good."""
+        if not len(self.hills):
+            return {}
+        for file in self._files:
+            file.flush()
+            os.fsync(file.fileno())
+        noted = np.array(self.noted, np.int64).reshape(-1, 2)
+        return {"begin": np.array(self.begin), "hills": self.hills, "before": self.before, "noted": noted}
+
+    def go_on(self, arrays: Arrays, rows: int) -> None:
+        """Begin from these after so many rows; guess nothing if they, or the files, are not there."""
+        if "hills" not in arrays:
+            if rows >= self.begin:
+                self.give_up()
+            return
+        self.begin, self.hills, self.before = int(arrays["begin"]), arrays["hills"], arrays["before"]
+        self.noted = [(int(m), int(k)) for m, k in arrays["noted"]]
+        n, n_open = arrays["noted"].sum(axis=0)
+        sizes = n * self.hills.itemsize, n_open * self.dtype.itemsize * len(self.box.shape)
+        if not all(
+            path.exists() and path.stat().st_size >= size for path, size in zip(self._paths(), sizes, strict=True)
+        ):
+            self.give_up()
+            return
+        self._files = [path.open("r+b") for path in self._paths()]
+        for file, size in zip(self._files, sizes, strict=True):
+            file.truncate(size)
+            file.seek(0, 2)
+
+    # ---- labels --------------------------------------------------------------------------------------------------
+
+    def labels(self, table: CellLabels, counts: Ints) -> tuple[NDArray[np.int32], Ints] | None:
+        """Return the label that each hill stands for, and how many rows each label gets by that.
+
+        None, and the guess is given up, if it does not hold. ``counts`` are the rows of each bin in the end. A hill
+        without rows stands for none.
+        """
+        if not len(self.hills):
+            return None
+        assert (table.box, table.delta, *table.origin) == (self.box, self.delta, *self.origin)
+        rows = counts - self.before
+        held = np.flatnonzero((rows > 0) & (self.hills != UNKNOWN))
+        hills, labels = self.hills[held], table.of_bins(2)[held]
+        found = np.full(int(self.hills.max()) + 1, UNKNOWN, np.int32)
+        found[hills] = labels
+        if (labels < 0).any() or (found[hills] != labels).any():
+            self.give_up()
+            return None
+        return found, np.bincount(labels, rows[held], table.highest() + 1).astype(np.int64)
+
+    def pieces(self) -> Iterator[Noted]:
+        """Yield which rows have been noted at a time."""
+        first, opened = self.begin, 0
+        for rows, open_rows in self.noted:
+            yield Noted(first, rows, opened, open_rows)
+            first, opened = first + rows, opened + open_rows
+
+    def read(self, piece: Noted) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the hills of these rows, and the points of the open ones."""
+        d, kind = len(self.box.shape), self.hills.dtype
+        hills, points = self._paths()
+        return (
+            np.fromfile(hills, kind, piece.rows, offset=(piece.first - self.begin) * kind.itemsize),
+            np.fromfile(points, self.dtype, piece.open_rows * d, offset=piece.opened * d * self.dtype.itemsize).reshape(
+                -1, d
+            ),
+        )
