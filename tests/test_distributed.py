@@ -512,10 +512,9 @@ def test_the_benchmark_draws_the_points_of_memory(monkeypatch):
 @pytest.mark.parametrize("stride", [1, 7, 1001])
 def test_bins_of_parts_are_those_of_the_whole(monkeypatch, stride):
     """Wherever parts begin, and however few rows of a chunk they hold: the same rows are sampled."""
-    from modeseek import places, sketch
+    from modeseek import sketch
 
-    for module in (sketch, places):
-        monkeypatch.setattr(module, "ROWS_PER_CHUNK", 1000)
+    monkeypatch.setattr(sketch, "ROWS_PER_CHUNK", 1000)
     monkeypatch.setattr(sketch, "run_chunks", lambda n, work, n_jobs: [
         work(0, k, min(k + 1000, n)) for k in range(0, n, 1000)
     ])  # fmt: skip
@@ -525,11 +524,11 @@ def test_bins_of_parts_are_those_of_the_whole(monkeypatch, stride):
     def counted(a, b):
         counter = sketch.BinCounts(len(X), bounds, 0.1, 1)
         counter._stride = stride
-        counter.add(X[a:b], first=a)
+        counter.add(X[a:b], np.empty(b - a, np.int32), a)
         return counter.totals()
 
     whole = counted(0, len(X))
     ends = [0, 3, 996, 999, 1000, 1001, 2500, 2999, 4100, 5300]
     parts = [counted(a, b) for a, b in itertools.pairwise(ends)]
-    for place in (0, 1):
-        np.testing.assert_array_equal(sum(part[place] for part in parts), whole[place])
+    for sums in ("counts", "offsets"):
+        np.testing.assert_array_equal(sum(part[sums] for part in parts), whole[sums])

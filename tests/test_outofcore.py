@@ -257,7 +257,7 @@ def test_passes_that_are_done_are_not_made_again(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ms.cluster_files(folder, tmp_path / "out", bandwidth=1.0, progress=stop)
+        ms.cluster_files(folder, tmp_path / "out", bandwidth=1.0, progress=stop, checkpoint_seconds=0.0)
     for read in ("slabs", "pieces"):
         monkeypatch.setattr(dataset.Dataset, read, lambda *_: pytest.fail("a pass is made again"))
     ms.cluster_files(folder, tmp_path / "out", bandwidth=1.0, progress=seen.append, resume=True)
@@ -290,7 +290,7 @@ def stopped(folder, out) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ms.cluster_files(folder, out, bandwidth=1.0, progress=stop)
+        ms.cluster_files(folder, out, bandwidth=1.0, progress=stop, checkpoint_seconds=0.0)
 
 
 def test_resuming_refuses_other_settings_and_files_that_changed(tmp_path):

@@ -390,7 +390,7 @@ def test_a_file_that_vanishes_during_the_run_is_named(tmp_path):
 def test_labels_that_a_power_cut_took_are_looked_up_again(tmp_path):
     """The record of the pass is there; of the labels beside it, only some."""
     write(tmp_path / "x.parquet", blobs(600_000, 2, np.float32))
-    call = {"bandwidth": 1.0, "labels_only": True}
+    call = {"bandwidth": 1.0, "labels_only": True, "checkpoint_seconds": 0.0}
     ms.cluster_files(tmp_path / "x.parquet", tmp_path / "whole.parquet", **call)
 
     def stop(at):

@@ -36,7 +36,7 @@ ROWS_PER_NODE = 64  # with fewer, a fit costs more than it saves
 REACH = 0.25  # bandwidths around the border of a hill where rows are open: borders move when more rows come
 LEAST_IN_CELL = 600.0  # rows in the end; sub-cells of cells with fewer may be left to their rows
 AROUND = 3  # cells along an axis whose mean tells how many rows a cell will have
-MOST_OPEN = 0.1  # of the first rows
+MOST_OPEN = 0.1  # of the rows
 
 
 class Noted(NamedTuple):
@@ -67,6 +67,7 @@ class Guess:
     hills: NDArray[np.signedinteger] = field(default_factory=lambda: np.empty(0, np.int8))  # of bins; UNKNOWN: open
     before: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # of the first rows, those in each bin
     noted: list[tuple[int, int]] = field(default_factory=list)  # rows, and open ones of them, as they came
+    n_open: int = 0
     _files: list[IO[bytes]] = field(default_factory=list)
 
     @classmethod
@@ -159,6 +160,9 @@ class Guess:
         for file, array in zip(self._files, found, strict=True):
             file.write(array.data)
         self.noted.append((len(found[0]), len(found[1])))
+        self.n_open += len(found[1])
+        if self.n_open > MOST_OPEN * self.n:
+            self.give_up()
 
     def arrays(self) -> Arrays:
         """Return what there is beside the files, once what they hold is there for good."""
@@ -178,8 +182,8 @@ class Guess:
             return
         self.begin, self.hills, self.before = int(arrays["begin"]), arrays["hills"], arrays["before"]
         self.noted = [(int(m), int(k)) for m, k in arrays["noted"]]
-        n, n_open = arrays["noted"].sum(axis=0)
-        sizes = n * self.hills.itemsize, n_open * self.dtype.itemsize * len(self.box.shape)
+        n, self.n_open = (int(total) for total in arrays["noted"].sum(axis=0))
+        sizes = n * self.hills.itemsize, self.n_open * self.dtype.itemsize * len(self.box.shape)
         if not all(
             path.exists() and path.stat().st_size >= size for path, size in zip(self._paths(), sizes, strict=True)
         ):

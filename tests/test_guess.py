@@ -1,0 +1,146 @@
+"""Labels guessed while files are read for the sketch: taken where they are those of another pass, else that is made."""
+
+import numpy as np
+import pytest
+
+import modeseek as ms
+from modeseek.outofcore import guess, passes
+from tests.test_outofcore import blobs, cut, labels_in, same, stopped_after
+
+SIZES = {"certified": (3_100_000, 2.0), "fast": (700_000, 1.5)}  # rows and bandwidths for which bins are used
+
+
+@pytest.fixture
+def outcomes(monkeypatch):
+    """Guess of few rows too; return what becomes of it: True where it holds."""
+    for name, value in {"LEAST_ROWS": 0, "ROWS_PER_NODE": 0, "MOST_OPEN": 0.9}.items():
+        monkeypatch.setattr(guess, name, value)
+    monkeypatch.setattr(guess, "FIRST", 4)
+    found, labels = [], guess.Guess.labels
+
+    def noted(self, *args):
+        known = labels(self, *args)
+        found.append(known is not None)
+        return known
+
+    monkeypatch.setattr(guess.Guess, "labels", noted)
+    return found
+
+
+def rows_of(order: str, n: int, h: float) -> np.ndarray:
+    """Return rows of which the first say much, or little, of those that come later."""
+    X, rng = blobs(n, 2, np.float32), np.random.default_rng(0)
+    if order == "sorted":
+        return X[np.argsort(X[:, 0])]
+    if order == "one cluster comes last":
+        near = np.linalg.norm(X - X[0], axis=1) < 4.0
+        return np.concatenate([X[~near], X[near]])
+    if order in ("parted", "joined"):  # one cluster of the first rows is two in the end, or two are one
+        m = 3 * n // 4 if order == "parted" else n // 3
+        two = np.array([[0.0, 0.0], [4.0 * h, 0.0]])[rng.integers(0, 2, m)] + rng.normal(0, 0.3 * h, (m, 2))
+        one = rng.normal([2.0 * h, 0.0], h * np.array([1.4 if order == "parted" else 0.8, 0.3]), (n - m, 2))
+        return np.concatenate([one, two] if order == "parted" else [two, one]).astype(np.float32)
+    return X
+
+
+@pytest.mark.parametrize("fidelity", ["certified", "fast"])
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_files_are_read_once_and_labels_are_those_of_memory(tmp_path, monkeypatch, outcomes, fidelity, n_jobs):
+    monkeypatch.setattr(passes, "CHUNKS", (1, 1))
+    n, h = SIZES[fidelity]
+    X, read = blobs(n, 2, np.float32), []
+    folder = cut(tmp_path / "in", X, [n // 3, n // 2])
+    found = ms.cluster_files(
+        folder,
+        tmp_path / "out",
+        bandwidth=h,
+        fidelity=fidelity,
+        labels_only=True,
+        n_jobs=n_jobs,
+        progress=lambda at: read.append(at.done) if at.stage == "look labels up" else None,
+    )
+    same(found, labels_in(tmp_path / "out"), ms.MeanShift(h, fidelity=fidelity).fit(X))
+    assert outcomes == [True]
+    assert n // 4 <= max(read) < 0.8 * n  # read again: the first quarter, in whole slabs
+
+
+@pytest.mark.parametrize("fidelity", ["certified", "fast"])
+@pytest.mark.parametrize("order", ["sorted", "one cluster comes last", "parted", "joined"])
+def test_rows_that_come_in_any_order_get_the_labels_of_memory(tmp_path, outcomes, fidelity, order):
+    n, h = SIZES[fidelity]
+    X = rows_of(order, n, h)
+    call = {"bandwidth": h, "fidelity": fidelity}
+    found = ms.cluster_files(cut(tmp_path / "in", X, [n // 2]), tmp_path / "out", **call, labels_only=True)
+    same(found, labels_in(tmp_path / "out"), ms.MeanShift(**call).fit(X))
+    assert len(outcomes) == 1
+    if order == "parted":
+        assert len(found.centers) == 2
+        assert outcomes == [False]  # all rows were read again
+
+
+@pytest.mark.parametrize("limit", [("MOST_OPEN", 0.1), ("LEAST_IN_CELL", 1e9)])
+@pytest.mark.parametrize("order", ["any", "sorted"])
+def test_nothing_is_guessed_where_many_rows_would_be_open(tmp_path, monkeypatch, outcomes, limit, order):
+    monkeypatch.setattr(guess, *limit)
+    n, h = SIZES["fast"]
+    X = rows_of(order, n, h)
+    call = {"bandwidth": h, "fidelity": "fast"}
+    found = ms.cluster_files(cut(tmp_path / "in", X, []), tmp_path / "out", **call, labels_only=True)
+    same(found, labels_in(tmp_path / "out"), ms.MeanShift(**call).fit(X))
+    assert outcomes == [False]
+
+
+@pytest.mark.parametrize("order", ["any", "parted"])
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_a_run_that_was_stopped_anywhere_goes_on_to_the_same_bits(tmp_path, monkeypatch, outcomes, order, n_jobs):
+    monkeypatch.setattr(passes, "CHUNKS", (1, 1))
+    n, h = 1_600_000, 1.5
+    folder = cut(tmp_path / "in", rows_of(order, n, h), [n // 3])
+    options = {"bandwidth": h, "fidelity": "fast", "checkpoint_seconds": 0.0, "labels_only": True, "n_jobs": n_jobs}
+    begun = []
+    ms.cluster_files(folder, tmp_path / "whole", **options, progress=begun.append)
+    assert outcomes == [order == "any"]
+    for moment in range(1, len(begun), 2):
+        out = tmp_path / f"out{moment}"
+        stopped_after(moment, folder, out, options)
+        assert ms.cluster_files(folder, out, **options, resume=True).resumed
+        for path in (tmp_path / "whole").iterdir():
+            assert (out / path.name).read_bytes() == path.read_bytes(), moment
+        assert len(list(out.iterdir())) == 2
+
+
+@pytest.mark.parametrize("lost", ["labels-000.bin", "labels-000.open"])
+@pytest.mark.parametrize("cut_to", [None, 1000])
+def test_a_guess_whose_files_are_lost_is_no_guess(tmp_path, monkeypatch, outcomes, lost, cut_to):
+    monkeypatch.setattr(passes, "CHUNKS", (1, 1))
+    n, h = SIZES["fast"]
+    folder = cut(tmp_path / "in", blobs(n, 2, np.float32), [n // 3])
+    options = {"bandwidth": h, "fidelity": "fast", "checkpoint_seconds": 0.0, "labels_only": True, "n_jobs": 1}
+    ms.cluster_files(folder, tmp_path / "whole", **options)
+    out = tmp_path / "out"
+
+    def stop(at):
+        if at.stage == "look labels up":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ms.cluster_files(folder, out, **options, progress=stop)
+    path = out / ".modeseek" / lost
+    if cut_to is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:cut_to])
+    assert ms.cluster_files(folder, out, **options, resume=True).resumed
+    assert outcomes == [True, True, False]
+    for path in (tmp_path / "whole").iterdir():
+        assert (out / path.name).read_bytes() == path.read_bytes()
+
+
+def test_small_clusters_that_the_first_rows_do_not_show_are_found(tmp_path, outcomes):
+    n, h = SIZES["fast"]
+    X = np.concatenate([blobs(5 * n, 2, np.float32), np.full((50, 2), 22.0, np.float32)])
+    call = {"bandwidth": h, "fidelity": "fast"}
+    found = ms.cluster_files(cut(tmp_path / "in", X, []), tmp_path / "out", **call, labels_only=True)
+    same(found, labels_in(tmp_path / "out"), ms.MeanShift(**call).fit(X))
+    assert outcomes == [True]
+    assert 50.0 in found.weights
