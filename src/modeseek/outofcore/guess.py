@@ -11,6 +11,7 @@ a pass.
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -33,10 +34,10 @@ from modeseek.sketch import DensitySketch
 LEAST_ROWS = 1 << 24  # with fewer, reading them again costs next to nothing
 FIRST = 32  # the first of so many parts of the rows are guessed from
 ROWS_PER_NODE = 64  # with fewer, a fit costs more than it saves
-REACH = 0.25  # bandwidths around the border of a hill where rows are open: borders move when more rows come
+REACH = 2  # cells around the border of a hill where rows are open: borders move when more rows come
 LEAST_IN_CELL = 600.0  # rows in the end; sub-cells of cells with fewer may be left to their rows
-AROUND = 3  # cells along an axis whose mean tells how many rows a cell will have
-MOST_OPEN = 0.1  # of the rows
+AROUND = 3  # cells along an axis whose mean tells how many rows a cell will have; the least of as many means counts
+MOST_OPEN = 0.25  # of the rows
 
 
 class Noted(NamedTuple):
@@ -86,12 +87,11 @@ class Guess:
         """Find hills by the rows of each bin (flat) that have come so far."""
         self.begin, self.before = rows, counts
         found = self._clusters()
-        reach = 2 * int(np.ceil(REACH * self.bandwidth / self.delta)) + 1
-        elsewhere = np.where(found == UNKNOWN, np.iinfo(np.int32).max, found)
-        alone = ndimage.minimum_filter(elsewhere, reach) == ndimage.maximum_filter(found, reach)
+        elsewhere, side = np.where(found == UNKNOWN, np.iinfo(np.int32).max, found), 2 * REACH + 1
+        alone = ndimage.minimum_filter(elsewhere, side) == ndimage.maximum_filter(found, side)
         cells = in_cells(counts, 2, self.box)
-        many = ndimage.uniform_filter(cells.astype(np.float64), AROUND) * (self.n / rows) >= LEAST_IN_CELL
-        inside = alone & many & (found != UNKNOWN)
+        least = ndimage.minimum_filter(ndimage.uniform_filter(cells.astype(np.float64), AROUND), AROUND)
+        inside = alone & (least * (self.n / rows) >= LEAST_IN_CELL) & (found != UNKNOWN)
         if cells[~inside].sum() > MOST_OPEN * rows:
             self.give_up()
             return
@@ -141,13 +141,18 @@ class Guess:
 
     # ---- rows come -----------------------------------------------------------------------------------------------
 
-    def look_up(self, points: NDArray[Any], bins: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any]] | None:
-        """Return the hills of rows in these bins, and the open ones; None before there is anything to guess from."""
+    def look_up(
+        self, points: NDArray[Any], bins: NDArray[np.int32], rows: NDArray[np.int32]
+    ) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Return the hills of rows in these bins, and the open ones; None before there is anything to guess from.
+
+        ``rows`` (m + 1,) is scratch.
+        """
         if not len(self.hills):
             return None
         from modeseek.engines.cpu.lookup import hills_of_bins
 
-        hills, rows = np.empty(len(bins), self.hills.dtype), np.empty(len(bins) + 1, np.int32)
+        hills = np.empty(len(bins), self.hills.dtype)
         found = hills_of_bins(bins, self.hills, hills, rows)
         return hills, points[rows[:found]]
 
@@ -222,13 +227,24 @@ class Guess:
             yield Noted(first, rows, opened, open_rows)
             first, opened = first + rows, opened + open_rows
 
-    def read(self, piece: Noted) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the hills of these rows, and the points of the open ones."""
-        d, kind = len(self.box.shape), self.hills.dtype
-        hills, points = self._paths()
-        return (
-            np.fromfile(hills, kind, piece.rows, offset=(piece.first - self.begin) * kind.itemsize),
-            np.fromfile(points, self.dtype, piece.open_rows * d, offset=piece.opened * d * self.dtype.itemsize).reshape(
-                -1, d
-            ),
-        )
+    def points(self, piece: Noted) -> NDArray[Any]:
+        """Return the points of the open ones of these rows."""
+        d = len(self.box.shape)
+        size, skipped = piece.open_rows * d, piece.opened * d * self.dtype.itemsize
+        return np.fromfile(self._paths()[1], self.dtype, size, offset=skipped).reshape(-1, d)
+
+    def hills_of(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the hills of rows that have been noted."""
+        kind = self.hills.dtype
+        return np.fromfile(self.path, kind, stop - start, offset=(start - self.begin) * kind.itemsize)
+
+    def opened(self, row: int) -> int:
+        """Return how many open rows come before a row that has been noted."""
+        rows, open_rows = self._marks
+        k = int(np.searchsorted(rows, row, side="right")) - 1
+        return int(open_rows[k]) + int(np.count_nonzero(self.hills_of(int(rows[k]), row) == UNKNOWN))
+
+    @cached_property
+    def _marks(self) -> Ints:
+        """Rows where pieces begin and end, and the open rows before them; for when all have been noted."""
+        return np.cumsum([(self.begin, 0), *self.noted], axis=0).T

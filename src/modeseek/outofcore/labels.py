@@ -12,7 +12,6 @@ from modeseek.label import UNKNOWN, CellLabels, Counts
 from modeseek.outofcore.guess import Guess, Noted
 from modeseek.outofcore.journal import Arrays
 from modeseek.outofcore.passes import MANY, Sum
-from modeseek.result import rename
 
 MOST_OPEN = 1 << 24  # rows without a label that are kept in memory
 
@@ -27,20 +26,32 @@ class LabelFile:
         self.names = np.append(np.arange(highest + 1), UNKNOWN).astype(np.int32)  # of each code; the last of UNKNOWN
         self.rows: Ints = np.empty(0, np.int64)  # that have no code, and their labels
         self.late: NDArray[np.int32] = np.empty(0, np.int32)
+        self._guess: Guess | None = None
+        self._of_hills: NDArray[np.int32] = np.empty(0, np.int32)  # labels
 
     def __len__(self) -> int:
         return self.n
 
     def __getitem__(self, part: slice) -> NDArray[np.int32]:
         start, stop, _ = part.indices(self.n)
-        size = self.dtype.itemsize
-        codes = np.fromfile(self.path, self.dtype, max(0, stop - start), offset=start * size)
-        labels = codes.astype(np.int32)
-        if (self.names[:-1] != np.arange(len(self.names) - 1)).any():
-            rename(labels, self.names, 1)
-        first, last = np.searchsorted(self.rows, [start, stop])
-        labels[self.rows[first:last] - start] = self.late[first:last]
-        return labels
+        if self._guess is None or stop <= self._guess.begin:
+            return self._labels(start, stop, start)
+        if start < self._guess.begin:
+            return np.concatenate([self[start : self._guess.begin], self[self._guess.begin : stop]])
+        hills, opened = self._guess.hills_of(start, stop), self._guess.opened(start)
+        n_open = int(np.count_nonzero(hills == UNKNOWN))
+        late = self._labels(start, stop, self._guess.begin + opened, n_open)
+        return _named(hills, self.names[self._of_hills], late)
+
+    def _labels(self, start: int, stop: int, first: int, n: int | None = None) -> NDArray[np.int32]:
+        """Return the labels of rows whose codes are in the file, from the ``first`` on: all rows, or n open ones."""
+        n = max(0, stop - start) if n is None else n
+        codes = np.fromfile(self.path, self.dtype, n, offset=first * self.dtype.itemsize)
+        return _named(codes, self.names, self.late[slice(*np.searchsorted(self.rows, [start, stop]))])
+
+    def take_guessed(self, guess: Guess, labels: NDArray[np.int32]) -> None:
+        """Take the labels of hills for the rows that have been noted; codes of open rows follow those of the first."""
+        self._guess, self._of_hills = guess, labels
 
     def write(self, rows: Ints, found: NDArray[Any]) -> None:
         """Set the labels of some of the open rows."""
@@ -60,6 +71,15 @@ class LabelFile:
         kept = inside >= 0
         total = np.bincount(inside[kept], self.counts[kept], k)
         return np.asarray(total + np.bincount(self.late[known], minlength=k), np.float64)
+
+
+def _named(codes: NDArray[Any], names: NDArray[np.int32], late: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the name of each code, and for those of no label what comes late, in order."""
+    from modeseek.engines.cpu.lookup import name_codes
+
+    labels = np.empty(len(codes), np.int32)
+    name_codes(codes, names, UNKNOWN, late, labels)
+    return labels
 
 
 class LookUp(Sum):
@@ -99,17 +119,12 @@ class LookUp(Sum):
             self._file = self.labels.path.open("wb")
         self._file.write(codes.data)
 
-    def settle(self, guess: Guess, labels: NDArray[np.int32], piece: Noted, worker: int) -> Any:
-        """Return what `work` would of rows that have been noted, given the label that each hill stands for."""
-        from modeseek.engines.cpu.lookup import name_codes
-
-        hills, points = guess.read(piece)
-        late, counts, rows, left = self.work(points, 0, worker)
-        codes = np.empty(len(hills), self.labels.dtype)
-        name_codes(hills, labels, UNKNOWN, late, codes)
+    def open_rows_of(self, guess: Guess, piece: Noted, worker: int) -> Any:
+        """Return what `work` would of the open ones among rows that have been noted."""
+        codes, counts, rows, points = self.work(guess.points(piece), 0, worker)
         if len(rows):
-            rows = piece.first + np.flatnonzero(hills == UNKNOWN)[rows]
-        return codes, counts, rows, left
+            rows = piece.first + np.flatnonzero(guess.hills_of(piece.first, piece.first + piece.rows) == UNKNOWN)[rows]
+        return codes, counts, rows, points
 
     def arrays(self) -> Arrays:
         """Return counts and open rows; what is in the file must be there for good first."""

@@ -112,17 +112,14 @@ class Passes:
         return number
 
     def run_in_part(self, name: str, what: Sum, rows: int, rest: Iterator[Any]) -> None:
-        """Sum over so many rows, the first ones, and add what is there of the rest: recorded as a pass over all."""
-        number, self.number = self.number, self.number + 1
-        ends = Extent(self.dataset, None, False, self.n_jobs)
+        """Sum over so many rows, the first ones, and add what is there of the rest; that is not recorded."""
+        self.number += 1
         self.progress(Progress(name, 0, rows))
-        with closing(self._work([ends, what], 0, lambda: False, rows)) as summed:
+        with closing(self._work([what], 0, lambda: False, rows)) as summed:
             for row, _ in summed:
                 self.progress(Progress(name, row, rows))
         for done in rest:
             what.add(done)
-        assert self.dataset.n is not None
-        self._save_if_due(number, name, self.dataset.n, True, {"ends": ends, "sum": what})
 
     def _due(self) -> bool:
         return time.monotonic() - self.saved >= self.seconds

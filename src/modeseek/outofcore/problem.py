@@ -146,12 +146,13 @@ class FileProblem(Problem):
         known = guess.labels(table, places.counts) if guess is not None and places is not None else None
         if guess is None or known is None or journal.has(passes.number):
             passes.run(LOOK_UP, found)
+            journal.forget_labels_before(path)
         else:
             of_hills, held = known
             found.counts[1:] += held
-            settled = in_order(partial(found.settle, guess, of_hills), guess.pieces(), effective_n_jobs(self.n_jobs))
+            settled = in_order(partial(found.open_rows_of, guess), guess.pieces(), effective_n_jobs(self.n_jobs))
             passes.run_in_part(LOOK_UP, found, guess.begin, settled)
-        journal.forget_labels_before(path)
+            labels.take_guessed(guess, of_hills)
         counts, rows, points = found.finished()
         passes.found = Gathered.of(rows, points, passes.dataset)
         return labels, counts, rows

@@ -51,12 +51,16 @@ class InBins(Sum):
 
     def __init__(self, sums: Patches | BinCounts, guess: Guess):
         self.sums, self.guess, self.workers = sums, guess, sums.workers
+        self._scratch = [np.empty((2, 0), np.int32)] * self.workers  # new memory takes the system as long as all else
 
     def work(self, points: NDArray[Any], first: int, worker: int) -> Any:
         """Add rows, and look up their hills."""
-        bins = np.empty(len(points), np.int32)
-        self.sums.add(points, bins, first, worker)
-        return self.guess.look_up(points, bins)
+        n = len(points)
+        if self._scratch[worker].shape[1] <= n:
+            self._scratch[worker] = np.empty((2, n + 1), np.int32)
+        bins, rows = self._scratch[worker]
+        self.sums.add(points, bins[:n], first, worker)
+        return self.guess.look_up(points, bins[:n], rows)
 
     def add(self, done: Any) -> None:
         """Note hills."""
