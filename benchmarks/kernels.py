@@ -24,9 +24,9 @@ import modeseek as ms
 from benchmarks import data, harness, reference
 from benchmarks.harness import Row, alternate, duration
 from benchmarks.mean_shift import Fit, H, bar, collect
-from modeseek.kernels import equivalent_bandwidth
+from modeseek.kernels import KERNELS, equivalent_bandwidth
 
-COMPACT = ("triangular", "epanechnikov", "biweight", "flat")
+COMPACT = tuple(name for name in KERNELS if name != "gaussian")
 MIXTURE_H = 0.5  # of the Gaussian: the sides of the mixture are 20
 STARTS = 60  # exact climbs of a sample
 TOL = 1e-6  # bandwidths: of the exact climbs, whose steps shrink at least geometrically on these data

@@ -365,6 +365,7 @@ def setting() -> dict[str, str]:
         "memory": where["memory"].replace(" ", "\u00a0"),
         "python": where["python"],
         "numpy": where["numpy"],
+        "scipy": where["scipy"],
         "numba": where["numba"],
         "sklearn": where["scikit-learn"],
         "FINE": constant("fields/errors", "FINE"),

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import modeseek as ms
@@ -214,6 +214,7 @@ def test_noise_without_clusters():
 
 @examples(10)
 @given(seed=st.integers(0, 2**31), d=st.integers(1, 9))
+@example(seed=946, d=8)  # climbs that creep along a ridge are cut short one behind another
 def test_permutation_translation_and_scaling_change_no_label(seed, d):
     X, h = data(d, n=700, seed=seed)
     order = np.random.default_rng(seed).permutation(len(X))

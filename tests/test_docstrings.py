@@ -83,6 +83,14 @@ def test_every_public_name_has_an_example_that_runs(name, tmp_path, monkeypatch)
     assert result.failed == 0, "".join(said)
 
 
+@pytest.mark.parametrize("name", [name for name in CLASSES if hasattr(public(name), "_parameter_constraints")])
+def test_every_choice_is_named_where_the_parameter_is_described(name):
+    cls = public(name)
+    said = {p.name: f"{p.type} {' '.join(p.desc)}" for p in NumpyDocString(inspect.getdoc(cls))["Parameters"]}
+    choices = [(p, c.options) for p, of in cls._parameter_constraints.items() for c in of if hasattr(c, "options")]
+    assert [f"{p}: {o!r}" for p, options in choices for o in sorted(options, key=str) if f'"{o}"' not in said[p]] == []
+
+
 def half(x, y):
     """Halve it
 

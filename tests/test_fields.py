@@ -140,6 +140,19 @@ def test_a_slow_ridge_does_not_give_false_modes():
     np.testing.assert_allclose(rough.positions[a], fine.positions[b], atol=1e-6)
 
 
+def test_where_climbs_are_cut_short_does_not_depend_on_which_comes_first():
+    field = DenseField(np.array([[0.0, 0.0], [2.0, 0.0]]), [], 1.0)  # a flat top in the middle
+    starts = np.c_[np.linspace(0.9, 0.9001, 7), np.zeros(7)]
+    found = []
+    for rows in (starts, starts[::-1], starts[[3, 6, 0, 2, 1, 5, 4]]):
+        finder = ModeFinder(field, field, tol=1e-3, max_iter=1)
+        assert (finder.find(rows) == 0).all()
+        assert finder.n_unsettled == len(rows)
+        found.append(finder.positions)
+    assert (found[0] == found[1]).all()
+    assert (found[0] == found[2]).all()
+
+
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_steps_uphill_lead_from_anywhere_to_a_mode(d):
     X, h = uniform(3000, d)

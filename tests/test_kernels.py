@@ -23,7 +23,7 @@ from modeseek.kernels import BUILT_IN, KERNELS, SHADOWS, equivalent_bandwidth
 from tests.examples import examples
 from tests.naive import mixture, uniform, with_outliers
 
-COMPACT = ["triangular", "epanechnikov", "biweight", "flat"]
+COMPACT = [name for name in KERNELS if name != "gaussian"]
 LAWS = examples(6)
 
 
@@ -102,6 +102,7 @@ def test_what_is_found_out_of_a_function_is_what_is_known_of_the_kernel(d):
         "biweight": lambda r: max(0.0, 1.0 - r * r) ** 2,
         "flat": lambda r: 1.0 if r <= 1.0 else 0.0,
     }
+    assert same.keys() == KERNELS.keys()
     r = np.linspace(0.0, 1.2, 301)
     for name, function in same.items():
         known, found = BUILT_IN[name], as_kernel(function)
@@ -134,8 +135,9 @@ def test_a_kernel_that_hardly_fades_has_no_shadow_but_a_width():
     assert as_kernel(exponential).support == pytest.approx(53 * math.log(2))
 
 
-def test_the_table_of_the_documentation_is_what_the_code_says():
+def test_the_tables_of_the_documentation_are_what_the_code_says():
     lines = (Path(__file__).parent.parent / "docs" / "kernels.md").read_text(encoding="utf-8").splitlines()
+    assert [line.split('"')[1] for line in lines if line.startswith('| `"')] == list(KERNELS)
     head = next(i for i, line in enumerate(lines) if line.startswith("| kernel | d = "))
     columns = [int(cell.split("=")[1]) for cell in lines[head].strip("| ").split("|")[1:]]
     rows = [

@@ -65,9 +65,12 @@ def files_under(*folders: str) -> set[str]:
 
 
 def check_wheel(path: Path) -> None:
-    """Check that the wheel holds the package, all of its data, its license, and nothing else."""
+    """Check that the wheel holds the package, its data, its license and nothing else, and what PyPI can show."""
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
+        (metadata,) = (archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA"))
+    assert "# modeseek" in metadata
+    assert "](docs/" not in metadata
     described = {name for name in names if ".dist-info/" in name}
     expected = {name.removeprefix("src/") for name in files_under("src/modeseek")}
     assert names - described == expected, sorted((names - described) ^ expected)
@@ -80,8 +83,8 @@ def check_sdist(path: Path) -> None:
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     needed = files_under("src/modeseek", "tests", "benchmarks", "docs") | {
-        "pyproject.toml", "Makefile", "PKG-INFO", "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md",
-        "LICENSE", "CITATION.cff",
+        "pyproject.toml", "hatch_build.py", "Makefile", "PKG-INFO", "README.md", "ARCHITECTURE.md", "CHANGELOG.md",
+        "CONTRIBUTING.md", "LICENSE", "CITATION.cff",
     }  # fmt: skip
     assert needed <= names, sorted(needed - names)
 

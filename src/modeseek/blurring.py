@@ -4,7 +4,7 @@ r"""Blurring mean shift: the data themselves move, round after round, and end in
 
 where the sums are over the points as they lie at the beginning of the round (Fukunaga & Hostetler 1975; Cheng 1995).
 A Gaussian cluster of variance s^2 has variance s^2 (s^2 / (s^2 + h^2))^2 a round later: it shrinks cubically
-(Carreira-Perpinan, "Fast nonparametric clustering with Gaussian blurring mean-shift", ICML 2006), and points that
+(Carreira-Perpiñán, "Fast nonparametric clustering with Gaussian blurring mean-shift", ICML 2006), and points that
 coincide become one weighted point, so late rounds cost next to nothing. Clusters attract each other for ever, if
 faintly, so blurring ends when a round moves no point by more than a tolerance.
 

@@ -142,6 +142,8 @@ class ModeFinder:
         if self.guide is not None and not confirmed.all():
             group, reached, confirmed = self._lead(self.guide, ends, group, reached, confirmed)
             unsettled[unsettled] = ~confirmed[group[unsettled]] | self._in_flight(ends[unsettled])
+        elif polisher is not None and not confirmed.all():
+            reached = self._farthest(ends, group, reached, confirmed)
         self.n_unsettled += int(unsettled.sum())
         index = self._number(reached)
         flat = np.flatnonzero(~confirmed)
@@ -149,6 +151,17 @@ class ModeFinder:
             together, first = group_by_location(reached[flat], PLATEAU * self.field.bandwidth)
             index[flat] = index[flat[first]][together]
         return index[group]
+
+    def _farthest(self, ends: Floats, group: Ints, reached: Floats, confirmed: NDArray[np.bool_]) -> Floats:
+        """Return the places reached; of a group that is not confirmed, its densest end, whichever row comes first.
+
+        Along a ridge climbs may be cut short one behind another.
+        """
+        rows = np.flatnonzero(~confirmed[group])
+        rows = rows[np.argsort(self.field.shift(ends[rows])[1], kind="stable")]
+        reached = reached.copy()
+        reached[group[rows]] = ends[rows]  # the last one stays
+        return reached
 
     def _lead(
         self, guide: UphillField, ends: Floats, group: Ints, reached: Floats, confirmed: NDArray[np.bool_]

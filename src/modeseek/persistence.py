@@ -1,10 +1,11 @@
 r"""Modes put together by persistence: how far a mode rises above the saddle to a higher one.
 
 The persistence of a mode is log f(mode) - log f(saddle), the saddle being the highest place from which paths of
-falling density lead to it and to a higher mode (Edelsbrunner, Letscher & Zomorodian 2002). A mode below the threshold
-joins the mode on the other side of that saddle, as in ToMATo (Chazal, Guibas, Oudot & Skraba, "Persistence-based
-clustering in Riemannian manifolds", J. ACM 60, 2013), with the cells of a grid in place of a neighbourhood graph.
-Saddles are found to the resolution of the grid: their log f is right to about 1e-3.
+falling density lead to it and to a higher mode (Edelsbrunner, Letscher & Zomorodian,
+"Topological persistence and simplification", Discrete Comput. Geom. 28, 2002). A mode below the threshold joins the
+mode on the other side of that saddle, as in ToMATo (Chazal, Guibas, Oudot & Skraba, "Persistence-based clustering in
+Riemannian manifolds", J. ACM 60, 2013), with the cells of a grid in place of a neighbourhood graph. Saddles are found
+to the resolution of the grid: their log f is right to about 1e-3.
 """
 
 import numpy as np

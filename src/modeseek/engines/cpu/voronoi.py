@@ -5,9 +5,10 @@ Let m be the middle of a cell, r its radius, a the centre nearest to m. For any 
     |x - c_j|^2 - |x - c_a|^2 >= |m - c_j|^2 - |m - c_a|^2 - 2 r |c_a - c_j|,
 
 so that only centres for which the right side is not above 0 can own one of its points: the filter of T. Kanungo et al.,
-"An efficient k-means clustering algorithm", IEEE TPAMI 24 (2002). Middles are compared with all centres in tiles of
-float32 (``lloyd.py``); if the best two are further apart than 2r and what rounding could do, nothing else is. Points of
-cells with several such centres are compared with these in float64, by differences, in the order of the centres.
+"An efficient k-means clustering algorithm: analysis and implementation", IEEE TPAMI 24 (2002). Middles are compared
+with all centres in tiles of float32 (``lloyd.py``); if the best two are further apart than 2r and what rounding could
+do, nothing else is. Points of cells with several such centres are compared with these in float64, by differences, in
+the order of the centres.
 """
 
 import numpy as np
