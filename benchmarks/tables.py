@@ -103,6 +103,12 @@ def by_set(rows: Rows) -> str:
     return markdown(["half", "set", "n", "d", "clusters", *rules], [lines[key] for key in sorted(lines, reverse=True)])
 
 
+def scattered(rows: Rows) -> str:
+    """Make the table of draws without structure: columns and points, and how many are given more than one cluster."""
+    lines = [[row["d"], whole(row["n"]), f"{row['more_than_one']} of {row['draws']}", row["most"]] for row in rows]
+    return markdown(["columns", "points", "draws that are given more than one", "clusters at most"], lines)
+
+
 def beside(rows: Rows, ours: str = "auto", theirs: str = "scikit-learn HDBSCAN()") -> str:
     """Make the table of two rules on the sets whose clusters have modes, and on those whose have not."""
     lines = []
