@@ -78,7 +78,10 @@ def list_options(app, docname, source):
     for name, usage in re.findall(
         r"^## `modeseek (\w+)`$.*?^(\*\*Usage\*\*.*?)(?=^## |\Z)", told, re.MULTILINE | re.DOTALL
     ):
-        source[0] = source[0].replace(f"<!-- options of {name} -->", usage)
+        options = re.sub(
+            r"(?<=[ (])--[\w-]+(?=[^`]*$)", r"`\g<0>`", usage, flags=re.MULTILINE
+        )  # typographers join hyphens
+        source[0] = source[0].replace(f"<!-- options of {name} -->", options)
 
 
 def link_into_site(app, docname, source):
