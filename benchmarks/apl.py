@@ -1,26 +1,29 @@
 """The lesson in APL against the same lines in NumPy: ``python -m benchmarks.apl``.
 
 MARPLE runs `apl/meanshift.apl`, BasedPL `apl/meanshift.bpl`, Python the blocks of `docs/apl.md`, all on the notebook's
-1500 points. All take turns; the fastest of three turns is printed, as other work on the machine only ever adds.
-Results must agree before times are printed.
+1500 points. All take turns; the fastest of three turns counts, as other work on the machine only ever adds.
+Results must agree before anything is timed. Prints the times, and writes apl.csv to benchmarks/results.
 """
 
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import harness
+from benchmarks.harness import Row
 from modeseek import textbook
 from modeseek.textbook import make_data
 
 ROOT = Path(__file__).parents[1]
 CENTRES = np.array([[20.0, 20.0], [-10.0, 30.0], [-8.0, 8.0], [30.0, -20.0], [0.0, 0.0], [500.0, 500.0]])
 TURNS = 3
+RIVALS = ("marple", "basedpl", "numpy", "textbook")  # columns of the results
 
 CASES = {  # what, in MARPLE, in BasedPL, on the page in NumPy, in the textbook
     "table of distances": ("X dists X", "X dists X", "dists(X, X)", "textbook.dist_b(X, X)"),
@@ -121,15 +124,14 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
-    """Print the table of times."""
+def rows() -> Iterator[Row]:
+    """Compare, and time in turn."""
     X = make_data()[1].astype(float)
     sessions: list[Any] = [Marple(), BasedPL()]
     names = in_numpy() | {"X": X, "C": CENTRES, "textbook": textbook}
     for session in sessions:
         session.bind("X", X)
         session.bind("C", CENTRES)
-    print("| what | MARPLE | BasedPL | this page's NumPy | `modeseek.textbook` |\n" + "| --- " * 5 + "|")
     for what, lines in CASES.items():
         expected = eval(lines[3], names)
         places = [s.first if expected.dtype.kind == "i" else 0 for s in sessions] + [0]
@@ -138,9 +140,15 @@ def main() -> None:
         for work, first in zip(works, places, strict=False):
             np.testing.assert_allclose(work() - first, expected, atol=1e-6)
         best = np.min([[seconds(work) for work in works] for _ in range(TURNS)], axis=0)
-        print(
-            f"| {what} | " + " | ".join(f"{1e3 * t:.3g} ms" if t < 1 else f"{t:.3g} s" for t in best) + " |", flush=True
-        )
+        yield {"what": what} | {rival: float(took) for rival, took in zip(RIVALS, best, strict=True)}
+
+
+def main() -> None:
+    """Measure, print and write."""
+    print("\n".join(f"{key}: {value}" for key, value in harness.machine().items()), end="\n\n")
+    found = list(rows())
+    print(harness.table(found))
+    harness.write_rows("apl", found)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ true clusters alone, not those drawn as noise. The number of clusters is right i
 *Notebook*: its data with 100 seeds. Centres closer than 4 standard deviations count as one group, those between 4 and 6
 either way; there must be exactly as many clusters as groups, far points among them.
 
+*Evenly scattered points*, in which there is no structure: how many draws are told to be more than one cluster.
+
 *Times*: a path of 30 bandwidths against a single fit, and every rule, on a million points.
 """
 
@@ -40,6 +42,7 @@ MANY = 30_000  # points that are clustered with the other rules: some choose ban
 LARGE = 20_000  # points from which labels are those of "fast"
 SMALLEST = 0.01  # of the points: clusters that are counted
 SEEDS = 100
+DRAWS = {(300, 1): 40, (3000, 1): 40, (300, 2): 40, (3000, 2): 40, (300, 3): 40, (3000, 3): 12}  # points, columns
 SPREAD = 5.0**0.5  # standard deviation of the notebook's clusters
 PEERS = {"scikit-learn MeanShift()": peer.MeanShift, "scikit-learn HDBSCAN()": partial(peer.HDBSCAN, copy=True)}
 
@@ -137,6 +140,16 @@ def notebook(quick: bool) -> Iterator[Row]:
     yield bar(f"notebook's data, {n} seeds: right number of clusters", hits, f">= {n - 3}") | {"times": words}
 
 
+def even(quick: bool) -> Iterator[Row]:
+    """Count draws of evenly scattered points that are given more than one cluster."""
+    for (n, d), draws in DRAWS.items():
+        if quick and n > 300:
+            continue
+        paths = [ms.bandwidth_path(np.random.default_rng(seed).random((n, d))) for seed in range(3 if quick else draws)]
+        found = [1 if path.chosen is None else path.chosen.n_clusters for path in paths]
+        yield {"n": n, "d": d, "draws": len(found), "more_than_one": sum(k > 1 for k in found), "most": max(found)}
+
+
 def times(quick: bool) -> Iterator[Row]:
     """Time a path against a fit, and every rule."""
     n = 50_000 if quick else 1_000_000
@@ -164,8 +177,15 @@ def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bandwidth", description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small sets and few seeds")
-    quick = parser.parse_args(argv).quick
+    parser.add_argument("--only-even", action="store_true", help="evenly scattered points alone")
+    options = parser.parse_args(argv)
+    quick, suffix = options.quick, "-quick" if options.quick else ""
     print("\n".join(f"{key}: {value}" for key, value in harness.machine().items()), end="\n\n")
+    scattered = collect("evenly scattered points", even, quick)
+    print(harness.table(scattered), end="\n\n")
+    harness.write_rows("bandwidth_even" + suffix, scattered)
+    if options.only_even:
+        return 0
     rows: list[Row] = []
     for chosen in SETS:
         if quick and chosen.name not in ("mixture, 150 points", "iris, wine"):
@@ -176,7 +196,6 @@ def main(argv: list[str] | None = None) -> int:
     for name, case in {"notebook": notebook, "times": times}.items():
         bars += collect(name, case, quick)
     print(harness.table(bars))
-    suffix = "-quick" if quick else ""
     harness.write_rows("bandwidth" + suffix, rows)
     harness.write_rows("bandwidth_bars" + suffix, bars)
     return int(any(row["result"] == "FAIL" for row in bars))

@@ -9,8 +9,10 @@ the fit is as many times faster as asked for.
 The bars are at float64, scikit-learn's own default. Rows at float32 are for information, with the share of equal
 labels: scikit-learn's centres are float32 there, ours float64. So are faiss (float32, no test for convergence; timed
 once), seeds by greedy k-means++ (the same random state), k-means||, and whole fits by default (seeds included, three
-random states, one fit of each; these fail if the mean inertia is more than 3 % above scikit-learn's). Each case writes
-a file of its own, kmeans_*.csv, to benchmarks/results.
+random states, one fit of each; these fail if the mean inertia is more than 3 % above scikit-learn's). Small fits, where
+fixed costs count, are compared at one thread, the quickest of several runs each, for several numbers of columns and
+clusters; a row has the least and the most of these. Each case writes a file of its own, kmeans_*.csv, to
+benchmarks/results.
 """
 
 import argparse
@@ -19,12 +21,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import cluster as peer
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 import modeseek as ms
 from benchmarks import harness
@@ -42,6 +46,8 @@ INERTIA_OF_DEFAULTS = 0.03  # more than scikit-learn's on average over random st
 STATES = 3
 SPREAD = 0.05  # of a blob, in sides of what the blobs lie in
 REPEATS = 3
+SMALL, COLUMNS, FEW = (300, 1000, 3000, 10_000), (2, 8, 64), (8, 32)  # rows, columns, clusters of small fits
+RUNS = 15  # of a small fit, of which the quickest counts
 
 
 def points(shape: str, n: int, d: int, k: int, seed: int = 0) -> NDArray[np.float64]:
@@ -167,10 +173,50 @@ def defaults(quick: bool) -> Iterator[Row]:
         yield row if good or quick else row | {"result": "FAIL"}
 
 
+def small(quick: bool) -> Iterator[Row]:
+    """Compare small fits, by default and from a given start, held to one thread; the quickest of several runs."""
+    for n in SMALL[:1] if quick else SMALL:
+        for how in ("default", "given start"):
+            quotients, least, same = [], [], []
+            for d, k in product(COLUMNS, FEW):
+                X = points("more blobs", n, d, k)
+                given = {} if how == "default" else {"init": X[:k].copy(), "n_init": 1}
+                ours = Fit(partial(ms.KMeans, k, random_state=0, n_jobs=1, **given), X)
+                theirs = Fit(partial(peer.KMeans, k, random_state=0, **given), X)
+                with threadpool_limits(1):
+                    timings = alternate({OURS: ours, PEER: theirs}, rounds=3 if quick else RUNS)
+                same.append(float((ours.model.labels_ == theirs.model.labels_).mean()))
+                quotients.append(timings[PEER].min / timings[OURS].min)
+                least.append(timings[OURS].min)
+            yield {"n": n, "fit": how, "fits": len(quotients), "least_seconds": min(least), "most_seconds": max(least),
+                   "least_times": min(quotients), "median_times": float(np.median(quotients)),
+                   "most_times": max(quotients), "agreement": min(same)}  # fmt: skip
+
+
+def memory(quick: bool) -> Iterator[Row]:
+    """Measure the memory of a fit beyond the input: from a given start, and with seeds."""
+    n, k = (30_000 if quick else 1_000_000), 64
+    for d in (2, 16):
+        for how, init in (("a given start", f"X[:{k}].copy()"), ("seeds", "'k-means++'")):
+            fit = f"model = ms.KMeans({k}, init={init}, n_init=1, max_iter=20, random_state=0).fit(X)"
+            extra = harness.extra_memory(_MEMORY.format(n=n, d=d, k=k), fit) / n
+            yield bar(f"{n:,} x {d}, k = {k}, {how}: bytes a point of a fit beyond the input", extra, "") | {
+                "times": f"the input: {8 * d} bytes a point"
+            }
+
+
+_MEMORY = """
+import modeseek as ms
+from benchmarks.kmeans import points
+X = points("even", {n}, {d}, {k})
+ms.KMeans({k}, n_init=1, max_iter=2).fit(X[:50_000].copy())
+"""
+
+
 def cases() -> dict[str, Callable[[bool], Iterator[Row]]]:
     """Return what to measure, by name."""
     sizes = {name.replace(" ", ""): partial(fits, name) for name in SIZES}
-    return {**sizes, "float32": single, "seeds": seeds, "default": defaults}
+    return {**sizes, "float32": single, "seeds": seeds, "default": defaults, "small": small, "memory": memory}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -187,7 +233,7 @@ def main(argv: list[str] | None = None) -> int:
             print(harness.table([{key: value for key, value in row.items() if key != "starts"} for row in found]))
             harness.write_rows(f"kmeans_{name}" + ("-quick" if options.quick else ""), found)
             rows += found
-    return int(any(row["result"] == "FAIL" for row in rows))
+    return int(any(row.get("result") == "FAIL" for row in rows))
 
 
 if __name__ == "__main__":

@@ -178,7 +178,23 @@ def within(quick: bool) -> Iterator[Row]:
             yield counts(name, X, neighbours, share, ">= 10")
 
 
-CASES = {"plane": plane, "space": space, "sixteen": sixteen, "within": within}
+def memory(quick: bool) -> Iterator[Row]:
+    """Measure the memory of a fit beyond the input: that of its tree, and of making it."""
+    n = 30_000 if quick else 1_000_000
+    for d in (2, 16):
+        extra = harness.extra_memory(_MEMORY.format(n=n, d=d), "model = ms.NearestNeighbors().fit(X)") / n
+        yield bar(f"{n:,} x {d}, uniform: bytes a point of a fit beyond the input", extra, "") | {
+            "times": f"the input: {8 * d} bytes a point"
+        }
+
+
+_MEMORY = """
+import modeseek as ms
+from benchmarks.neighbors import uniform
+X = uniform({n}, {d})
+ms.NearestNeighbors().fit(X[:20_000].copy())
+"""
+CASES = {"plane": plane, "space": space, "sixteen": sixteen, "within": within, "memory": memory}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,9 +9,22 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks import harness, headlines
+from benchmarks import harness, headlines, sizing
 from benchmarks.shown import PAPER, TABLES, on_device, on_files
-from benchmarks.tables import Rows, bars, bars_only, beside, by_dask, by_set, peers, replacement, tables
+from benchmarks.tables import (
+    Rows,
+    bars,
+    bars_only,
+    beside,
+    by_dask,
+    by_set,
+    by_subject,
+    number,
+    peers,
+    replacement,
+    scattered,
+    tables,
+)
 
 DOCS = harness.ROOT / "docs"
 README = harness.ROOT / "README.md"
@@ -30,7 +43,7 @@ SECTIONS = {  # marker in docs/benchmarks.md: the results below it
     "fidelity": ("fidelity_bars", "fidelity"),
     "audit": ("audit_seconds", "audit_coverage"),
     "dropin": ("dropin", "dropin_bandwidths"),
-    "bandwidth": ("bandwidth_bars", "bandwidth"),
+    "bandwidth": ("bandwidth_bars", "bandwidth", "bandwidth_even"),
     "kernels": ("kernels",),
     "geometry": ("geometry",),
     "high_dimensions": ("high_dimensions",),
@@ -42,9 +55,12 @@ SECTIONS = {  # marker in docs/benchmarks.md: the results below it
     "outofcore": ("outofcore",),
     "kill_resume": ("kill_resume",),
     "dask": ("dask_scaling_bars", "dask_scaling"),
+    "dask_stages": ("dask_stages", "dask_tasks"),
     "homework": ("homework",),
+    "apl": ("apl",),
     **HOMEWORK,
-    "kmeans": (*HOMEWORK["kmeans"], "kmeans_seeds"),
+    "kmeans": (*HOMEWORK["kmeans"], "kmeans_seeds", "kmeans_small", "kmeans_memory"),
+    "neighbors": (*HOMEWORK["neighbors"], "neighbors_memory"),
     "paper": PAPER,
 }
 GPU = "gpu"  # the marker of results with names that begin so, which there may be none of
@@ -104,6 +120,26 @@ def larger_than_memory() -> str:
     )
 
 
+def price() -> str:
+    """Say how many times the time of fits that prove nothing proofs take."""
+    seconds: dict[str, dict[str, dict[str, float]]] = {}
+    for row in harness.read_rows("scaling"):
+        seconds.setdefault(row["d"], {}).setdefault(row["n"], {})[row["fidelity"]] = float(row["seconds"])
+    least, most = {}, {}
+    for d, sizes in seconds.items():
+        times = [took["certified"] / took["fast"] for took in sizes.values()]
+        least[d], most[d] = number(str(min(times)), 2), number(str(max(times)), 2)
+    return (
+        f"From {min(map(int, seconds['2'])):,} points to {max(map(int, seconds['2'])):,} a proof takes {least['2']} to "
+        f'{most["2"]} times the time of `"fast"` in the plane,\n{least["3"]} to {most["3"]} times in space '
+        "([growth](benchmarks.md#growth-with-the-number-of-points))."
+    )
+
+
+MORE = {  # page: what else it shows
+    page: {name: partial(all_of, (name,), TABLES[name]) for name in names}
+    for page, names in {"kmeans": ("kmeans_small", "kmeans_memory"), "neighbors": ("neighbors_memory",)}.items()
+}
 FILLED: dict[Path, dict[str, Callable[[], str]]] = {
     README: {
         "headlines": headlines.table,
@@ -118,11 +154,27 @@ FILLED: dict[Path, dict[str, Callable[[], str]]] = {
     DOCS / "bandwidth.md": {
         "bandwidth": lambda: (
             bars_only(harness.read_rows("bandwidth_bars")) + "\n\n" + by_set(harness.read_rows("bandwidth"))
-        )
+        ),
+        "even": partial(all_of, ("bandwidth_even",), scattered),
     },
     DOCS / "larger-than-memory.md": {"outofcore": larger_than_memory},
-    DOCS / "dask.md": {"dask": partial(all_of, ("dask_scaling",), by_dask)},
-    **{DOCS / f"{name}.md": {name: partial(all_of, results, peers)} for name, results in HOMEWORK.items()},
+    DOCS / "dask.md": {
+        "dask": partial(all_of, ("dask_scaling",), by_dask),
+        "dask_grids": sizing.grids,
+        "dask_stages": sizing.stages,
+        "dask_waiting": sizing.waiting,
+        "dask_projection": sizing.projection,
+        "dask_breaks": sizing.first_to_break,
+    },
+    DOCS / "embeddings.md": {"embeddings": partial(all_of, ("embeddings",), bars_only)},
+    DOCS / "geometry.md": {"geometry": partial(all_of, ("geometry",), by_subject)},
+    DOCS / "apl.md": {"apl": partial(all_of, ("apl",), TABLES["apl"])},
+    DOCS / "plots.md": {"plots": partial(all_of, ("plots",), TABLES["plots"])},
+    DOCS / "how-it-works.md": {"price": price},
+    **{
+        DOCS / f"{name}.md": {name: partial(all_of, results, peers), **MORE.get(name, {})}
+        for name, results in HOMEWORK.items()
+    },
     BENCHMARKS: {
         **{marker: partial(section, names) for marker, names in SECTIONS.items()},
         GPU: lambda: on_gpu(committed()),

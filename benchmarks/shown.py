@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from benchmarks.tables import Rows, by_set, columns, folded, number, percent, plain, replacement, took, whole
+from benchmarks.tables import Rows, by_set, columns, folded, number, percent, plain, replacement, scattered, took, whole
 
 
 def rounded(text: str) -> str:
@@ -130,6 +130,42 @@ WITH_DASK = {
     "overhead": ("longer than memory by", percent),
     "same": ("labels, modes, masses of memory", same),
 }
+APL = {
+    "what": ("what", plain),
+    "marple": ("MARPLE", took),
+    "basedpl": ("BasedPL", took),
+    "numpy": ("NumPy, as on the page", took),
+    "textbook": ("`modeseek.textbook`", took),
+}
+SMALL_FITS = {
+    "n": ("rows", whole),
+    "fit": ("fit", plain),
+    "least_seconds": ("modeseek, the quickest", took),
+    "most_seconds": ("the slowest", took),
+    "least_times": ("times as fast as scikit-learn, least", number),
+    "median_times": ("median", number),
+    "most_times": ("most", number),
+    "agreement": ("agreement, at least", number),
+}
+MEMORY = {"bar": ("what", plain), "measured": ("measured", number), "times": ("beside", plain)}
+DASK_STAGES = {
+    "d": ("columns", plain),
+    "n": ("points", whole),
+    "fidelity": ("fidelity", plain),
+    "summed_by": ("points are summed by", plain),
+    "bounds_ns": ("bounds, ns a point", number),
+    "sum_ns": ("sum", number),
+    "look_up_ns": ("look up", number),
+    "labels_ns": ("labels, from codes", number),
+    "open": ("open", percent),
+}
+DASK_TASKS = {
+    "what": ("what does nothing", plain),
+    "workers": ("workers", whole),
+    "seconds": ("median", took),
+    "least": ("least", took),
+    "most": ("most", took),
+}
 ON_DEVICE = {
     "case": ("what", plain),
     "n": ("rows", whole),
@@ -180,10 +216,17 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "audit_seconds": of(AUDIT_TIMES),
     "audit_coverage": partial(behind, "At every setting", of(COVERAGE)),
     "bandwidth": partial(behind, "Every rule on every set: adjusted Rand index", by_set),
+    "apl": of(APL),
+    "bandwidth_even": scattered,
     "dropin": replacement,
     "plots": of(DRAWN),
     "outofcore": on_files,
     "kill_resume": of(KILLED),
     "dask_scaling": of(WITH_DASK),
+    "dask_stages": of(DASK_STAGES),
+    "dask_tasks": of(DASK_TASKS),
+    "kmeans_small": of(SMALL_FITS),
+    "kmeans_memory": of(MEMORY),
+    "neighbors_memory": of(MEMORY),
     **{name: partial(all_columns, name) for name in PAPER},
 }

@@ -60,6 +60,21 @@ def bars_only(bars: Rows) -> str:
     return markdown(["what", "measured", "asked for", "times"], rows)
 
 
+def by_subject(bars: Rows) -> str:
+    """Make a table of bars with a line for each subject, which stands before the last colon, and what it came to."""
+    lines: dict[str, list[list[str]]] = {}
+    for row in bars:
+        subject, _, quantity = row["bar"].rpartition(": ")
+        asked = f" ({row['required']})" if row["required"] else ""
+        found = lines.setdefault(subject, [[], []])
+        found[0].append(f"{quantity}: {number(row['measured'])}{asked}")
+        found[1] += [row["times"]] if row["times"] not in found[1] else []
+    header = ["what", "measured (asked for)", "times"]
+    return markdown(
+        header, [[subject, "; ".join(found), "; ".join(times)] for subject, (found, times) in lines.items()]
+    )
+
+
 def peers(rows: Rows, agreement: str = "agreement") -> str:
     """Make a table of bars beside other libraries: what is asked for, and the share of results that are the same."""
     lines = [
@@ -101,6 +116,12 @@ def by_set(rows: Rows) -> str:
         about = [row["half"], row["set"], f"{int(row['n']):,}", row["d"], row["true"]]
         lines.setdefault((row["half"], row["set"]), about).append(f"**{found}**" if right else found)
     return markdown(["half", "set", "n", "d", "clusters", *rules], [lines[key] for key in sorted(lines, reverse=True)])
+
+
+def scattered(rows: Rows) -> str:
+    """Make the table of draws without structure: columns and points, and how many are given more than one cluster."""
+    lines = [[row["d"], whole(row["n"]), f"{row['more_than_one']} of {row['draws']}", row["most"]] for row in rows]
+    return markdown(["columns", "points", "draws that are given more than one", "clusters at most"], lines)
 
 
 def beside(rows: Rows, ours: str = "auto", theirs: str = "scikit-learn HDBSCAN()") -> str:

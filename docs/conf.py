@@ -6,6 +6,7 @@ each public name, the lesson with its pictures) goes to docs/built; the site its
 
 import fnmatch
 import re
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -66,6 +67,21 @@ def expand_patterns(app, docname, source):
         expanded += matching
         left -= set(matching)
     source[0] = "\n".join(expanded)
+
+
+def list_options(app, docname, source):
+    """Put what Typer tells of every command where the page on the command line has a place for it."""
+    if docname != "command-line":
+        return
+    asked = [sys.executable, "-m", "typer", "modeseek.cli.app", "utils", "docs", "--name", "modeseek"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    for name, usage in re.findall(
+        r"^## `modeseek (\w+)`$.*?^(\*\*Usage\*\*.*?)(?=^## |\Z)", told, re.MULTILINE | re.DOTALL
+    ):
+        options = re.sub(
+            r"(?<=[ (])--[\w-]+(?=[^`]*$)", r"`\g<0>`", usage, flags=re.MULTILINE
+        )  # typographers join hyphens
+        source[0] = source[0].replace(f"<!-- options of {name} -->", options)
 
 
 def link_into_site(app, docname, source):
@@ -152,3 +168,4 @@ def setup(app):
     app.connect("source-read", link_into_site)
     app.connect("html-page-context", no_strangers)
     app.connect("source-read", expand_patterns)
+    app.connect("source-read", list_options)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from benchmarks import (
     audit,
+    bandwidth,
     blurring,
     certificate,
+    dask_stages,
     data,
     dbscan,
     dropin,
@@ -429,12 +431,31 @@ def test_the_benchmark_of_k_means_fails_where_a_result_differs(monkeypatch, tmp_
     rows = harness.read_rows("kmeans_few-quick")
     assert [float(row["agreement"]) for row in rows] == [1.0] * 3
     assert float(harness.read_rows("kmeans_seeds-quick")[0]["agreement"]) == 1.0
+    assert {row["agreement"] for row in harness.read_rows("kmeans_small-quick")} == {"1"}
+    assert len(harness.read_rows("kmeans_memory-quick")) == 4
     assert "times faster" in capsys.readouterr().out
     assert kmeans.compare("few", "even", 500, 2, 5, ">= 0")["result"] == "pass"
     assert kmeans.compare("few", "even", 500, 2, 5, ">= 1e9")["result"] == "FAIL"
     real = kmeans.ms.KMeans
     monkeypatch.setattr(kmeans.ms, "KMeans", lambda k, **how: real(k, **how | {"max_iter": 3}))
     assert kmeans.compare("few", "even", 500, 2, 5, ">= 0")["result"] == "FAIL"
+
+
+def test_draws_without_structure_are_counted(monkeypatch):
+    monkeypatch.setattr(bandwidth, "DRAWS", {(300, 2): 3})
+    assert list(bandwidth.even(True)) == [{"n": 300, "d": 2, "draws": 3, "more_than_one": 0, "most": 1}]
+    real = bandwidth.ms.bandwidth_path
+    blobs = bandwidth.textbook.make_data()[1]
+    monkeypatch.setattr(bandwidth.ms, "bandwidth_path", lambda X: real(blobs))
+    assert list(bandwidth.even(True)) == [{"n": 300, "d": 2, "draws": 3, "more_than_one": 3, "most": 6}]
+
+
+@pytest.mark.parametrize("fidelity", ["fast", "certified"])
+def test_the_stages_of_dask_are_told_by_their_names(fidelity):
+    row = dask_stages.stages(2, 100_000, fidelity, 1)
+    assert row["summed_by"] == "nodes"
+    assert all(row[name] > 0.0 for name in ("bounds_ns", "sum_ns", "look_up_ns", "labels_ns"))
+    assert (row["open"] > 0.0) == (fidelity == "certified")
 
 
 def test_the_benchmark_of_dbscan_compares_labels_with_the_definition(monkeypatch):

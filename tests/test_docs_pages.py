@@ -6,6 +6,8 @@ reader has), ``<!-- not run: REASON -->`` leaves out the next block. `np` and `m
 
 import doctest
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 import modeseek as ms
+from modeseek.cli.app import app
 
 DOCS = Path(__file__).parents[1] / "docs"
 STEP = re.compile(
@@ -30,7 +33,7 @@ HOW_TO = [
     "segmentation",
     "streams",
 ]
-HOW_TO += ["coming-from-hdbscan", "coming-from-scikit-learn"]
+HOW_TO += ["command-line", "coming-from-hdbscan", "coming-from-scikit-learn"]
 PAGES = {page.stem: page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))}
 WITH_CODE = [name for name, text in PAGES.items() if "\n```python\n" in text]
 
@@ -65,6 +68,51 @@ def test_what_a_page_shows_runs(name, tmp_path, monkeypatch):
         warnings.simplefilter("ignore")
         shown = run(PAGES[name], f"{name}.md")
     assert shown == PAGES[name].count("\n```python\n") - PAGES[name].count("<!-- not run: ")
+
+
+# ------------------------------------------------------------------------------------------------ the command line
+
+COMMANDS = [command.callback.__name__ for command in app.registered_commands]
+SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGES["command-line"], re.MULTILINE | re.DOTALL))
+CONSOLE = re.compile(
+    r"^(?P<skip><!-- not run: [^\n]+ -->\n)?^```console\n(?P<lines>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+def test_every_command_has_an_example_and_a_place_for_its_options():
+    assert list(SECTIONS) == COMMANDS
+    for name, section in SECTIONS.items():
+        assert f"\n<!-- options of {name} -->\n" in section
+        assert f"modeseek {name} " in CONSOLE.search(section)["lines"].replace("\n", " \n")
+
+
+def test_the_examples_of_the_commands_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(PAGES["command-line"], "command-line.md")  # what is given
+    shell = [f'modeseek() {{ "{sys.executable}" -m modeseek.cli "$@"; }}']
+    for section in SECTIONS.values():
+        shell += [block["lines"] for block in CONSOLE.finditer(section) if not block["skip"]]
+    done = subprocess.run(["bash", "-e", "-c", "\n".join(shell)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    outputs = re.findall(r"(?:-o|--plot|--labels) (\S+)", "\n".join(shell))
+    assert len(outputs) >= 9
+    assert all(Path(name).exists() for name in outputs)
+
+
+def test_the_site_lists_the_options_of_every_command():
+    code = (
+        "import runpy; conf = runpy.run_path('docs/conf.py'); page = [open('docs/command-line.md').read()]\n"
+        "conf['list_options'](None, 'command-line', page); print(page[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=DOCS.parent)
+    assert done.returncode == 0, done.stderr
+    assert "<!-- options of" not in done.stdout
+    for name in COMMANDS:
+        told = done.stdout.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        assert f"$ modeseek {name} " in told or f"$ modeseek {name}\n" in told
+        options = set(re.findall(r"^\* `[^`]*?(--[\w-]+)", told, re.MULTILINE))
+        assert "--help" in options
+        assert ("--output" in options) == (name in ("cluster", "sketch", "merge", "explore", "segment"))
 
 
 @pytest.mark.parametrize("name", HOW_TO)

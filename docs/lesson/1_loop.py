@@ -146,5 +146,5 @@ million = times[-1] * (1e6 / sizes[-1]) ** 2
 print(f"A million points would take {million / 3600:.1f} hours a round.")
 
 # %%
-# A GPU makes that a hundred times less, and still four times more for twice the points. The way out is another one:
+# On a GPU a round is shorter, and still takes four times as long for twice the points. The way out is another one:
 # :doc:`3_closest`. But first, which mean shift is this?

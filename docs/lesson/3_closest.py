@@ -25,7 +25,7 @@ distances = ms.textbook.dist_b(X, X)
 print(f"{(distances < 5 * h).mean():.0%} of all pairs")
 
 # %%
-# Four in five could be left out, and a search for neighbours would find the rest fast. It would not help enough: of
+# All others could be left out, and a search for neighbours would find the rest fast. It would not help enough: of
 # twice the points twice as many are close. What helps is that close points need not be told apart. Seen from afar
 # (half a bandwidth is afar, for a hill as smooth as this) some points here and some there are as good as masses on a
 # grid.

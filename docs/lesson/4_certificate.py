@@ -47,8 +47,8 @@ ax = ms.plot.certificate(X, model)
 
 # %%
 # Around each mode there is a ring, its *trap*: all paths in it end at that mode. Tints show where each place climbs to,
-# and dots are points that were proven one by one. Here these are the half of them: with so few points it takes less
-# time to look at each than to refine the grid. Of a million (:doc:`6_larger`) hardly one in a hundred is a dot.
+# and dots are points that were proven one by one. Here these are many: with so few points it takes less time to
+# look at each than to refine the grid. Of a million (:doc:`6_larger`) hardly any is a dot.
 #
 # Check it
 # --------

@@ -49,8 +49,8 @@ print(path)
 axes = ms.plot.bandwidths(path)
 
 # %%
-# Six clusters last while the bandwidth grows nearly five times. That is structure, and the bandwidth is taken from
-# that range. ``MeanShift()`` without a bandwidth does all of this:
+# Six clusters last while the bandwidth grows to a multiple. That is structure, and the bandwidth is taken from that
+# range. ``MeanShift()`` without a bandwidth does all of this:
 
 model = ms.MeanShift().fit(X)
 print(f"bandwidth {model.bandwidth_:.2f}: {len(model.cluster_centers_)} clusters")
