@@ -2,10 +2,10 @@ r"""Labels guessed while rows are read for the sketch, so that files need not be
 
 A fit of the first rows shows roughly where clusters will be. From then on each row is noted with the *hill* of its bin,
 the cluster that the first rows have there; where another hill is near, or rows are so few that their labels would be
-proven one by one, the row itself is kept ("open"). When the labels of cells are known, for good, a hill stands for a
-label if every bin of it that holds rows has that label and no other; open rows are looked up as ever. If a single bin
-differs, nothing of the guess is used, and the files are read once more. So no label rests on a guess; what it saves is
-a pass.
+proven one by one, the row itself is kept ("open"), as the first rows are. When the labels of cells are known, for good,
+a hill stands for a label if every bin of it that holds rows has that label and no other; open rows are looked up as
+ever. If a single bin differs, nothing of the guess is used, and the files are read once more. So no label rests on a
+guess; what it saves is a pass.
 """
 
 import os
@@ -37,11 +37,12 @@ ROWS_PER_NODE = 64  # with fewer, a fit costs more than it saves
 REACH = 2  # cells around the border of a hill where rows are open: borders move when more rows come
 LEAST_IN_CELL = 600.0  # rows in the end; sub-cells of cells with fewer may be left to their rows
 AROUND = 3  # cells along an axis whose mean tells how many rows a cell will have; the least of as many means counts
-MOST_OPEN = 0.25  # of the rows
+MOST_OPEN = 0.4  # of the rows
+MOST_HILLS = 127  # of most rows: numbers of one byte
 
 
 class Noted(NamedTuple):
-    """Rows that have been noted one after the other: where they begin in the files, and how many they are."""
+    """Rows that have been noted one after the other: where they begin, and how many they are."""
 
     first: int  # the number of the first row among all
     rows: int
@@ -51,7 +52,7 @@ class Noted(NamedTuple):
 
 @dataclass
 class Guess:
-    """The hill of each row but the first ones, and the points of open rows, in two files.
+    """The hill of each row, and the points of open rows, in two files.
 
     Bins are 2^d to the cell of a node of the box.
     """
@@ -64,8 +65,8 @@ class Guess:
     path: Path
     dtype: np.dtype[Any]  # of points
     climbing: dict[str, Any]  # how to climb
-    begin: int  # rows that come before there is anything to guess from; NEVER: nothing is guessed
-    hills: NDArray[np.signedinteger] = field(default_factory=lambda: np.empty(0, np.int8))  # of bins; UNKNOWN: open
+    begin: int  # rows that come before there is enough to guess from; NEVER: nothing is guessed
+    hills: NDArray[np.int8] = field(default_factory=lambda: np.empty(0, np.int8))  # of each bin; UNKNOWN: open
     before: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # of the first rows, those in each bin
     noted: list[tuple[int, int]] = field(default_factory=list)  # rows, and open ones of them, as they came
     n_open: int = 0
@@ -85,7 +86,7 @@ class Guess:
 
     def make(self, rows: int, counts: Ints) -> None:
         """Find hills by the rows of each bin (flat) that have come so far."""
-        self.begin, self.before = rows, counts
+        self.before = counts
         found = self._clusters()
         elsewhere, side = np.where(found == UNKNOWN, np.iinfo(np.int32).max, found), 2 * REACH + 1
         alone = ndimage.minimum_filter(elsewhere, side) == ndimage.maximum_filter(found, side)
@@ -95,9 +96,11 @@ class Guess:
         if cells[~inside].sum() > MOST_OPEN * rows:
             self.give_up()
             return
-        kept, numbers = np.unique(found[inside], return_inverse=True)
-        hills = np.full(self.box.shape, UNKNOWN, np.min_scalar_type(-len(kept)))
-        hills[inside] = numbers.reshape(-1)
+        masses = np.bincount(found[inside], cells[inside])
+        kept = np.argsort(-masses, kind="stable")[: min(MOST_HILLS, np.count_nonzero(masses))]
+        numbers = np.full(len(masses) + 1, UNKNOWN, np.int8)  # the last entry is of UNKNOWN
+        numbers[kept] = np.arange(len(kept))
+        hills = numbers[np.where(inside, found, UNKNOWN)]
         for axis in range(hills.ndim):
             hills = np.repeat(hills, 2, axis)
         self.hills = hills.reshape(-1)
@@ -143,22 +146,24 @@ class Guess:
 
     def look_up(
         self, points: NDArray[Any], bins: NDArray[np.int32], rows: NDArray[np.int32]
-    ) -> tuple[NDArray[Any], NDArray[Any]] | None:
-        """Return the hills of rows in these bins, and the open ones; None before there is anything to guess from.
+    ) -> tuple[NDArray[np.int8], NDArray[Any]] | None:
+        """Return the hills of rows in these bins, and the points of the open ones; None where nothing is guessed.
 
         ``rows`` (m + 1,) is scratch.
         """
-        if not len(self.hills):
-            return None
         from modeseek.engines.cpu.lookup import hills_of_bins
 
-        hills = np.empty(len(bins), self.hills.dtype)
+        if self.begin == NEVER:
+            return None
+        if not len(self.hills):
+            return np.full(len(points), UNKNOWN, np.int8), points.copy()
+        hills = np.empty(len(bins), np.int8)
         found = hills_of_bins(bins, self.hills, hills, rows)
         return hills, points[rows[:found]]
 
-    def add(self, found: tuple[NDArray[Any], NDArray[Any]] | None) -> None:
+    def add(self, found: tuple[NDArray[np.int8], NDArray[Any]] | None) -> None:
         """Note rows, in their order."""
-        if found is None or not len(self.hills):
+        if found is None or self.begin == NEVER:
             return
         if not self._files:
             self._files = [path.open("wb") for path in self._paths()]
@@ -171,30 +176,27 @@ class Guess:
 
     def arrays(self) -> Arrays:
         """Return what there is beside the files, once what they hold is there for good."""
-        if not len(self.hills):
+        if self.begin == NEVER:
             return {}
         for file in self._files:
             file.flush()
             os.fsync(file.fileno())
-        noted = np.array(self.noted, np.int64).reshape(-1, 2)
-        return {"begin": np.array(self.begin), "hills": self.hills, "before": self.before, "noted": noted}
+        return {"hills": self.hills, "before": self.before, "noted": np.array(self.noted, np.int64).reshape(-1, 2)}
 
-    def go_on(self, arrays: Arrays, rows: int) -> None:
-        """Begin from these after so many rows; guess nothing if they, or the files, are not there."""
-        if "hills" not in arrays:
-            if rows >= self.begin:
-                self.give_up()
-            return
-        self.begin, self.hills, self.before = int(arrays["begin"]), arrays["hills"], arrays["before"]
-        self.noted = [(int(m), int(k)) for m, k in arrays["noted"]]
-        n, self.n_open = (int(total) for total in arrays["noted"].sum(axis=0))
-        sizes = n * self.hills.itemsize, self.n_open * self.dtype.itemsize * len(self.box.shape)
-        if not all(
-            path.exists() and path.stat().st_size >= size for path, size in zip(self._paths(), sizes, strict=True)
-        ):
+    def go_on(self, arrays: Arrays) -> None:
+        """Begin from these; guess nothing if they, or the files, are not there."""
+        if "noted" not in arrays:
             self.give_up()
             return
-        self._files = [path.open("r+b") for path in self._paths()]
+        self.hills, self.before = arrays["hills"], arrays["before"]
+        self.noted = [(int(rows), int(opened)) for rows, opened in arrays["noted"]]
+        rows, self.n_open = (int(total) for total in arrays["noted"].sum(axis=0))
+        sizes = rows, self.n_open * self.dtype.itemsize * len(self.box.shape)
+        paths = self._paths()
+        if not all(path.exists() and path.stat().st_size >= size for path, size in zip(paths, sizes, strict=True)):
+            self.give_up()
+            return
+        self._files = [path.open("r+b") for path in paths]
         for file, size in zip(self._files, sizes, strict=True):
             file.truncate(size)
             file.seek(0, 2)
@@ -222,7 +224,7 @@ class Guess:
 
     def pieces(self) -> Iterator[Noted]:
         """Yield which rows have been noted at a time."""
-        first, opened = self.begin, 0
+        first, opened = 0, 0
         for rows, open_rows in self.noted:
             yield Noted(first, rows, opened, open_rows)
             first, opened = first + rows, opened + open_rows
@@ -233,13 +235,12 @@ class Guess:
         size, skipped = piece.open_rows * d, piece.opened * d * self.dtype.itemsize
         return np.fromfile(self._paths()[1], self.dtype, size, offset=skipped).reshape(-1, d)
 
-    def hills_of(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the hills of rows that have been noted."""
-        kind = self.hills.dtype
-        return np.fromfile(self.path, kind, stop - start, offset=(start - self.begin) * kind.itemsize)
+    def hills_of(self, start: int, stop: int) -> NDArray[np.int8]:
+        """Return the hills of rows."""
+        return np.fromfile(self.path, np.int8, stop - start, offset=start)
 
     def opened(self, row: int) -> int:
-        """Return how many open rows come before a row that has been noted."""
+        """Return how many open rows come before a row."""
         rows, open_rows = self._marks
         k = int(np.searchsorted(rows, row, side="right")) - 1
         return int(open_rows[k]) + int(np.count_nonzero(self.hills_of(int(rows[k]), row) == UNKNOWN))
@@ -247,4 +248,4 @@ class Guess:
     @cached_property
     def _marks(self) -> Ints:
         """Rows where pieces begin and end, and the open rows before them; for when all have been noted."""
-        return np.cumsum([(self.begin, 0), *self.noted], axis=0).T
+        return np.cumsum([(0, 0), *self.noted], axis=0).T

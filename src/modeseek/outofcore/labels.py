@@ -34,23 +34,19 @@ class LabelFile:
 
     def __getitem__(self, part: slice) -> NDArray[np.int32]:
         start, stop, _ = part.indices(self.n)
-        if self._guess is None or stop <= self._guess.begin:
-            return self._labels(start, stop, start)
-        if start < self._guess.begin:
-            return np.concatenate([self[start : self._guess.begin], self[self._guess.begin : stop]])
-        hills, opened = self._guess.hills_of(start, stop), self._guess.opened(start)
-        n_open = int(np.count_nonzero(hills == UNKNOWN))
-        late = self._labels(start, stop, self._guess.begin + opened, n_open)
+        if self._guess is None:
+            return self._labels(start, stop, start, max(0, stop - start))
+        hills = self._guess.hills_of(start, stop)
+        late = self._labels(start, stop, self._guess.opened(start), int(np.count_nonzero(hills == UNKNOWN)))
         return _named(hills, self.names[self._of_hills], late)
 
-    def _labels(self, start: int, stop: int, first: int, n: int | None = None) -> NDArray[np.int32]:
-        """Return the labels of rows whose codes are in the file, from the ``first`` on: all rows, or n open ones."""
-        n = max(0, stop - start) if n is None else n
+    def _labels(self, start: int, stop: int, first: int, n: int) -> NDArray[np.int32]:
+        """Return the labels of those of some rows that have codes in the file: n, from the ``first`` on."""
         codes = np.fromfile(self.path, self.dtype, n, offset=first * self.dtype.itemsize)
         return _named(codes, self.names, self.late[slice(*np.searchsorted(self.rows, [start, stop]))])
 
     def take_guessed(self, guess: Guess, labels: NDArray[np.int32]) -> None:
-        """Take the labels of hills for the rows that have been noted; codes of open rows follow those of the first."""
+        """Take the labels of hills for the rows on them: the file has codes of open rows only."""
         self._guess, self._of_hills = guess, labels
 
     def write(self, rows: Ints, found: NDArray[Any]) -> None:
@@ -119,12 +115,12 @@ class LookUp(Sum):
             self._file = self.labels.path.open("wb")
         self._file.write(codes.data)
 
-    def open_rows_of(self, guess: Guess, piece: Noted, worker: int) -> Any:
-        """Return what `work` would of the open ones among rows that have been noted."""
+    def open_rows_of(self, guess: Guess, piece: Noted, worker: int) -> tuple[int, Any]:
+        """Return the row after rows that have been noted, and what `work` returns of the open ones."""
         codes, counts, rows, points = self.work(guess.points(piece), 0, worker)
         if len(rows):
             rows = piece.first + np.flatnonzero(guess.hills_of(piece.first, piece.first + piece.rows) == UNKNOWN)[rows]
-        return codes, counts, rows, points
+        return piece.first + piece.rows, (codes, counts, rows, points)
 
     def arrays(self) -> Arrays:
         """Return counts and open rows; what is in the file must be there for good first."""

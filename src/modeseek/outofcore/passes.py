@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -111,15 +110,12 @@ class Passes:
             self.known = wanted
         return number
 
-    def run_in_part(self, name: str, what: Sum, rows: int, rest: Iterator[Any]) -> None:
-        """Sum over so many rows, the first ones, and add what is there of the rest; that is not recorded."""
+    def need_not_run(self, name: str, what: Sum, done: Iterator[tuple[int, Any]]) -> None:
+        """Add what is known without a pass, and the rows so far; nothing is recorded, later passes keep numbers."""
         self.number += 1
-        self.progress(Progress(name, 0, rows))
-        with closing(self._work([what], 0, lambda: False, rows)) as summed:
-            for row, _ in summed:
-                self.progress(Progress(name, row, rows))
-        for done in rest:
-            what.add(done)
+        for row, part in done:
+            what.add(part)
+            self.progress(Progress(name, row, self.dataset.n))
 
     def _due(self) -> bool:
         return time.monotonic() - self.saved >= self.seconds
@@ -142,9 +138,7 @@ class Passes:
         self._save_if_due(number, name, row, True, sums)
         return row
 
-    def _work(
-        self, sums: list[Sum], row: int, due: Callable[[], bool], until: int = NEVER
-    ) -> Generator[tuple[int, bool]]:
+    def _work(self, sums: list[Sum], row: int, due: Callable[[], bool]) -> Generator[tuple[int, bool]]:
         """Sum up slab by slab from a row on; yield after each how many rows have been added, and whether no others.
 
         Workers may be ahead of what is added in order. When a checkpoint is due, or a sum asks for it, they come to a
@@ -175,16 +169,15 @@ class Passes:
 
         if workers == 1:
             with closing(self.dataset.slabs(row, int(np.clip(2 * n_jobs, *CHUNKS)))) as slabs:
-                for first, points in takewhile(lambda slab: slab[0] < until, slabs):
-                    row, found = work(points[: until - first], first, 0)
+                for first, points in slabs:
+                    row, found = work(points, first, 0)
                     add(found)
                     rest(row)
                     yield row, True
             return
         with closing(self.dataset.pieces(row, 1)) as pieces:
-            wanted = takewhile(lambda piece: piece[0] < until, pieces)
-            for piece in wanted:
-                with closing(in_order(work_on, _until(halts, piece, wanted), workers)) as done:
+            for piece in pieces:
+                with closing(in_order(work_on, _until(halts, piece, pieces), workers)) as done:
                     for row, found in done:
                         add(found)
                         yield row, False

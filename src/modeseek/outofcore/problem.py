@@ -151,7 +151,7 @@ class FileProblem(Problem):
             of_hills, held = known
             found.counts[1:] += held
             settled = in_order(partial(found.open_rows_of, guess), guess.pieces(), effective_n_jobs(self.n_jobs))
-            passes.run_in_part(LOOK_UP, found, guess.begin, settled)
+            passes.need_not_run(LOOK_UP, found, settled)
             labels.take_guessed(guess, of_hills)
         counts, rows, points = found.finished()
         passes.found = Gathered.of(rows, points, passes.dataset)

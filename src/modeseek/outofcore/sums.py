@@ -83,7 +83,7 @@ class InBins(Sum):
         """Begin from these."""
         hills = {key.removeprefix(HILLS): array for key, array in arrays.items() if key.startswith(HILLS)}
         self.sums.go_on(**{key: array for key, array in arrays.items() if not key.startswith(HILLS)})
-        self.guess.go_on(hills, rows)
+        self.guess.go_on(hills)
 
 
 class SumsAround(Sum):
