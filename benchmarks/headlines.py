@@ -68,7 +68,7 @@ def largest() -> tuple[str, ...]:
     rows = [row for row in harness.read_rows("mean_shift_scaling") if row["system"] == "modeseek"]
     row = max(rows, key=lambda row: int(row["n"]))
     took, extra = harness.duration(float(row["seconds"])), number(row["extra_bytes_per_point"])
-    return f"{int(row['n']):,} points", f"{took}, and {extra} bytes a point"
+    return f"{int(row['n']):,} points in the plane", f"{took}, and {extra} bytes a point"
 
 
 def proven() -> list[tuple[str, ...]]:
