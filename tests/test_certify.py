@@ -343,11 +343,11 @@ def test_every_trap_of_a_certificate_holds_only_points_of_its_mode():
 
 
 def test_what_the_table_cannot_prove_climbs_exactly_and_what_may_not_climb_is_undecided(monkeypatch):
-    monkeypatch.setattr(proven, "tables", lambda problem: [1 / 8])  # so coarse that some stay open
+    monkeypatch.setattr(proven, "tables", lambda problem: [1 / 7])  # so coarse that some stay open
     X, h = uniform(600, 2)
     climbed = by_proof(problem(X, h))
     assert climbed.certificate.climbed > 10
-    assert climbed.certificate.spacing == 1 / 8
+    assert climbed.certificate.spacing == 1 / 7
     assert climbed.certificate.undecided == 0
     assert disagreements(X, h, climbed) == (0, 150)
     monkeypatch.setattr(proven, "STEP_PAIRS", 0)
