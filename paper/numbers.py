@@ -346,13 +346,14 @@ def dimensions() -> dict[str, str]:
 
 
 def gaps() -> dict[str, str]:
-    """Name how far two inequalities that are not checked by a fit are from failing."""
+    """Name how close errors came to their bounds."""
     table = rows("paper_gaps")
     return {
-        "gap_nodes": grouped(sum(int(r["nodes"]) for r in table)),
-        "gap_fits": str(len(table)),
-        "gap_quotient": rounded(max(float(r["quotient"]) for r in table)),
-        "gap_fast": str(sum(int(r["fast_errors"]) for r in table)),
+        "gap_places": grouped(sum(int(r["places"]) for r in table)),
+        "gap_tables": str(len(table)),
+        "gap_step": percent(max(float(r["step"]) for r in table)),
+        "gap_jacobian": percent(max(float(r["jacobian"]) for r in table)),
+        "gap_violations": str(sum(int(r["violations"]) for r in table)),
     }
 
 
@@ -369,17 +370,15 @@ def setting() -> dict[str, str]:
         "numba": where["numba"],
         "sklearn": where["scikit-learn"],
         "FINE": constant("fields/errors", "FINE"),
-        "INFLATION": constant("fields/errors", "INFLATION"),
-        "PLACES": constant("fields/bounds", "PLACES"),
-        "BETWEEN": constant("fields/bounds", "BETWEEN"),
-        "FAR": rounded(float(constant("fields/bounds", "FAR"))),  # type: ignore[arg-type]
-        "COARSE": constant("fields/bounds", "COARSE"),
+        "FAR": rounded(float(constant("fields/covers", "FAR"))),  # type: ignore[arg-type]
+        "COARSE": constant("fields/covers", "COARSE"),
         "CUTS": constant("flood", "CUTS"),
         "SWEPT": constant("flood", "SWEPT"),
         "MARGIN": constant("fields/nodes", "MARGIN"),
         "UNIT_BITS": constant("sketch", "UNIT_BITS"),
         "TAIL": scientific(float(constant("proven", "TAIL")), 1),  # type: ignore[arg-type]
-        "FFT": scientific(float(constant("fields/bounds", "FFT")), 1),  # type: ignore[arg-type]
+        "ROUNDING": scientific(float(constant("fields/covers", "ROUNDING")), 1),  # type: ignore[arg-type]
+        "TUBE_ROUNDING": scientific(float(constant("engines/cpu/tubes", "_ROUNDING")), 1),  # type: ignore[arg-type]
         "EXACT_PAIRS": scientific(float(constant("proven", "EXACT_PAIRS")), 1),  # type: ignore[arg-type]
         "EXACT_POINTS": grouped(float(constant("proven", "EXACT_POINTS"))),  # type: ignore[arg-type]
         "MAX_NODES": grouped(float(constant("proven", "MAX_NODES"))),  # type: ignore[arg-type]

@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from modeseek.fields.bounds import bend, block_kernels, cell_bounds, inner_nodes, neighbours
+from modeseek.fields.bounds import bend, cell_bounds, inner_nodes, neighbours
+from modeseek.fields.covers import block_kernels
 from modeseek.fields.errors import deposit_weights
 from modeseek.fields.nodes import MARGIN
 from modeseek.fields.table import TableField

@@ -342,12 +342,25 @@ def test_every_trap_of_a_certificate_holds_only_points_of_its_mode():
         np.testing.assert_array_equal(found.labels[point], trap)
 
 
+def test_where_exact_climbs_leave_too_many_open_a_finer_table_is_taken_after_all(monkeypatch):
+    X, h = uniform(600, 2)
+    monkeypatch.setattr(proven, "tables", lambda problem: [1 / 7, 1 / 16])
+    monkeypatch.setattr(proven, "MOST_LOST", 1.0)
+    monkeypatch.setattr(proven, "_finer_pays", lambda *about: False)
+    assert by_proof(problem(X, h)).certificate.spacing == 1 / 7  # climbs settle them
+    monkeypatch.setattr(proven, "_may_climb", lambda problem, n: False)
+    monkeypatch.setattr(proven, "STEP_PAIRS", 0.0)
+    assert by_proof(problem(X, h)).certificate.spacing == 1 / 16
+    monkeypatch.setattr(proven, "MOST_UNDECIDED", 1.0)
+    assert by_proof(problem(X, h)).certificate.spacing == 1 / 7
+
+
 def test_what_the_table_cannot_prove_climbs_exactly_and_what_may_not_climb_is_undecided(monkeypatch):
-    monkeypatch.setattr(proven, "tables", lambda problem: [1 / 8])  # so coarse that some stay open
+    monkeypatch.setattr(proven, "tables", lambda problem: [1 / 7])  # so coarse that some stay open
     X, h = uniform(600, 2)
     climbed = by_proof(problem(X, h))
     assert climbed.certificate.climbed > 10
-    assert climbed.certificate.spacing == 1 / 8
+    assert climbed.certificate.spacing == 1 / 7
     assert climbed.certificate.undecided == 0
     assert disagreements(X, h, climbed) == (0, 150)
     monkeypatch.setattr(proven, "STEP_PAIRS", 0)

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 from benchmarks.paper import gaps
 
@@ -61,12 +60,21 @@ def test_what_the_words_say_of_the_results_is_still_so():
     assert all(float(row["error_over_bound"]) < 1.0 for row in errors if row["sketch"] != "centroid")
 
 
-def test_what_no_fit_checks_is_looked_at():
-    X = np.random.default_rng(0).normal(size=(300, 2)) * 5
-    found = gaps.at_nodes(X, 1.0, 1 / 7)
-    assert found["nodes"] > 1000
+@pytest.mark.parametrize("name", ["uniform", "corners", "two places"])
+def test_bounds_are_compared_with_exact_sums(name):
+    X, w = gaps.SETS[name][0](400, 2, 1 / 7)
+    found = gaps.quotients(X, w, 1.0, 1 / 7, 200)
+    assert found["places"] > 50
     assert found["violations"] == 0
-    assert 0.0 < found["quotient"] < 1.0
+    assert 0.0 < found["step"] < 1.0
+    assert 0.0 < found["jacobian"] < 1.0
+
+
+def test_control_a_table_of_another_bandwidth_violates_its_bounds(monkeypatch):
+    X, w = gaps.SETS["corners"][0](400, 2, 1 / 7)
+    of = gaps.exact
+    monkeypatch.setattr(gaps, "exact", lambda X, w, places: of(X * 1.01, w, places * 1.01))
+    assert gaps.quotients(X, w, 1.0, 1 / 7, 200)["violations"] > 0
 
 
 def test_what_is_missing_is_named():

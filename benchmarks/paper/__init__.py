@@ -9,6 +9,7 @@ Run from the root of the repository; each takes a few minutes at most, all toget
     python -m benchmarks.paper.dimensions   # one to sixteen columns, and embeddings: routes, times, agreement
     python -m benchmarks.paper.quality      # clusters against known ones, with bootstrap intervals over seeds
     python -m benchmarks.paper.coverage     # how often the audit's bound holds, over 1000 audits of each kind
+    python -m benchmarks.paper.gaps         # how far exact steps and Jacobians are from tables, over what bounds allow
 
 ``--quick`` runs the same in seconds on less data, and writes to files named so. Results are
 benchmarks/results/paper_*.csv. What other benchmarks measure is not measured here again: time and memory up to 1e8

@@ -188,7 +188,7 @@ def set_traps(field: TableField, bounds: CellBounds, starts: Floats) -> Traps:
         own = bounds.near[field.nodes.nearest(modes[k : k + 1])[0]]
         # then of the cells up to each, by distance: a ball of radius reach touches no further cell
         reach = np.concatenate([inside * delta / h, np.append(near[order], WIDEST)[1:]])
-        whole_cell = here[:, 0] + 3.0 * here[:, 2] + 0.5 * np.sqrt(d) * here[:, 3]
+        whole_cell = here[:, 0] + here[:, 2] + 0.5 * np.sqrt(d) * here[:, 3]
         largest = np.concatenate([top[k] + own[3] * inside, np.maximum.accumulate(whole_cell)])
         error = np.concatenate([np.full(len(inside), own[4]), np.maximum.accumulate(here[:, 4])]) + speed[k]
         with np.errstate(invalid="ignore", divide="ignore"):

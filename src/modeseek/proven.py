@@ -6,6 +6,8 @@ It is tried on a coarse table first, and on a finer one where that leaves too mu
 the finest cannot prove climb on the points themselves; what is too much work is left undecided, and reported.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,6 +51,9 @@ MOST_UNDECIDED = 1e-3  # of all points: with more open in the end a finer table 
 STEP_PAIRS = 5e7  # most pairs of a few points and all, for one step without sorting
 EXACT_PAIRS, EXACT_POINTS = 5e8, 1 << 22  # most pairs, and points to sort, that exact climbs of a few may cost
 EXACT_STEPS = 8  # that they take, about, until a tube from there arrives, where tubes are quick
+
+
+Settler = Callable[[Problem, ProvenLabels, Ints], NDArray[np.int32]]
 
 
 def tables(problem: Problem) -> list[float]:
@@ -96,14 +101,13 @@ def by_proof(problem: Problem) -> Clustering:
         settled = tubes.settle_points(problem.points, rows, problem.n_jobs)
         codes = np.where(settled == UNKNOWN, UNDECIDED, BOUNDARY).astype(np.uint8)
         n_lost = int((codes == UNDECIDED).sum())
-        if finer is None or not _finer_pays(problem, tubes, n_lost, spacing, finer):
+        if finer is not None and _finer_pays(problem, tubes, n_lost, spacing, finer):
+            continue
+        table = ProvenLabels(tubes)
+        _settle(problem, table, rows, settled, codes, _climb_exactly, CLIMBED)
+        if finer is None or (codes == UNDECIDED).sum() <= MOST_UNDECIDED * problem.n:
             break
-    table = ProvenLabels(tubes)
-    for settle, code in ((_climb_exactly, CLIMBED), (_follow, UNDECIDED)):
-        lost = np.flatnonzero(settled == UNKNOWN)
-        if lost.size:
-            settled[lost] = found = settle(problem, table, rows[lost])
-            codes[lost[found != UNKNOWN]] = code
+    _settle(problem, table, rows, settled, codes, _follow, UNDECIDED)
     problem.write(labels, rows, settled)
     finder = ModeFinder(tubes.field, None, **problem.climbing)
     finder.positions, finder.n_iter = tubes.traps.centres, tubes.n_iter
@@ -112,6 +116,16 @@ def by_proof(problem: Problem) -> Clustering:
     result.certificate = certify(result.modes, radii, spacing, tubes.largest_error(), problem.n, rows, codes)
     tubes.bounds = NearBounds(tubes.field, tubes.bounds.near, problem.lightest)
     return result
+
+
+def _settle(
+    problem: Problem, table: ProvenLabels, rows: Ints, settled: Ints, codes: NDArray[np.uint8], how: Settler, code: int
+) -> None:
+    """Settle the rows that are open in a way, and note the code of those that it settles."""
+    lost = np.flatnonzero(settled == UNKNOWN)
+    if lost.size:
+        settled[lost] = found = how(problem, table, rows[lost])
+        codes[lost[found != UNKNOWN]] = code
 
 
 def _finer_pays(problem: Problem, tubes: Tubes, n_lost: int, spacing: float, finer: float) -> bool:

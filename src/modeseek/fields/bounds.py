@@ -8,38 +8,35 @@ sketch and table together did to density f, step s = m(x) - x and Jacobian J of 
 
 and likewise J. These means are sums of positive kernels over the masses: they are convolved on a coarse grid with
 the kernels' suprema over all that a coarse cell and a block of masses can hold, so that one value serves a whole
-cell. From node to node J is linear up to its second derivative, a fourth cumulant of the points, bounded by M4 and
-|J|^2, with Mp = E_x|d - s|^p; or a cubic through four nodes up to its fourth derivative. That one is read from
-fourth differences, up to its own second derivative, an eighth cumulant:
+cell. Between nodes J is interpolated. The second derivatives of v^T J v along the axes are fourth cumulants of the
+points, and add up to P - N, 0 <= P <= M4 and 0 <= N <= (tr J + 2 |J|) |J|, with Mp = E_x|d - s|^p. What is
+interpolated linearly is off by at most
 
-    |kappa_8|  <=  max(M8 + 420 M4 M2^2 + 560 M3^2 M2,  28 M6 M2 + 56 M5 M3 + 35 M4^2 + 630 M2^4),
+    c_d side^2 / 8 max(M4, (tr J + 2 |J|) |J|),
 
-and log f follows from f, s and J at the node by Taylor's theorem. Lengths are in bandwidths throughout.
+c_d the mean of the largest of d times at which Brownian motions leave an interval, over the mean of one. By cubics it
+is off by fourth derivatives, read from fourth differences up to their own second derivatives, eighth cumulants:
+
+    |kappa_8|  <=  M8 + 28 M6 |J| + 56 M5 M3 + 35 M4^2 + 420 M4 |J|^2 + 560 M3^2 |J| + 630 |J|^4.
+
+log f follows from f, s and J at the node by Taylor's theorem. Lengths are in bandwidths throughout. The paper
+(``paper/main.typ``) has the proofs.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from math import factorial, prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from modeseek.engines.threads import run_chunks
-from modeseek.fields import Ints
-from modeseek.fields.errors import axis_errors, deposit_weights
+from modeseek.fields import Floats, Ints
+from modeseek.fields.covers import coarse_sums
 from modeseek.fields.nodes import MARGIN
 from modeseek.fields.table import TableField
 
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-COARSE = 0.25  # bandwidths: side of the blocks of masses
-FAR = 10.0  # bandwidths: masses beyond weigh nothing, even times |d|^8
-PLACES, BETWEEN = 16, 1.01  # looked at per node spacing where kernels are covered; for what lies between them
-FFT = 1e-14  # rounding of a convolution, of its largest value
 NODES_PER_CHUNK = 1 << 12
 
 
@@ -88,8 +85,8 @@ def cell_bounds(field: TableField, lightest: float, n_jobs: int | None = None) -
     steps = np.array([int(np.prod(shape[axis + 1 :])) for axis in range(d)], np.int64)
     density, highest, lowest, eta, second, fourth, eighth = np.zeros((7, n))
     shift, hessian = np.zeros((d, n)), np.zeros((d * (d + 1) // 2, n))
-    swing, curve, four, coarser, beyond, low = np.zeros((6, n))
-    wrong, doubt = np.full((2, n), np.inf)
+    swing, curve, four, coarser, rest, beyond, low = np.zeros((7, n))
+    wrong, doubt, wide_doubt = np.full((3, n), np.inf)
     near, wide = np.full((3, n), np.inf), np.full((n, 6), -1.0)
     known, maxima, stationary = np.zeros(n, bool), np.ones(n, bool), np.ones(n, bool)
     high = sums[0, coarse]
@@ -108,21 +105,26 @@ def cell_bounds(field: TableField, lightest: float, n_jobs: int | None = None) -
 
     def gather(start: int, stop: int) -> None:
         kernels.gather(
-            steps, scales, start, stop, highest, wrong, second, fourth, eighth, four, doubt, coarser, beyond, d,
-            np.empty((7, stop - start + beside)),
+            steps, scales, start, stop, highest, wrong, second, fourth, eighth, doubt, coarser, rest, d,
+            np.empty((6, stop - start + beside)),
         )  # fmt: skip
+
+    def spread(start: int, stop: int) -> None:
+        scratch = np.empty((3, stop - start + beside))
+        kernels.spread(steps, start, stop, doubt, rest, four, wide_doubt, beyond, d, scratch)
 
     def over_cells(start: int, stop: int) -> None:
         kernels.over_cells(
-            steps, scales, start, stop, density, shift, highest, lowest, eta, swing, curve, doubt, coarser, beyond,
-            sums, coarse, known, low, high, near, maxima, stationary, d, np.empty((8, stop - start + beside)),
+            steps, scales, start, stop, density, shift, highest, lowest, eta, swing, curve, wide_doubt, coarser, beyond,
+            sums, coarse, known, low, high, near, maxima, stationary, d, np.empty((6, stop - start + beside)),
         )  # fmt: skip
 
     def widen(start: int, stop: int) -> None:
         kernels.widen(steps, start, stop, highest, lowest, near, wide, np.empty((4, stop - start + beside)))
 
-    # each pass needs neighbours for which the pass before means something
-    for margin, work in enumerate((local, differences, gather, over_cells, widen), 1):
+    # each pass needs neighbours for which the pass before means something; the last fills in what it can
+    passes = (local, 1), (differences, 2), (gather, 3), (spread, 4), (over_cells, 5), (widen, 5)
+    for work, margin in passes:
 
         def chunk(_: int, start: int, stop: int, margin: int = margin * halo, work: Any = work) -> None:
             start, stop = max(start, margin), min(stop, n - margin)
@@ -153,7 +155,7 @@ def bend(
     at = nodes.nearest(places)
     swing = bounds.near[at, 3]
     with np.errstate(invalid="ignore"):
-        slack = 3.0 * bounds.near[at, 2] + swing * radius
+        slack = bounds.near[at, 2] + swing * radius
         least = np.maximum(lowest - slack, -1.0)
         # an eigenvalue of the interpolated matrix may be below the interpolated eigenvalue by what J changes
         return least, highest + slack, bounds.near[at, 0] - slack - swing * np.abs(u - np.round(u)).sum(axis=1)
@@ -175,7 +177,7 @@ def moves_along_an_axis(
     values, axes = np.linalg.eigh(jacobian)
     along = np.abs(np.einsum("ij,ijk->ik", steps, axes))
     with np.errstate(invalid="ignore"):
-        change = 3.0 * bounds.near[at, 2] + bounds.near[at, 3] * radius
+        change = bounds.near[at, 2] + bounds.near[at, 3] * radius
         most = ((np.abs(values.T) + change) * (radius * field.nodes.delta / field.bandwidth)).T
         return np.any(along - bounds.near[at, 4][:, None] > most, axis=1)
 
@@ -207,177 +209,3 @@ def inner_nodes(shape: tuple[int, ...], margin: int) -> Bools:
     inner = np.zeros(shape, bool)
     inner[(slice(margin, -margin),) * len(shape)] = True
     return inner.reshape(-1)
-
-
-def coarse_sums(field: TableField, lightest: float, n_jobs: int | None = None) -> tuple[Floats, Ints]:
-    """Convolve the masses, in blocks, with what each block can do at most anywhere in a coarse cell.
-
-    Returns sums over the points of k times 1, |d|^2, |d|^4, |d|^8 and the errors of density, first moments and
-    their derivatives, (7, cells), and the coarse cell of each node (flat).
-    """
-    nodes = field.nodes
-    shape, d, side = nodes.masses.shape, nodes.masses.ndim, nodes.delta / field.bandwidth
-    block = max(1, round(COARSE / side))
-    masses = nodes.masses / nodes.units_per_weight
-    for axis in range(d):
-        masses = _in_blocks(masses, block, axis)
-    rounding = (nodes.degree + 1.0) ** d / (nodes.units_per_weight * lightest) + 2.0 * nodes.rounding
-    kernels = block_kernels(
-        side, block, d, nodes.degree, field.kernel_bandwidth / field.bandwidth, field.reach, rounding
-    )
-    middle = kernels.shape[1] // 2
-    # round a circle: what comes round must be beyond the kernels' reach, on one side
-    circle = [fft.next_fast_len(max(n + middle, 2 * middle + 1), real=True) for n in masses.shape]
-    blocks = tuple(n - 2 for n in masses.shape)  # two are beyond the grid
-    inside = tuple(slice(1, 1 + n) for n in blocks)
-    transformed = fft.rfftn(masses, circle)
-    sums = np.empty((len(kernels), prod(blocks)))
-
-    def convolve(_: int, start: int, stop: int) -> None:
-        for row, kernel in zip(sums[start:stop], kernels[start:stop], strict=True):
-            whole = np.zeros(circle)
-            whole[tuple(slice(n) for n in kernel.shape)] = kernel
-            # about the origin a symmetric kernel has a real transform
-            spectrum = fft.rfftn(np.roll(whole, (-middle,) * d, tuple(range(d)))).real
-            values = fft.irfftn(transformed * spectrum, circle)[inside]
-            row[:] = (np.maximum(values, 0.0) + FFT * values.max()).reshape(-1)
-
-    run_chunks(len(kernels), convolve, n_jobs, 1)
-    index = np.zeros((), np.int64)
-    for length, count in zip(shape, blocks, strict=True):
-        index = np.add.outer(index * count, np.arange(length) // block)
-    return sums, index.reshape(-1)
-
-
-@lru_cache(maxsize=16)
-def block_kernels(
-    side: float, block: int, d: int, degree: int, kernel_bandwidth: float, reach: float, rounding: float
-) -> Floats:
-    """Return the kernels of `coarse_sums` at offsets of whole blocks, (7, m, ..., m).
-
-    Summed over the blocks that hold a point's mass, each is at least what the point can do anywhere in a coarse cell.
-    """
-    errors = axis_errors(side, degree, kernel_bandwidth, reach)
-    cover = BlockCover(side, block, degree)
-
-    def moment(power: float) -> Callable[[Floats, Floats], Floats]:
-        """Largest |d|^p exp(-d^2 / 2) between two distances: it is greatest at |d| = sqrt(p)."""
-
-        def largest(near: Floats, far: Floats) -> Floats:
-            at = np.clip(np.sqrt(power), near, far)
-            return np.asarray(at**power * np.exp(-0.5 * at * at))
-
-        return largest
-
-    def wrong(values: Floats, power: float) -> Callable[[Floats, Floats], Floats]:
-        """Largest error between two distances, with what rounding of the masses adds."""
-        return lambda near, far: np.asarray(errors.largest(values, near, far) + rounding * moment(power)(near, far))
-
-    distance = errors.step * (1.0 + np.arange(len(errors.e0)))
-    even = [cover.of(moment(p)) for p in (0, 2, 4, 6, 8)]
-    m0, m1, m2 = even[0], cover.of(moment(1)), even[1]
-    wrong0, wrong1, wrong2 = (cover.of(wrong(errors.e0 * distance**p, p)) for p in (0, 1, 2))
-    e1, d1 = cover.of(wrong(errors.e1, 1)), cover.of(wrong(errors.d1, 1))
-    e2 = cover.of(wrong(errors.e2, 0)) + rounding * m2
-    t0, t1, t2 = m0 + wrong0, m1 + wrong1, m2 + wrong2  # as tabulated at most
-
-    def product(factors: dict[int, Floats]) -> Floats:
-        """Outer product over the axes: the factor of an axis where one is given, t0 elsewhere."""
-        out = np.ones(())
-        for axis in range(d):
-            out = np.multiply.outer(out, factors.get(axis, t0))
-        return out
-
-    def each(one: Floats) -> Floats:
-        return np.sum([product({a: one}) for a in range(d)], axis=0)
-
-    def pairs(one: Floats, other: Floats) -> Floats:
-        return np.sum([product({a: one, b: other}) for a in range(d) for b in range(d) if a != b], axis=0)
-
-    def norm(power: int) -> Floats:
-        """|d|^p times the kernel: |d|^2 is a sum over the axes, its powers follow by the multinomial theorem."""
-        half = power // 2
-        terms = [t for t in np.ndindex(*(half + 1,) * d) if sum(t) == half]
-        return np.sum(
-            [factorial(half) / prod(map(factorial, t)) * product({a: even[k] for a, k in enumerate(t)}) for t in terms],
-            axis=0,
-        )
-
-    # times what rounding may have taken from the masses: at most half of this share, of every point
-    return (1.0 + rounding) * np.stack([
-        *(norm(p) for p in (0, 2, 4, 8)),
-        each(wrong0),
-        each(wrong1 + e1) + pairs(wrong0, t1),
-        each(wrong2 + e2) + pairs(wrong0, t2) + pairs(t1, d1) + pairs(e1, t1) + pairs(e1, d1),
-    ])  # fmt: skip
-
-
-def _shares(block: int) -> Floats:
-    """Return how each node of a block is shared out: to the block before, its own, and the one after, (block, 3).
-
-    By its distance from the middle, so that sharing moves no centre of mass.
-    """
-    t = (np.arange(block) - 0.5 * (block - 1)) / block
-    return np.stack([np.maximum(-t, 0.0), 1.0 - np.abs(t), np.maximum(t, 0.0)], axis=-1)
-
-
-def _in_blocks(masses: Floats, block: int, axis: int) -> Floats:
-    """Sum the masses along an axis in blocks of nodes, from the block before the first node's on to one more."""
-    rows = np.moveaxis(masses, axis, -1)
-    count = -(-rows.shape[-1] // block)
-    rows = np.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, count * block - rows.shape[-1])])
-    before, own, after = np.moveaxis(rows.reshape(*rows.shape[:-1], count, block) @ _shares(block), -1, 0)
-    out = np.zeros((*rows.shape[:-1], count + 2))
-    out[..., :-2] += before
-    out[..., 1:-1] += own
-    out[..., 2:] += after
-    return np.ascontiguousarray(np.moveaxis(out, -1, axis))
-
-
-class BlockCover:
-    """Functions of one axis at offsets of whole blocks, such that a point's own blocks add up to enough.
-
-    A point lies on its nodes by the weights of its spline, and so on the blocks of these. For a function T >= 0 of
-    distance, W is sought with
-
-        sum_i B_i(y) W(c_i)  >=  max of T over [y - c / 2, y + c / 2]       for every y,
-
-    B_i(y) the share of block i, at offset c_i from the middle of a coarse cell, of a point at offset y, c the side of
-    blocks and cells. The maximum of T over a cell's width at c_i itself is nearly such a W, as sharing keeps means;
-    where it falls short W is raised.
-    """
-
-    def __init__(self, side: float, block: int, degree: int):
-        self.half = 0.5 * block * side
-        count = int(np.ceil(FAR / (block * side))) + 2 + degree // block
-        self.offsets = np.arange(-count, count + 1) * (block * side)
-        places = (np.arange(block * PLACES) + 0.5) / PLACES - 0.5  # of points, in nodes from the block's first
-        first = np.floor(places + (0.5 if degree == 2 else 0.0)).astype(np.int64)
-        self.shares = np.zeros((len(places), 2 * self.beyond(block, degree) + 1))
-        sharing = _shares(block)
-        for row, place, node in zip(self.shares, places, first, strict=True):
-            for j, weight in deposit_weights(float(place - node), degree).items():
-                at = (node + j) // block + self.beyond(block, degree)
-                row[at - 1 : at + 2] += weight * sharing[(node + j) % block]
-        within = (places - 0.5 * (block - 1)) * side  # of the middle of the block
-        self.places = self.offsets[:, None] + within  # by block and place
-
-    @staticmethod
-    def beyond(block: int, degree: int) -> int:
-        """Return how many blocks further a point's mass may lie."""
-        return 1 + -(-degree // block)
-
-    def of(self, largest: Callable[[Floats, Floats], Floats]) -> Floats:
-        """Cover T; ``largest`` gives its maximum between two distances."""
-        at = np.abs(self.offsets)
-        out = largest(np.maximum(at - self.half, 0.0), at + self.half)
-        loose = self.half + 0.5 * (self.places[0, 1] - self.places[0, 0])  # and half way to the next place
-        at = np.abs(self.places)
-        wanted = BETWEEN * largest(np.maximum(at - loose, 0.0), at + loose)
-        width = self.shares.shape[1]
-        padded = np.pad(out, width // 2, mode="edge")
-        blocks = np.arange(len(out))[:, None] + np.arange(width)
-        short = np.maximum(wanted - padded[blocks] @ self.shares.T, 0.0).max(axis=1)
-        raised = np.zeros(len(padded))
-        np.maximum.at(raised, blocks, short[:, None])  # shares add up to one
-        return out + raised[width // 2 : -(width // 2)]

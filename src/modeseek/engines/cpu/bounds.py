@@ -12,6 +12,9 @@ import numpy as np
 
 from modeseek.engines.cpu import inline, kernel
 
+# E max / E of 1, 2, 3 times at which Brownian motions leave an interval from its middle, rounded up
+TOGETHER = (1.0, 1.4107, 1.6816)
+
 
 @inline
 def _eigenvalues(h, d, ends):
@@ -119,20 +122,35 @@ def local(
         lowest[p] = -ends[0]
         highest[p] = ends[1]
         # the least density in the cell: log f bends down by at most |x|^2 / 2, J being positive
-        kappa = sums[4, cell] / (f - sums[4, cell])
-        least = f / (1.0 + kappa) * exp(-0.5 * side * one_norm - reach - 0.5 * reach * reach)
+        surely = f - sums[4, cell]
+        here = (sums[5, cell] + sqrt(speed2) * sums[4, cell]) / surely  # error of the step at the node
+        least = surely * exp(-0.5 * side * one_norm - here * reach - 0.5 * reach * reach)
         m2 = sums[1, cell] / least
+        r4 = sums[2, cell] / least
+        r8 = sums[3, cell] / least
         e0 = sums[4, cell] / least
         e1 = sums[5, cell] / least
         e2 = sums[6, cell] / least
         if not e0 < 0.25:
             continue
-        fastest = sqrt(speed2) + reach * max(m2, 1.0) + 2.0 * e1  # anywhere in the cell
-        eta[p] = (e1 + fastest * e0) / (1.0 - e0) + 1e-12 * (1.0 + fastest)
-        wrong[p] = (e2 + (m2 + 1.0) * e0) / (1.0 - e0) + 2.0 * fastest * eta[p] + eta[p] * eta[p]
+        fastest = sqrt(speed2) + here + reach * max(m2 - 1.0, 1.0)  # anywhere in the cell
+        eta[p] = (e1 + fastest * e0) / (1.0 - e0)
+        wrong[p] = (e2 + m2 * e0) / (1.0 - e0) + (2.0 * fastest + eta[p]) * eta[p]
         second[p] = m2
-        fourth[p] = (sqrt(sqrt(sums[2, cell] / least)) + fastest) ** 4
-        eighth[p] = (sqrt(sqrt(sqrt(sums[3, cell] / least))) + fastest) ** 8
+        r2 = min(m2, sqrt(r4))
+        fourth[p] = r4 + 4.0 * fastest * sqrt(r2 * r4) + 6.0 * fastest * fastest * r2
+        eighth[p] = _eighth_moment(r2, r4, r8, fastest)
+
+
+@inline
+def _eighth_moment(r2, r4, r8, s):
+    """Bound E(|d| + s)^8 by the moments of |d|, those between by their neighbours."""
+    r6 = sqrt(r4 * r8)
+    r5, r7 = sqrt(r4 * r6), sqrt(r6 * r8)
+    r1, r3 = sqrt(r2), sqrt(r2 * r4)
+    s2 = s * s
+    even = r8 + s2 * (28.0 * r6 + s2 * (70.0 * r4 + s2 * (28.0 * r2 + s2)))
+    return even + 8.0 * s * (r7 + s2 * (7.0 * r5 + s2 * (7.0 * r3 + s2 * r1)))
 
 
 @inline
@@ -194,7 +212,7 @@ def differences(steps, start, stop, hessian, swing, curve, four, d, work):
             out0[k] += 0.5 * sqrt(rise[k] if rise[k] > fall[k] else fall[k])
             out1[k] += 0.125 * sqrt(bend[k])
             out2[k] += 3.0 / 128.0 * sqrt(along[k])
-        for other in range(axis):  # mixed: second differences along both, each pair of axes twice
+        for other in range(axis):  # mixed: second differences along both
             o = steps[other]
             along[:] = 0.0
             i = 0
@@ -211,39 +229,60 @@ def differences(steps, start, stop, hessian, swing, curve, four, d, work):
                         along[k] += times * w * w
                     i += 1
             for k in range(m):
-                out2[k] += 2.0 / 64.0 * sqrt(along[k])
+                out2[k] += 1.0 / 64.0 * sqrt(along[k])
 
 
 @kernel
-def gather(steps, scales, start, stop, highest, wrong, second, fourth, eighth, four, doubt, coarser, beyond, d, work):
-    """Bound what interpolation around nodes leaves out, linear or by cubics, and the errors that it takes over.
+def gather(steps, scales, start, stop, highest, wrong, second, fourth, eighth, doubt, coarser, rest, d, work):
+    """Bound what interpolation around nodes leaves out: linear of J itself, cubic of its fourth derivatives.
 
-    ``work`` (7, stop - start + 2 sum(steps[1:])) is scratch.
+    ``work`` (6, stop - start + 2 sum(steps[1:])) is scratch.
     """
     side = scales[3]
-    axes, pairs = 1.0 * d, d * (d - 1.0)
-    around = wrong, highest, second, fourth, eighth, four
-    for i in range(6):
-        _largest_around(around[i], steps, start, stop, work[i], work[6])
+    linear = TOGETHER[d - 1] * side * side / 8.0
+    pairs, triples = 0.5 * d * (d - 1.0), 1.0 if d == 3 else 0.0
+    sixth = side**6 * (0.38 * 3.0 / 128.0 * d + 0.5 / 64.0 * pairs + triples / 512.0)
+    around = wrong, highest, second, fourth, eighth
+    for i in range(5):
+        _largest_around(around[i], steps, start, stop, work[i], work[5])
     for k in range(stop - start):
         p = start + k
         worst = work[0, k]
         doubt[p] = worst
         if not worst < np.inf:
             continue
-        # J in the cells around, from a coarser remainder: its second derivative is a fourth cumulant
         m2, m4, m8 = work[2, k], work[3, k], work[4, k]
-        coarser[p] = side * side / 8.0 * max(m4, (d + 2.0) * m2 * m2)
-        j = min(1.0 + work[1, k] + worst + coarser[p], m2)
-        m3 = sqrt(m4 * j)
-        m6 = sqrt(m4 * m8)
-        m5 = sqrt(m6 * m4)
-        cumulant = max(
-            m8 + 420.0 * m4 * j * j + 560.0 * m3 * m3 * j,
-            28.0 * m6 * j + 56.0 * m5 * m3 + 35.0 * m4 * m4 + 630.0 * j**4,
-        )
-        beyond[p] = work[5, k] + worst * (0.375 * axes + 0.25 * pairs)
-        beyond[p] += side**6 * cumulant * (0.3 * 3.0 / 128.0 * axes + 0.5 / 64.0 * pairs)
+        # J is above what is interpolated by the negative part of its second derivatives at most
+        j = m2
+        for _ in range(2):
+            j = min(m2, 1.0 + work[1, k] + worst + linear * (m2 + 2.0 * j) * j)
+        coarser[p] = linear * max(m4, (m2 + 2.0 * j) * j)
+        rest[p] = sixth * _eighth_cumulant(m4, m8, j)
+
+
+@inline
+def _eighth_cumulant(m4, m8, j):
+    """Bound an eighth cumulant: mixed moments have either sign, so all terms count."""
+    m3 = sqrt(m4 * j)
+    m6 = sqrt(m4 * m8)
+    m5 = sqrt(m6 * m4)
+    odd = 56.0 * m5 * m3 + 560.0 * m3 * m3 * j
+    return m8 + 28.0 * m6 * j + 35.0 * m4 * m4 + 420.0 * m4 * j * j + 630.0 * j**4 + odd
+
+
+@kernel
+def spread(steps, start, stop, doubt, rest, four, wide_doubt, beyond, d, work):
+    """Bound what cubics leave out at nodes, from errors and remainders over two nodes around.
+
+    ``work`` (3, stop - start + 2 sum(steps[1:])) is scratch.
+    """
+    taken_over = 0.375 * d + 0.125 * d * (d - 1.0)
+    _largest_around(doubt, steps, start, stop, work[0], work[2])
+    _largest_around(rest, steps, start, stop, work[1], work[2])
+    for k in range(stop - start):
+        p = start + k
+        wide_doubt[p] = work[0, k]
+        beyond[p] = four[p] + taken_over * work[0, k] + work[1, k]
 
 
 @kernel
@@ -253,27 +292,27 @@ def over_cells(
 ):  # fmt: skip
     """Carry the bounds from the nodes to all of their cells: what ``fields.bounds.CellBounds`` holds.
 
-    ``lowest`` comes negated. ``work`` (8, stop - start + 2 sum(steps[1:])) is scratch.
+    ``lowest`` comes negated, ``doubt`` over two nodes around. ``work`` (6, stop - start + 2 sum(steps[1:])) is scratch.
     """
     side = scales[3]
     reach = scales[4]
     share = 0.5**d  # the least weight of a node in what is interpolated in its cell
-    around = doubt, swing, curve, beyond, coarser, highest, lowest
-    for i in range(7):
-        _largest_around(around[i], steps, start, stop, work[i], work[7])
+    around = swing, curve, beyond, highest, lowest
+    for i in range(5):
+        _largest_around(around[i], steps, start, stop, work[i], work[5])
     for k in range(stop - start):
         p = start + k
-        worst = work[0, k]
+        worst = doubt[p]
         if not worst < np.inf:
             continue
-        slack = worst + min(work[4, k], 0.5 * d * worst + work[2, k] + work[3, k])
-        bend_high = share * highest[p] + (1.0 - share) * work[5, k] + slack
-        bend_low = max(-share * lowest[p] - (1.0 - share) * work[6, k] - slack, -1.0)
+        slack = worst + min(coarser[p], 0.5 * d * worst + work[1, k] + work[2, k])
+        bend_high = share * highest[p] + (1.0 - share) * work[3, k] + slack
+        bend_low = max(-share * lowest[p] - (1.0 - share) * work[4, k] - slack, -1.0)
         known[p] = True
         near[0, p] = slack
-        near[1, p] = 2.0 * work[1, k]
+        near[1, p] = 2.0 * work[0, k]
         near[2, p] = eta[p]
-        maxima[p] = not highest[p] - work[1, k] - slack > 0.0
+        maxima[p] = not highest[p] - work[0, k] - slack > 0.0
         speed2 = 0.0
         one_norm = 0.0
         for a in range(d):

@@ -5,8 +5,8 @@ A ball of radius r around the tabulated path x_t holds every exact path that sta
     r_{t+1} = sup |J| r_t + eta.
 
 ``near`` (nodes, 6) holds what bounds J and eta in balls of up to one node spacing (``fields.bounds.CellBounds``): the
-largest eigenvalue of J - I is at most the one interpolated between the nodes, three times the slack (of its value
-here, and of its change within the ball) and the change over r. Positions and radii are in node units, eta in
+largest eigenvalue of J - I is at most the one interpolated between the nodes at x_t, what the interpolated J changes
+over r, and the slack of that. Positions and radii are in node units, eta in
 bandwidths, ``width`` bandwidths to a node.
 
 A tube has arrived when its ball touches only sub-cells of one label >= 0 (``cells`` and ``blocks`` as in ``lookup``,
@@ -24,7 +24,7 @@ from modeseek.engines.cpu.table import _inside, _sums_1d, _sums_2d, _sums_3d
 
 UNKNOWN = -1
 _WIDEST = 1.0  # node spacings: what ``near`` is valid for
-_ROUNDING = 1e-10  # node spacings a step: positions are float64 of up to 2^20 nodes
+_ROUNDING = 2e-9  # node spacings a step: positions are float64 of up to 2^23 nodes, a bit is 2^-30
 
 
 @inline
@@ -150,7 +150,7 @@ def _layer(near, k, row, u, v):
 @inline
 def _grow(near, k, bend, r, width):
     """Radius after a step from a place in cell k, ``bend`` the interpolated eigenvalue."""
-    growth = 1.0 + bend + 3.0 * near[k, 2] + near[k, 3] * r
+    growth = 1.0 + bend + near[k, 2] + near[k, 3] * r
     return max(growth, 0.0) * r + near[k, 4] * width + _ROUNDING
 
 
