@@ -75,7 +75,7 @@ def test_text_without_names_is_read_if_told(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (gzip.compress(b"x,y\n1,2\n"), r"b\.csv is compressed by gzip, not UTF-8 text: convert it first"),
+        (gzip.compress(b"x,y\n1,2\n", mtime=0), r"b\.csv is compressed by gzip, not UTF-8 text: convert it first"),
         ("x,y\n1,2\n".encode("utf-16"), r"b\.csv is UTF-16, not UTF-8 text"),
         (b"x,y\n1,2\n\x07\x1b[2J,\x00,3\n", r"b\.csv cannot be read as \.csv: .*Row #3[^\x00-\x1f]*$"),
         (b"x,y\n" + b"1,2\n" * 10 + b"9" * 5_000 + b",oops\n", r"b\.csv cannot be read as \.csv: .{0,310}$"),
