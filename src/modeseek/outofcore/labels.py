@@ -146,10 +146,13 @@ class LookUp(Sum):
         self._points = [np.concatenate(self._points)]
         return self._rows[0], self._points[0]
 
-    def finished(self) -> tuple[Counts, Ints, NDArray[Any]]:
-        """Return counts, open rows and their points, and leave the file to its labels."""
+    def close(self) -> None:
+        """Leave the file to its labels."""
         if self._file is not None:
             self._file.close()
+
+    def finished(self) -> tuple[Counts, Ints, NDArray[Any]]:
+        """Return counts, open rows and their points; from now on labels can be asked for."""
         rows, points = self.open_rows()
         self.labels.counts = self.counts[1:]
         self.labels.rows, self.labels.late = rows, np.full(len(rows), UNKNOWN, np.int32)

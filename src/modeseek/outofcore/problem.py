@@ -1,6 +1,7 @@
 """A problem whose points are in files: what a route asks of all points is answered by a pass over them."""
 
 import dataclasses
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -103,9 +104,9 @@ class FileProblem(Problem):
         """Sum all rows up by bins, and note the hills they are on."""
         path = self.passes.journal.labels_path(self.passes.number)
         guess = Guess.of(self, box, origin, delta, path)
-        self.passes.run("sketch", InBins(sums, guess), self.bounds)
+        with closing(guess):
+            self.passes.run("sketch", InBins(sums, guess), self.bounds)
         self.passes.journal.forget_labels_before(path)
-        guess.close()
         return guess
 
     def bins(self, delta: float) -> Bins | None:
@@ -144,15 +145,16 @@ class FileProblem(Problem):
         guess = places.guess if isinstance(places, GuessedPlaces) else None
         journal.forget_lost_labels(passes.number, LOOK_UP, labels.dtype.itemsize)
         known = guess.labels(table, places.counts) if guess is not None and places is not None else None
-        if guess is None or known is None or journal.has(passes.number):
-            passes.run(LOOK_UP, found)
-            journal.forget_labels_before(path)
-        else:
-            of_hills, held = known
-            found.counts[1:] += held
-            settled = in_order(partial(found.open_rows_of, guess), guess.pieces(), effective_n_jobs(self.n_jobs))
-            passes.need_not_run(LOOK_UP, found, settled)
-            labels.take_guessed(guess, of_hills)
+        with closing(found):
+            if guess is None or known is None or journal.has(passes.number):
+                passes.run(LOOK_UP, found)
+                journal.forget_labels_before(path)
+            else:
+                of_hills, held = known
+                found.counts[1:] += held
+                settled = in_order(partial(found.open_rows_of, guess), guess.pieces(), effective_n_jobs(self.n_jobs))
+                passes.need_not_run(LOOK_UP, found, settled)
+                labels.take_guessed(guess, of_hills)
         counts, rows, points = found.finished()
         passes.found = Gathered.of(rows, points, passes.dataset)
         return labels, counts, rows
