@@ -2,12 +2,15 @@
 
 import gc
 import io
+import resource
+import signal
 import threading
 
 import numpy as np
 import pytest
 
 import modeseek as ms
+from modeseek import sketch
 from modeseek.outofcore import guess, passes
 from tests.test_outofcore import blobs, cut, labels_in, same, stopped_after
 
@@ -210,3 +213,45 @@ def test_what_a_stopped_run_would_still_have_written_does_not_reach_the_next(tmp
     assert not held
     assert outcomes == [True, True]
     np.testing.assert_array_equal(labels_in(out), labels_in(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("room", [0, 300_000, 3_000_000])
+def test_a_disk_that_is_too_full_to_note_rows_ends_the_guess_not_the_run(tmp_path, monkeypatch, outcomes, room):
+    monkeypatch.setattr(passes, "CHUNKS", (1, 1))
+    n, h = SIZES["fast"]
+    X = blobs(n, 2, np.float32)
+    call = {"bandwidth": h, "fidelity": "fast"}
+    folder, out, model = cut(tmp_path / "in", X, []), tmp_path / "out", ms.MeanShift(**call).fit(X)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(at):
+        """Let no file grow beyond the room while rows come for the sketch."""
+        most = room if at.stage == "sketch" and at.total else before[0]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        found = ms.cluster_files(folder, out, **call, labels_only=True, n_jobs=1, progress=limit)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    same(found, labels_in(out), model)
+    assert outcomes == [False]
+
+
+def test_no_labels_are_guessed_while_the_bandwidth_is_chosen(tmp_path, monkeypatch, outcomes, passes_made):
+    n, _ = SIZES["fast"]
+    rng = np.random.default_rng(0)
+    X = (rng.choice([-2.0, 2.0], (n, 1)) + rng.normal(size=(n, 2))).astype(np.float32)
+    monkeypatch.setattr(sketch, "POINTS_PER_BIN", 1)
+    made, make = [], guess.Guess.make
+
+    def noted(self, *args):
+        made.append(self.bandwidth)
+        make(self, *args)
+
+    monkeypatch.setattr(guess.Guess, "make", noted)
+    found = ms.cluster_files(cut(tmp_path / "in", X, []), tmp_path / "out", fidelity="fast", labels_only=True)
+    assert passes_made.count("sketch") == 2
+    assert made == [found.bandwidth]
+    same(found, labels_in(tmp_path / "out"), ms.MeanShift(fidelity="fast").fit(X))

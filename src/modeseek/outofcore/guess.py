@@ -10,6 +10,7 @@ guess; what it saves is a pass.
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -73,10 +74,10 @@ class Guess:
     _files: list[IO[bytes]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, problem: Problem, box: Box, origin: Floats, delta: float, path: Path) -> "Guess":
-        """Return what will be guessed of the rows of a problem: nothing, where that does not pay."""
+    def of(cls, problem: Problem, box: Box, origin: Floats, delta: float, path: Path, wanted: bool) -> "Guess":
+        """Return what will be guessed of the rows of a problem: nothing, where that is not wanted or does not pay."""
         n = problem.n
-        begin = n // FIRST if n >= max(LEAST_ROWS, ROWS_PER_NODE * box.n_nodes) else NEVER
+        begin = n // FIRST if wanted and n >= max(LEAST_ROWS, ROWS_PER_NODE * box.n_nodes) else NEVER
         return cls(box, origin, delta, problem.bandwidth, n, path, problem.points.dtype, problem.climbing, begin)
 
     @property
@@ -128,16 +129,17 @@ class Guess:
 
     def give_up(self) -> None:
         """Guess nothing any more."""
-        self.close()
+        while self._files:
+            with suppress(OSError):  # of a full disk: what is still to be written is not wanted
+                self._files.pop().close()
         for path in self._paths():
             path.unlink(missing_ok=True)
         self.begin, self.hills, self.before, self.noted = NEVER, self.hills[:0], self.before[:0], []
 
     def close(self) -> None:
         """Leave the files to who reads them."""
-        for file in self._files:
-            file.close()
-        self._files = []
+        while self._files:
+            self._files.pop().close()
 
     def _paths(self) -> tuple[Path, Path]:
         return self.path, self.path.with_suffix(".open")
@@ -155,31 +157,39 @@ class Guess:
 
         if self.begin == NEVER:
             return None
-        if not len(self.hills):
+        of_bins = self.hills  # may be given up meanwhile
+        if not len(of_bins):
             return np.full(len(points), UNKNOWN, np.int8), points.copy()
         hills = np.empty(len(bins), np.int8)
-        found = hills_of_bins(bins, self.hills, hills, rows)
+        found = hills_of_bins(bins, of_bins, hills, rows)
         return hills, points[rows[:found]]
 
     def add(self, found: tuple[NDArray[np.int8], NDArray[Any]] | None) -> None:
-        """Note rows, in their order."""
+        """Note rows, in their order; guess nothing any more where the disk has no room for that."""
         if found is None or self.begin == NEVER:
             return
-        if not self._files:
-            self._files = [path.open("wb") for path in self._paths()]
-        for file, array in zip(self._files, found, strict=True):
-            file.write(array.data)
+        try:
+            self._write(found)
+        except OSError:
+            self.give_up()
+            return
         self.noted.append((len(found[0]), len(found[1])))
         self.n_open += len(found[1])
         if self.n_open > MOST_OPEN * self.n:
             self.give_up()
+
+    def _write(self, found: tuple[NDArray[Any], ...]) -> None:
+        for path in self._paths() if not self._files else ():
+            self._files.append(path.open("wb"))
+        for file, array in zip(self._files, found, strict=True):
+            file.write(array.data)
+            file.flush()
 
     def arrays(self) -> Arrays:
         """Return what there is beside the files, once what they hold is there for good."""
         if self.begin == NEVER:
             return {}
         for file in self._files:
-            file.flush()
             os.fsync(file.fileno())
         return {"hills": self.hills, "before": self.before, "noted": np.array(self.noted, np.int64).reshape(-1, 2)}
 

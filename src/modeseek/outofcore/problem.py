@@ -54,6 +54,7 @@ class FileProblem(Problem):
     """Rows of weight one in files; ``points`` gives single ones of them."""
 
     passes: Passes = dataclasses.field(kw_only=True)
+    for_labels: bool = dataclasses.field(default=True, kw_only=True)  # whether they will be asked for
 
     @classmethod
     def of(cls, passes: Passes, bounds: Floats, bandwidth: float, **climbing: Any) -> "FileProblem":
@@ -103,7 +104,7 @@ class FileProblem(Problem):
     def _sum_up_in_bins(self, sums: Patches | BinCounts, box: Box, origin: Floats, delta: float) -> Guess:
         """Sum all rows up by bins, and note the hills they are on."""
         path = self.passes.journal.labels_path(self.passes.number)
-        guess = Guess.of(self, box, origin, delta, path)
+        guess = Guess.of(self, box, origin, delta, path, self.for_labels)
         with closing(guess):
             self.passes.run("sketch", InBins(sums, guess), self.bounds)
         self.passes.journal.forget_labels_before(path)
