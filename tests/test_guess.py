@@ -247,7 +247,7 @@ def test_no_labels_are_guessed_while_the_bandwidth_is_chosen(tmp_path, monkeypat
     made, make = [], guess.Guess.make
 
     def noted(self, *args):
-        made.append(self.bandwidth)
+        made.append(self.problem.bandwidth)
         make(self, *args)
 
     monkeypatch.setattr(guess.Guess, "make", noted)

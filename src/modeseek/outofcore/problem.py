@@ -143,19 +143,17 @@ class FileProblem(Problem):
         path = journal.labels_path(passes.number)
         labels = LabelFile(path, self.n, table.highest())
         found = LookUp(table, labels, self.d, passes.dataset.dtype, self.n_jobs)
-        guess = places.guess if isinstance(places, GuessedPlaces) else None
         journal.forget_lost_labels(passes.number, LOOK_UP, labels.dtype.itemsize)
-        known = guess.labels(table, places.counts) if guess is not None and places is not None else None
+        known = places.guess.labels(table, places.counts) if isinstance(places, GuessedPlaces) else None
         with closing(found):
-            if guess is None or known is None or journal.has(passes.number):
+            if known is None or journal.has(passes.number):
                 passes.run(LOOK_UP, found)
                 journal.forget_labels_before(path)
             else:
-                of_hills, held = known
-                found.counts[1:] += held
-                settled = in_order(partial(found.open_rows_of, guess), guess.pieces(), effective_n_jobs(self.n_jobs))
-                passes.need_not_run(LOOK_UP, found, settled)
-                labels.take_guessed(guess, of_hills)
+                work, pieces = partial(found.open_rows_of, known.guess), known.guess.pieces()
+                found.counts[1:] += known.counts
+                passes.need_not_run(LOOK_UP, found, in_order(work, pieces, effective_n_jobs(self.n_jobs)))
+                labels.take_known(known)
         counts, rows, points = found.finished()
         passes.found = Gathered.of(rows, points, passes.dataset)
         return labels, counts, rows
