@@ -5,12 +5,14 @@ import io
 import resource
 import signal
 import threading
+import weakref
 
 import numpy as np
 import pytest
 
 import modeseek as ms
 from modeseek import sketch
+from modeseek.fields.nodes import Box
 from modeseek.outofcore import guess, passes
 from tests.test_outofcore import blobs, cut, labels_in, same, stopped_after
 
@@ -255,3 +257,11 @@ def test_no_labels_are_guessed_while_the_bandwidth_is_chosen(tmp_path, monkeypat
     assert passes_made.count("sketch") == 2
     assert made == [found.bandwidth]
     same(found, labels_in(tmp_path / "out"), ms.MeanShift(fidelity="fast").fit(X))
+
+
+def test_a_guess_that_is_given_up_keeps_nothing_in_memory(tmp_path):
+    given_up = guess.Guess(None, Box((0, 0), (1, 1)), np.zeros(2), 1.0, tmp_path / "labels-000.bin", 0)
+    given_up.hills, given_up.before = np.zeros(4, np.int8), np.zeros(4, np.int64)
+    held = [weakref.ref(array) for array in (given_up.hills, given_up.before)]
+    given_up.give_up()
+    assert [array() for array in held] == [None, None]

@@ -323,6 +323,23 @@ def test_a_run_killed_among_its_last_renames_goes_on(tmp_path, monkeypatch, afte
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
 
 
+def test_a_run_that_is_killed_while_its_record_is_removed_begins_anew(tmp_path, monkeypatch):
+    folder, out = cut(tmp_path / "in", blobs(30_000), [1_000]), tmp_path / "out"
+    ms.cluster_files(folder, tmp_path / "whole", bandwidth=1.0)
+
+    def killed(directory, **_):
+        for path in directory.glob("labels-*"):
+            path.unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ms.cluster_files(folder, out, bandwidth=1.0, checkpoint_seconds=0.0)
+    ms.cluster_files(folder, out, bandwidth=1.0, resume=True)
+    assert bytes_of(out) == bytes_of(tmp_path / "whole")
+
+
 @pytest.mark.parametrize("most", [300, 20_000, 120_000])
 def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(tmp_path, most):
     folder = cut(tmp_path / "in", blobs(30_000), [1_000, 20_000])

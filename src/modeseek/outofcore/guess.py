@@ -139,7 +139,8 @@ class Guess:
                 self._files.pop().close()
         for path in self._paths():
             path.unlink(missing_ok=True)
-        self.begin, self.hills, self.before, self.noted = NEVER, self.hills[:0], self.before[:0], []
+        self.begin, self.noted = NEVER, []
+        self.hills, self.before = np.empty(0, np.int8), np.empty(0, np.int64)  # views would keep all of them
 
     def close(self) -> None:
         """Leave the files to who reads them."""

@@ -10,7 +10,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 from zipfile import BadZipFile
@@ -145,6 +145,8 @@ class Journal:
             self._lock.close()
             self._lock = None
         if remove:
+            with suppress(OSError):
+                (self.directory / PLAN).unlink()  # first: nobody goes on from what is left by who is killed here
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def _pass(self, number: int) -> Path:
