@@ -1,9 +1,18 @@
 """Labels guessed while files are read for the sketch: taken where they are those of another pass, else that is made."""
 
+import gc
+import io
+import resource
+import signal
+import threading
+import weakref
+
 import numpy as np
 import pytest
 
 import modeseek as ms
+from modeseek import sketch
+from modeseek.fields.nodes import Box
 from modeseek.outofcore import guess, passes
 from tests.test_outofcore import blobs, cut, labels_in, same, stopped_after
 
@@ -154,3 +163,105 @@ def test_small_clusters_that_the_first_rows_do_not_show_are_found(tmp_path, outc
     same(found, labels_in(tmp_path / "out"), ms.MeanShift(**call).fit(X))
     assert outcomes == [True]
     assert 50.0 in found.weights
+
+
+def interrupt(stage: str, last: bool = False):
+    """Return what to tell progress to: it stops a run at the beginning of a stage, or when all its rows are done."""
+
+    def stop(at):
+        if at.stage == stage and (not last or at.done == at.total):
+            raise KeyboardInterrupt
+
+    return stop
+
+
+@pytest.mark.parametrize("stage", ["sketch", "look labels up"])
+def test_a_run_that_is_stopped_leaves_nothing_open(tmp_path, monkeypatch, outcomes, stage):
+    monkeypatch.setattr(passes, "CHUNKS", (1, 1))
+    n, h = SIZES["fast"]
+    folder, out = cut(tmp_path / "in", blobs(n, 2, np.float32), []), tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        ms.cluster_files(
+            folder, out, bandwidth=h, fidelity="fast", n_jobs=2, progress=interrupt(stage, stage == "sketch")
+        )
+    files = [one for one in gc.get_objects() if isinstance(one, io.BufferedWriter) and not one.closed]
+    assert not [one.name for one in files if str(out) in str(one.name)], stopped  # as seen by who holds the exception
+    assert not [one.name for one in threading.enumerate() if one.name.startswith(("modeseek-in-", "modeseek-reader"))]
+
+
+def test_what_a_stopped_run_would_still_have_written_does_not_reach_the_next(tmp_path, monkeypatch, outcomes):
+    n, h = SIZES["fast"]
+    rng = np.random.default_rng(0)
+    X = (rng.choice([-7.0, 7.0], (n, 1)) + rng.normal(0.0, 0.5, (n, 2))).astype(np.float32)
+    X[-100:] = 0.0  # far from all others: open rows, so few that they are not written at once
+    monkeypatch.setattr(guess, "LEAST_IN_CELL", 0.0)
+    folder, out = cut(tmp_path / "in", X, []), tmp_path / "out"
+    options = {"bandwidth": h, "fidelity": "fast", "labels_only": True, "n_jobs": 1}
+    monkeypatch.setattr(passes, "CHUNKS", (2, 2))
+    ms.cluster_files(folder, tmp_path / "whole", **options)
+    monkeypatch.setattr(passes, "CHUNKS", (1, 1))  # hills are found earlier
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        ms.cluster_files(folder, out, **options, progress=interrupt("sketch", last=True))
+    held = [stopped]
+
+    def forget(at):
+        if at.stage == "polish" and held:  # files of the next are there, and have not been read
+            held.clear()
+            gc.collect()
+
+    del stopped
+    monkeypatch.setattr(passes, "CHUNKS", (2, 2))
+    ms.cluster_files(folder, out, **options, resume=True, progress=forget)
+    assert not held
+    assert outcomes == [True, True]
+    np.testing.assert_array_equal(labels_in(out), labels_in(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("room", [0, 300_000, 3_000_000])
+def test_a_disk_that_is_too_full_to_note_rows_ends_the_guess_not_the_run(tmp_path, monkeypatch, outcomes, room):
+    monkeypatch.setattr(passes, "CHUNKS", (1, 1))
+    n, h = SIZES["fast"]
+    X = blobs(n, 2, np.float32)
+    call = {"bandwidth": h, "fidelity": "fast"}
+    folder, out, model = cut(tmp_path / "in", X, []), tmp_path / "out", ms.MeanShift(**call).fit(X)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(at):
+        """Let no file grow beyond the room while rows come for the sketch."""
+        most = room if at.stage == "sketch" and at.total else before[0]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        found = ms.cluster_files(folder, out, **call, labels_only=True, n_jobs=1, progress=limit)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    same(found, labels_in(out), model)
+    assert outcomes == [False]
+
+
+def test_no_labels_are_guessed_while_the_bandwidth_is_chosen(tmp_path, monkeypatch, outcomes, passes_made):
+    n, _ = SIZES["fast"]
+    rng = np.random.default_rng(0)
+    X = (rng.choice([-2.0, 2.0], (n, 1)) + rng.normal(size=(n, 2))).astype(np.float32)
+    monkeypatch.setattr(sketch, "POINTS_PER_BIN", 1)
+    made, make = [], guess.Guess.make
+
+    def noted(self, *args):
+        made.append(self.problem.bandwidth)
+        make(self, *args)
+
+    monkeypatch.setattr(guess.Guess, "make", noted)
+    found = ms.cluster_files(cut(tmp_path / "in", X, []), tmp_path / "out", fidelity="fast", labels_only=True)
+    assert passes_made.count("sketch") == 2
+    assert made == [found.bandwidth]
+    same(found, labels_in(tmp_path / "out"), ms.MeanShift(fidelity="fast").fit(X))
+
+
+def test_a_guess_that_is_given_up_keeps_nothing_in_memory(tmp_path):
+    given_up = guess.Guess(None, Box((0, 0), (1, 1)), np.zeros(2), 1.0, tmp_path / "labels-000.bin", 0)
+    given_up.hills, given_up.before = np.zeros(4, np.int8), np.zeros(4, np.int64)
+    held = [weakref.ref(array) for array in (given_up.hills, given_up.before)]
+    given_up.give_up()
+    assert [array() for array in held] == [None, None]

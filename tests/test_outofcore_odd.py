@@ -323,6 +323,36 @@ def test_a_run_killed_among_its_last_renames_goes_on(tmp_path, monkeypatch, afte
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("when", ["at the end", "to begin anew"])
+def test_a_run_that_is_killed_while_a_record_is_removed_leaves_none(tmp_path, monkeypatch, when):
+    folder, out = cut(tmp_path / "in", blobs(30_000), [1_000]), tmp_path / "out"
+    options = {"bandwidth": 1.0, "checkpoint_seconds": 0.0}
+    ms.cluster_files(folder, tmp_path / "whole", **options)
+
+    def stop(at):
+        if at.stage == "write labels":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ms.cluster_files(folder, out, **options, progress=stop)
+    assert (out / ".modeseek" / "labels-002.bin").exists()
+
+    def killed(path, **_):
+        if path.name == journal.PLAN:
+            os.unlink(path)
+            return
+        for labels in (out / ".modeseek").glob("labels-*"):
+            os.unlink(labels)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((journal.shutil, "rmtree") if when == "at the end" else (journal.Path, "unlink")), killed)
+        with pytest.raises(KeyboardInterrupt):
+            ms.cluster_files(folder, out, **options, resume=when == "at the end")
+    ms.cluster_files(folder, out, **options, resume=True)
+    assert bytes_of(out) == bytes_of(tmp_path / "whole")
+
+
 @pytest.mark.parametrize("most", [300, 20_000, 120_000])
 def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(tmp_path, most):
     folder = cut(tmp_path / "in", blobs(30_000), [1_000, 20_000])

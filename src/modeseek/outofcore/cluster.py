@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -350,7 +350,8 @@ def _bandwidth(problem: FileProblem) -> float:
     if (problem.bounds[0] == problem.bounds[1]).all():
         return 1.0
     problem.report("choose the bandwidth")
-    return chosen_of(path_of_problem(problem, evenly(problem.points, problem.weights)))
+    unlabelled = replace(problem, for_labels=False)
+    return chosen_of(path_of_problem(unlabelled, evenly(problem.points, problem.weights)))
 
 
 def _refuse(problem: FileProblem, fidelity: str) -> None:

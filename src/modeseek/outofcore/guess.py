@@ -10,6 +10,7 @@ guess; what it saves is a pass.
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -50,21 +51,26 @@ class Noted(NamedTuple):
     open_rows: int
 
 
+class Known(NamedTuple):
+    """A guess that holds."""
+
+    guess: "Guess"
+    labels: NDArray[np.int32]  # of hills
+    counts: Ints  # rows that each label has by them
+
+
 @dataclass
 class Guess:
-    """The hill of each row, and the points of open rows, in two files.
+    """The hill of each row of a problem, and the points of open rows, in two files.
 
     Bins are 2^d to the cell of a node of the box.
     """
 
+    problem: Problem
     box: Box
     origin: Floats
     delta: float
-    bandwidth: float
-    n: int
     path: Path
-    dtype: np.dtype[Any]  # of points
-    climbing: dict[str, Any]  # how to climb
     begin: int  # rows that come before there is enough to guess from; NEVER: nothing is guessed
     hills: NDArray[np.int8] = field(default_factory=lambda: np.empty(0, np.int8))  # of each bin; UNKNOWN: open
     before: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # of the first rows, those in each bin
@@ -73,11 +79,11 @@ class Guess:
     _files: list[IO[bytes]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, problem: Problem, box: Box, origin: Floats, delta: float, path: Path) -> "Guess":
-        """Return what will be guessed of the rows of a problem: nothing, where that does not pay."""
+    def of(cls, problem: Problem, box: Box, origin: Floats, delta: float, path: Path, wanted: bool) -> "Guess":
+        """Return what will be guessed of the rows of a problem: nothing, where that is not wanted or does not pay."""
         n = problem.n
-        begin = n // FIRST if n >= max(LEAST_ROWS, ROWS_PER_NODE * box.n_nodes) else NEVER
-        return cls(box, origin, delta, problem.bandwidth, n, path, problem.points.dtype, problem.climbing, begin)
+        begin = n // FIRST if wanted and n >= max(LEAST_ROWS, ROWS_PER_NODE * box.n_nodes) else NEVER
+        return cls(problem, box, origin, delta, path, begin)
 
     @property
     def pause(self) -> int:
@@ -92,7 +98,7 @@ class Guess:
         alone = ndimage.minimum_filter(elsewhere, side) == ndimage.maximum_filter(found, side)
         cells = in_cells(counts, 2, self.box)
         least = ndimage.minimum_filter(ndimage.uniform_filter(cells.astype(np.float64), AROUND), AROUND)
-        inside = alone & (least * (self.n / rows) >= LEAST_IN_CELL) & (found != UNKNOWN)
+        inside = alone & (least * (self.problem.n / rows) >= LEAST_IN_CELL) & (found != UNKNOWN)
         if cells[~inside].sum() > MOST_OPEN * rows:
             self.give_up()
             return
@@ -109,15 +115,15 @@ class Guess:
         """Return the label of each cell that holds some of the first rows, as a fit of these finds it."""
         held = np.flatnonzero(self.before)
         bins = np.stack(np.unravel_index(held, [2 * side for side in self.box.shape]), axis=-1)
-        n_jobs = self.climbing["n_jobs"]
+        bandwidth, n_jobs = self.problem.bandwidth, self.problem.n_jobs
         middles = cell_corner(self.origin, self.box, self.delta) + (bins + 0.5) * (self.delta / 2)
-        sketch = DensitySketch(self.bandwidth, spacing=self.delta / self.bandwidth, origin=self.origin)
+        sketch = DensitySketch(bandwidth, spacing=self.delta / bandwidth, origin=self.origin)
         sketch.add_scanned(
             middles, self.before[held].astype(np.float64), np.array([middles.min(0), middles.max(0)]), n_jobs
         )
         nodes, h = sketch.nodes(), sketch.kernel_bandwidth()
-        table, on_nodes = TableField(nodes, self.bandwidth, h, n_jobs=n_jobs), GridField(*nodes.as_points(), h)
-        labels = label_cells(table, ModeFinder(table, on_nodes, guide=on_nodes, **self.climbing))
+        table, on_nodes = TableField(nodes, bandwidth, h, n_jobs=n_jobs), GridField(*nodes.as_points(), h)
+        labels = label_cells(table, ModeFinder(table, on_nodes, guide=on_nodes, **self.problem.climbing))
         found = np.full(self.box.shape, UNKNOWN, np.int32)
         held = np.flatnonzero(labels != UNKNOWN)  # in a box of their own
         places = (
@@ -128,19 +134,25 @@ class Guess:
 
     def give_up(self) -> None:
         """Guess nothing any more."""
-        self.close()
+        while self._files:
+            with suppress(OSError):  # of a full disk: what is still to be written is not wanted
+                self._files.pop().close()
         for path in self._paths():
             path.unlink(missing_ok=True)
-        self.begin, self.hills, self.before, self.noted = NEVER, self.hills[:0], self.before[:0], []
+        self.begin, self.noted = NEVER, []
+        self.hills, self.before = np.empty(0, np.int8), np.empty(0, np.int64)  # views would keep all of them
 
     def close(self) -> None:
         """Leave the files to who reads them."""
-        for file in self._files:
-            file.close()
-        self._files = []
+        while self._files:
+            self._files.pop().close()
 
     def _paths(self) -> tuple[Path, Path]:
         return self.path, self.path.with_suffix(".open")
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.problem.d * self.problem.points.dtype.itemsize
 
     # ---- rows come -----------------------------------------------------------------------------------------------
 
@@ -155,31 +167,39 @@ class Guess:
 
         if self.begin == NEVER:
             return None
-        if not len(self.hills):
+        of_bins = self.hills  # may be given up meanwhile
+        if not len(of_bins):
             return np.full(len(points), UNKNOWN, np.int8), points.copy()
         hills = np.empty(len(bins), np.int8)
-        found = hills_of_bins(bins, self.hills, hills, rows)
+        found = hills_of_bins(bins, of_bins, hills, rows)
         return hills, points[rows[:found]]
 
     def add(self, found: tuple[NDArray[np.int8], NDArray[Any]] | None) -> None:
-        """Note rows, in their order."""
+        """Note rows, in their order; guess nothing any more where the disk has no room for that."""
         if found is None or self.begin == NEVER:
             return
-        if not self._files:
-            self._files = [path.open("wb") for path in self._paths()]
-        for file, array in zip(self._files, found, strict=True):
-            file.write(array.data)
+        try:
+            self._write(found)
+        except OSError:
+            self.give_up()
+            return
         self.noted.append((len(found[0]), len(found[1])))
         self.n_open += len(found[1])
-        if self.n_open > MOST_OPEN * self.n:
+        if self.n_open > MOST_OPEN * self.problem.n:
             self.give_up()
+
+    def _write(self, found: tuple[NDArray[Any], ...]) -> None:
+        for path in self._paths() if not self._files else ():
+            self._files.append(path.open("wb"))
+        for file, array in zip(self._files, found, strict=True):
+            file.write(array.data)
+            file.flush()
 
     def arrays(self) -> Arrays:
         """Return what there is beside the files, once what they hold is there for good."""
         if self.begin == NEVER:
             return {}
         for file in self._files:
-            file.flush()
             os.fsync(file.fileno())
         return {"hills": self.hills, "before": self.before, "noted": np.array(self.noted, np.int64).reshape(-1, 2)}
 
@@ -191,7 +211,7 @@ class Guess:
         self.hills, self.before = arrays["hills"], arrays["before"]
         self.noted = [(int(rows), int(opened)) for rows, opened in arrays["noted"]]
         rows, self.n_open = (int(total) for total in arrays["noted"].sum(axis=0))
-        sizes = rows, self.n_open * self.dtype.itemsize * len(self.box.shape)
+        sizes = rows, self.n_open * self._row_bytes
         paths = self._paths()
         if not all(path.exists() and path.stat().st_size >= size for path, size in zip(paths, sizes, strict=True)):
             self.give_up()
@@ -203,11 +223,10 @@ class Guess:
 
     # ---- labels --------------------------------------------------------------------------------------------------
 
-    def labels(self, table: CellLabels, counts: Ints) -> tuple[NDArray[np.int32], Ints] | None:
-        """Return the label that each hill stands for, and how many rows each label gets by that.
+    def labels(self, table: CellLabels, counts: Ints) -> Known | None:
+        """Return the label that each hill stands for; None, and the guess is given up, if it does not hold.
 
-        None, and the guess is given up, if it does not hold. ``counts`` are the rows of each bin in the end. A hill
-        without rows stands for none.
+        ``counts`` are the rows of each bin in the end. A hill without rows stands for no label.
         """
         if not len(self.hills):
             return None
@@ -220,7 +239,7 @@ class Guess:
         if (labels < 0).any() or (found[hills] != labels).any():
             self.give_up()
             return None
-        return found, np.bincount(labels, rows[held], table.highest() + 1).astype(np.int64)
+        return Known(self, found, np.bincount(labels, rows[held], table.highest() + 1).astype(np.int64))
 
     def pieces(self) -> Iterator[Noted]:
         """Yield which rows have been noted at a time."""
@@ -231,9 +250,9 @@ class Guess:
 
     def points(self, piece: Noted) -> NDArray[Any]:
         """Return the points of the open ones of these rows."""
-        d = len(self.box.shape)
-        size, skipped = piece.open_rows * d, piece.opened * d * self.dtype.itemsize
-        return np.fromfile(self._paths()[1], self.dtype, size, offset=skipped).reshape(-1, d)
+        d, dtype = self.problem.d, self.problem.points.dtype
+        size, skipped = piece.open_rows * d, piece.opened * self._row_bytes
+        return np.fromfile(self._paths()[1], dtype, size, offset=skipped).reshape(-1, d)
 
     def hills_of(self, start: int, stop: int) -> NDArray[np.int8]:
         """Return the hills of rows."""

@@ -10,7 +10,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 from zipfile import BadZipFile
@@ -61,6 +61,7 @@ class Journal:
             _check_plan(before, json.loads(json.dumps(plan)))
             self.resumed = True
             return
+        self._forget_plan()
         for old in self.directory.iterdir():
             if old.name != LOCK:
                 old.unlink()
@@ -145,7 +146,13 @@ class Journal:
             self._lock.close()
             self._lock = None
         if remove:
+            with suppress(OSError):
+                self._forget_plan()
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _forget_plan(self) -> None:
+        """Let nobody go on from here: before the rest is removed, as a run may be killed in the middle of that."""
+        (self.directory / PLAN).unlink(missing_ok=True)
 
     def _pass(self, number: int) -> Path:
         return self.directory / f"pass-{number:03d}.npz"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from modeseek.fields import Floats, Ints
 from modeseek.label import UNKNOWN, CellLabels, Counts
-from modeseek.outofcore.guess import Guess, Noted
+from modeseek.outofcore.guess import Guess, Known, Noted
 from modeseek.outofcore.journal import Arrays
 from modeseek.outofcore.passes import MANY, Sum
 
@@ -26,28 +26,29 @@ class LabelFile:
         self.names = np.append(np.arange(highest + 1), UNKNOWN).astype(np.int32)  # of each code; the last of UNKNOWN
         self.rows: Ints = np.empty(0, np.int64)  # that have no code, and their labels
         self.late: NDArray[np.int32] = np.empty(0, np.int32)
-        self._guess: Guess | None = None
-        self._of_hills: NDArray[np.int32] = np.empty(0, np.int32)  # labels
+        self._known: Known | None = None
 
     def __len__(self) -> int:
         return self.n
 
     def __getitem__(self, part: slice) -> NDArray[np.int32]:
         start, stop, _ = part.indices(self.n)
-        if self._guess is None:
-            return self._labels(start, stop, start, max(0, stop - start))
-        hills = self._guess.hills_of(start, stop)
-        late = self._labels(start, stop, self._guess.opened(start), int(np.count_nonzero(hills == UNKNOWN)))
-        return _named(hills, self.names[self._of_hills], late)
+        stop = max(start, stop)
+        if self._known is None:
+            return self._labels(start, stop, start, stop - start)
+        guess, of_hills, _ = self._known
+        hills = guess.hills_of(start, stop)
+        late = self._labels(start, stop, guess.opened(start), int(np.count_nonzero(hills == UNKNOWN)))
+        return _named(hills, self.names[of_hills], late)
 
     def _labels(self, start: int, stop: int, first: int, n: int) -> NDArray[np.int32]:
         """Return the labels of those of some rows that have codes in the file: n, from the ``first`` on."""
         codes = np.fromfile(self.path, self.dtype, n, offset=first * self.dtype.itemsize)
         return _named(codes, self.names, self.late[slice(*np.searchsorted(self.rows, [start, stop]))])
 
-    def take_guessed(self, guess: Guess, labels: NDArray[np.int32]) -> None:
+    def take_known(self, known: Known) -> None:
         """Take the labels of hills for the rows on them: the file has codes of open rows only."""
-        self._guess, self._of_hills = guess, labels
+        self._known = known
 
     def write(self, rows: Ints, found: NDArray[Any]) -> None:
         """Set the labels of some of the open rows."""
@@ -146,10 +147,13 @@ class LookUp(Sum):
         self._points = [np.concatenate(self._points)]
         return self._rows[0], self._points[0]
 
-    def finished(self) -> tuple[Counts, Ints, NDArray[Any]]:
-        """Return counts, open rows and their points, and leave the file to its labels."""
+    def close(self) -> None:
+        """Leave the file to its labels."""
         if self._file is not None:
             self._file.close()
+
+    def finished(self) -> tuple[Counts, Ints, NDArray[Any]]:
+        """Return counts, open rows and their points; from now on labels can be asked for."""
         rows, points = self.open_rows()
         self.labels.counts = self.counts[1:]
         self.labels.rows, self.labels.late = rows, np.full(len(rows), UNKNOWN, np.int32)

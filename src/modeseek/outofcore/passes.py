@@ -110,12 +110,13 @@ class Passes:
             self.known = wanted
         return number
 
-    def need_not_run(self, name: str, what: Sum, done: Iterator[tuple[int, Any]]) -> None:
+    def need_not_run(self, name: str, what: Sum, known: Generator[tuple[int, Any]]) -> None:
         """Add what is known without a pass, and the rows so far; nothing is recorded, later passes keep numbers."""
         self.number += 1
-        for row, part in done:
-            what.add(part)
-            self.progress(Progress(name, row, self.dataset.n))
+        with closing(known) as done:
+            for row, part in done:
+                what.add(part)
+                self.progress(Progress(name, row, self.dataset.n))
 
     def _due(self) -> bool:
         return time.monotonic() - self.saved >= self.seconds

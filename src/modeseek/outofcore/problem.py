@@ -1,6 +1,7 @@
 """A problem whose points are in files: what a route asks of all points is answered by a pass over them."""
 
 import dataclasses
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -53,6 +54,7 @@ class FileProblem(Problem):
     """Rows of weight one in files; ``points`` gives single ones of them."""
 
     passes: Passes = dataclasses.field(kw_only=True)
+    for_labels: bool = dataclasses.field(default=True, kw_only=True)  # whether they will be asked for
 
     @classmethod
     def of(cls, passes: Passes, bounds: Floats, bandwidth: float, **climbing: Any) -> "FileProblem":
@@ -102,10 +104,10 @@ class FileProblem(Problem):
     def _sum_up_in_bins(self, sums: Patches | BinCounts, box: Box, origin: Floats, delta: float) -> Guess:
         """Sum all rows up by bins, and note the hills they are on."""
         path = self.passes.journal.labels_path(self.passes.number)
-        guess = Guess.of(self, box, origin, delta, path)
-        self.passes.run("sketch", InBins(sums, guess), self.bounds)
+        guess = Guess.of(self, box, origin, delta, path, self.for_labels)
+        with closing(guess):
+            self.passes.run("sketch", InBins(sums, guess), self.bounds)
         self.passes.journal.forget_labels_before(path)
-        guess.close()
         return guess
 
     def bins(self, delta: float) -> Bins | None:
@@ -141,18 +143,17 @@ class FileProblem(Problem):
         path = journal.labels_path(passes.number)
         labels = LabelFile(path, self.n, table.highest())
         found = LookUp(table, labels, self.d, passes.dataset.dtype, self.n_jobs)
-        guess = places.guess if isinstance(places, GuessedPlaces) else None
         journal.forget_lost_labels(passes.number, LOOK_UP, labels.dtype.itemsize)
-        known = guess.labels(table, places.counts) if guess is not None and places is not None else None
-        if guess is None or known is None or journal.has(passes.number):
-            passes.run(LOOK_UP, found)
-            journal.forget_labels_before(path)
-        else:
-            of_hills, held = known
-            found.counts[1:] += held
-            settled = in_order(partial(found.open_rows_of, guess), guess.pieces(), effective_n_jobs(self.n_jobs))
-            passes.need_not_run(LOOK_UP, found, settled)
-            labels.take_guessed(guess, of_hills)
+        known = places.guess.labels(table, places.counts) if isinstance(places, GuessedPlaces) else None
+        with closing(found):
+            if known is None or journal.has(passes.number):
+                passes.run(LOOK_UP, found)
+                journal.forget_labels_before(path)
+            else:
+                work, pieces = partial(found.open_rows_of, known.guess), known.guess.pieces()
+                found.counts[1:] += known.counts
+                passes.need_not_run(LOOK_UP, found, in_order(work, pieces, effective_n_jobs(self.n_jobs)))
+                labels.take_known(known)
         counts, rows, points = found.finished()
         passes.found = Gathered.of(rows, points, passes.dataset)
         return labels, counts, rows
