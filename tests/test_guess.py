@@ -90,10 +90,10 @@ def test_rows_that_come_in_any_order_get_the_labels_of_memory(tmp_path, outcomes
     call = {"bandwidth": h, "fidelity": fidelity}
     found = ms.cluster_files(cut(tmp_path / "in", X, [n // 2]), tmp_path / "out", **call, labels_only=True)
     same(found, labels_in(tmp_path / "out"), ms.MeanShift(**call).fit(X))
-    assert len(outcomes) == 1
+    assert outcomes  # one of each table that is tried
     if order == "parted":
         assert len(found.centers) == 2
-        assert outcomes == [False]
+        assert not any(outcomes)
         assert "look labels up" in passes_made
 
 
