@@ -123,7 +123,8 @@ def cluster_files(
     r"""Cluster the rows of files that need not fit in memory, by Gaussian mean shift, and write their labels.
 
     Files are read in a few passes, a piece at a time: for bounds (not if Parquet files state them), for a sketch of the
-    density (once more for each finer grid that is tried), and for labels. Labels are those of
+    density (once more for each finer grid that is tried), and for labels, where these could not be noted by the way, as
+    they mostly can of 2^24 rows of two columns or more. Labels are those of
     ``MeanShift(bandwidth, fidelity=fidelity).fit(X).labels_`` for all rows X in one array, bit for bit.
 
     Parameters
