@@ -7,10 +7,10 @@ many threads, fits them as an array in memory, and counts labels. Labels, modes 
 
 Two overheads, both of the time of fit and labels, on as many threads as there are workers, or cores:
 
-- *overhead*, beside points in memory as one array: all that Dask costs. The bar is on this one.
-- *over_tasks*, beside the same tasks of the same partitions, run by threads of one process (Dask's local scheduler):
+- *overhead*, beside points in memory as one array: all that Dask costs.
+- *over_tasks*, of the graph alone: beside the same tasks of the same partitions, run by threads of one process (Dask's local scheduler):
   what processes, their scheduler and messages cost. The rest of the first overhead is what cutting costs: merges, a
-  second look where memory needs none, and stages that wait for their last task.
+  second look where memory needs none, new memory, and stages that wait for their last task. There is a bar on each.
 
 The drawing of the points, the same everywhere, is left out. Partitions of 128 MiB, as Dask cuts arrays by default, lie
 on the workers in equal numbers. A worker has one thread; 4 of them share the cores of a machine that has fewer. What is
@@ -151,7 +151,7 @@ def bars(measured: list[Row], quick: bool) -> Iterator[Row]:
             yield bar(f"{name}: same bits", float(row["same"]), ">= 1")
             required = "" if quick or row["workers"] > CORES else f"< {MOST}"
             yield bar(f"{name}: overhead", row["overhead"], required)
-            yield bar(f"{name}: over the same tasks in threads", row["over_tasks"], "")
+            yield bar(f"{name}: overhead of the graph, over the same tasks in threads", row["over_tasks"], required)
 
 
 def main(argv: list[str] | None = None) -> int:
