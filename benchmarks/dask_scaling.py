@@ -8,14 +8,14 @@ many threads, fits them as an array in memory, and counts labels. Labels, modes 
 Two overheads, both of the time of fit and labels, on as many threads as there are workers, or cores:
 
 - *overhead*, beside points in memory as one array: all that Dask costs.
-- *over_tasks*, of the graph alone: beside the same tasks of the same partitions, run by threads of one process (Dask's local scheduler):
-  what processes, their scheduler and messages cost. The rest of the first overhead is what cutting costs: merges, a
-  second look where memory needs none, new memory, and stages that wait for their last task. There is a bar on each.
+- *over_tasks*, of the graph alone: beside the same tasks of the same partitions, run by threads of one process (Dask's
+  local scheduler): what processes, their scheduler and messages cost. The rest of the first overhead is what cutting
+  costs: merges, a second look where memory needs none, new memory, and stages that wait for their last task.
 
-The drawing of the points, the same everywhere, is left out. Partitions of 128 MiB, as Dask cuts arrays by default, lie
-on the workers in equal numbers. A worker has one thread; 4 of them share the cores of a machine that has fewer. What is
-done in the client while workers wait has as many threads as they are. The three take turns, and of some rounds the
-quickest fit and the quickest labels count: what else a machine does then falls on all of them.
+There is a bar on each. The drawing of the points, the same everywhere, is left out. Partitions of 128 MiB, as Dask cuts
+arrays by default, lie on the workers in equal numbers. A worker has one thread; 4 of them share the cores of a machine
+that has fewer. What is done in the client while workers wait has as many threads as they are. The three take turns, and
+of some rounds the quickest fit and the quickest labels count: what else a machine does then falls on all of them.
 """
 
 import argparse
