@@ -223,6 +223,15 @@ class CellLabels(SmallPickles):
             table[known] = names[table[known]]
 
 
+def name_rows(codes: NDArray[Any], names: NDArray[np.int32], late: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the name of each code; UNKNOWN, of unsigned types the highest number, stands for what comes late."""
+    from modeseek.engines.cpu.lookup import name_codes
+
+    labels = np.empty(len(codes), np.int32)
+    name_codes(codes, names, np.array(UNKNOWN).astype(codes.dtype)[()], late, labels)
+    return labels
+
+
 def label_cells(field: TableField, finder: ModeFinder) -> NDArray[np.int32]:
     """Climb for every occupied cell; return the label of each node's cell (flat), UNKNOWN where it is empty."""
     nodes, shape = field.nodes, field.nodes.box.shape

@@ -38,10 +38,9 @@ from modeseek.embeddings import FEW_COLUMNS, at_rest, few_are_enough, on_closest
 from modeseek.fields import Floats, reach_of_tail
 from modeseek.fields.adaptive import AdaptiveField
 from modeseek.fields.grid import GridField
-from modeseek.fields.table import TableField
 from modeseek.kernels import GAUSSIAN
 from modeseek.label import CellLabels, KeyLabels, label_cells, label_sub_cells
-from modeseek.prepare import MAX_NODES, affordable_spacings, make_sketch, n_nodes, polish_modes
+from modeseek.prepare import MAX_NODES, affordable_spacings, make_sketch, n_nodes, polish_modes, table_and_finder
 from modeseek.proven import by_proof, seconds_of_proof
 from modeseek.result import Clustering, Problem, finish
 from modeseek.sketch import DensitySketch
@@ -137,11 +136,7 @@ def by_table(problem: Problem, spacing: float) -> Clustering:
     problem.report("sketch")
     sketch, bins = make_sketch(problem, spacing)
     problem.report("tabulate")
-    lost_variance = bins.lost_variance if bins else 0.0
-    nodes, h = sketch.nodes(), float(np.hypot(sketch.kernel_bandwidth(), np.sqrt(lost_variance)))
-    field = TableField(nodes, problem.bandwidth, h, lightest=problem.lightest, n_jobs=problem.n_jobs)
-    on_nodes = GridField(*nodes.as_points(), h)
-    finder = ModeFinder(field, on_nodes, guide=on_nodes, **problem.climbing)
+    field, finder = table_and_finder(problem, sketch, bins.lost_variance if bins else 0.0)
     problem.report("climb")
     cells = label_cells(field, finder)
     problem.report("climb the borders")

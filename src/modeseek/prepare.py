@@ -1,10 +1,12 @@
-"""What routes share: how fine a grid is affordable, the sketch on it, modes polished on the points."""
+"""What routes share: how fine a grid is affordable, the sketch on it, its table, modes polished on the points."""
 
 import numpy as np
 
+from modeseek.climb import ModeFinder
 from modeseek.fields import Floats
-from modeseek.fields.grid import newton_to
+from modeseek.fields.grid import GridField, newton_to
 from modeseek.fields.nodes import node_box
+from modeseek.fields.table import TableField
 from modeseek.result import Problem
 from modeseek.sketch import MAX_MASS, UNIT_BITS, Bins, DensitySketch
 
@@ -44,6 +46,16 @@ def make_sketch(
     if binned:
         return sketch.add_scanned(binned.means, binned.counts, problem.bounds, problem.n_jobs), binned
     return problem.add_to(sketch), None
+
+
+def table_and_finder(
+    problem: Problem, sketch: DensitySketch, lost_variance: float = 0.0
+) -> tuple[TableField, ModeFinder]:
+    """Tabulate the kernel sums of a sketch, and return what finds modes there: guided, and polished, by its nodes."""
+    nodes, h = sketch.nodes(), float(np.hypot(sketch.kernel_bandwidth(), np.sqrt(lost_variance)))
+    field = TableField(nodes, problem.bandwidth, h, lightest=problem.lightest, n_jobs=problem.n_jobs)
+    on_nodes = GridField(*nodes.as_points(), h)
+    return field, ModeFinder(field, on_nodes, guide=on_nodes, **problem.climbing)
 
 
 def polish_modes(problem: Problem, modes: Floats) -> Floats:

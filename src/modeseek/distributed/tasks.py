@@ -14,7 +14,7 @@ from modeseek.engines.threads import ROWS_PER_CHUNK
 from modeseek.fields import Floats, Ints
 from modeseek.fields.grid import POINTS_PER_CHUNK, sums_over_points
 from modeseek.fields.nodes import Box
-from modeseek.label import UNKNOWN, CellLabels
+from modeseek.label import UNKNOWN, CellLabels, name_rows
 from modeseek.places import Patches
 from modeseek.sketch import UNIT_BITS, BinCounts, DensitySketch
 
@@ -157,9 +157,4 @@ def first_in_sub_cells(points: NDArray[Any], weights: Floats, table: CellLabels)
 
 def label(codes: NDArray[Any], names: NDArray[np.int32], late: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return the labels of a partition: names of codes, and in their order those of rows that have none."""
-    from modeseek.engines.cpu.lookup import name_codes
-
-    out = np.empty(len(codes), np.int32)
-    unknown = np.array(UNKNOWN).astype(codes.dtype)[()]
-    name_codes(codes, names, unknown, late, out)
-    return out
+    return name_rows(codes, names, late)

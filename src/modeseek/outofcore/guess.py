@@ -20,15 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from modeseek.climb import ModeFinder
 from modeseek.fields import Floats, Ints
-from modeseek.fields.grid import GridField
 from modeseek.fields.nodes import Box, cell_corner
-from modeseek.fields.table import TableField
 from modeseek.label import UNKNOWN, CellLabels, label_cells
 from modeseek.outofcore.journal import Arrays
 from modeseek.outofcore.passes import NEVER
 from modeseek.places import in_cells
+from modeseek.prepare import table_and_finder
 from modeseek.result import Problem
 from modeseek.sketch import DensitySketch
 
@@ -121,14 +119,10 @@ class Guess:
         sketch.add_scanned(
             middles, self.before[held].astype(np.float64), np.array([middles.min(0), middles.max(0)]), n_jobs
         )
-        nodes, h = sketch.nodes(), sketch.kernel_bandwidth()
-        table, on_nodes = TableField(nodes, bandwidth, h, n_jobs=n_jobs), GridField(*nodes.as_points(), h)
-        labels = label_cells(table, ModeFinder(table, on_nodes, guide=on_nodes, **self.problem.climbing))
+        labels, box = label_cells(*table_and_finder(self.problem, sketch)), sketch.box
         found = np.full(self.box.shape, UNKNOWN, np.int32)
         held = np.flatnonzero(labels != UNKNOWN)  # in a box of their own
-        places = (
-            np.stack(np.unravel_index(held, nodes.box.shape)) + np.subtract(nodes.box.lower, self.box.lower)[:, None]
-        )
+        places = np.stack(np.unravel_index(held, box.shape)) + np.subtract(box.lower, self.box.lower)[:, None]
         found[tuple(places)] = labels[held]
         return found
 

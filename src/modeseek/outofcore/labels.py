@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modeseek.fields import Floats, Ints
-from modeseek.label import UNKNOWN, CellLabels, Counts
+from modeseek.label import UNKNOWN, CellLabels, Counts, name_rows
 from modeseek.outofcore.guess import Guess, Known, Noted
 from modeseek.outofcore.journal import Arrays
 from modeseek.outofcore.passes import MANY, Sum
@@ -39,12 +39,12 @@ class LabelFile:
         guess, of_hills, _ = self._known
         hills = guess.hills_of(start, stop)
         late = self._labels(start, stop, guess.opened(start), int(np.count_nonzero(hills == UNKNOWN)))
-        return _named(hills, self.names[of_hills], late)
+        return name_rows(hills, self.names[of_hills], late)
 
     def _labels(self, start: int, stop: int, first: int, n: int) -> NDArray[np.int32]:
         """Return the labels of those of some rows that have codes in the file: n, from the ``first`` on."""
         codes = np.fromfile(self.path, self.dtype, n, offset=first * self.dtype.itemsize)
-        return _named(codes, self.names, self.late[slice(*np.searchsorted(self.rows, [start, stop]))])
+        return name_rows(codes, self.names, self.late[slice(*np.searchsorted(self.rows, [start, stop]))])
 
     def take_known(self, known: Known) -> None:
         """Take the labels of hills for the rows on them: the file has codes of open rows only."""
@@ -68,15 +68,6 @@ class LabelFile:
         kept = inside >= 0
         total = np.bincount(inside[kept], self.counts[kept], k)
         return np.asarray(total + np.bincount(self.late[known], minlength=k), np.float64)
-
-
-def _named(codes: NDArray[Any], names: NDArray[np.int32], late: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the name of each code, and for those of no label what comes late, in order."""
-    from modeseek.engines.cpu.lookup import name_codes
-
-    labels = np.empty(len(codes), np.int32)
-    name_codes(codes, names, UNKNOWN, late, labels)
-    return labels
 
 
 class LookUp(Sum):
